@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: MIT
+"""What every source of samples promises: a card, a recording, a synthesiser."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from edge.types import Gap, Period, StreamFormat
+
+
+class Source(Protocol):
+    """A stream of periods and gaps whose sample index never jumps and never stands still.
+
+    `item.sample_index` of each item is where the one before it ended. Opening
+    is construction; it raises `DeviceError` with how to mend it.
+    """
+
+    @property
+    def format(self) -> StreamFormat:
+        """The format as granted."""
+
+    @property
+    def name(self) -> str:
+        """What is being heard, for people: the card's name or the file's."""
+
+    def read(self) -> Period | Gap | None:
+        """Block until the next period; None at the end of a finite stream.
+
+        Raises `DeviceError` when the device is lost.
+        """
+
+    def close(self) -> None:
+        """Let go of the device; a second call does nothing."""
+
+    def __enter__(self) -> Source:
+        """Return itself."""
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Close."""

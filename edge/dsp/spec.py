@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: MIT
+"""The parameters of a log-Mel front end: what a model file says about its ears."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True, slots=True)
+class LogMelSpec:
+    """Everything that fixes a log-Mel, so that any trained classifier finds its own.
+
+    Defaults are YAMNet's. Units are in the names; `*_length` and `n_fft` are in
+    samples at `rate_hz`. A frame is a window of `win_length` samples, zero-padded
+    on the right to `n_fft`; frames start every `hop_length`, the first at the
+    first sample (no centring).
+
+    mel_scale : "htk" 2595 log10(1 + f/700), or "slaney" (linear below 1 kHz).
+    mel_triangles : triangles straight over Hz (librosa) or over mel (TensorFlow, Kaldi).
+    mel_norm : "none", or "slaney": each triangle has unit area over Hz.
+    power : 1 magnitude, 2 power.
+    log : "ln": ln(mel + offset); "db": 10 log10(max(mel, offset) / ref) (20 log10 for
+        magnitude).
+    normalise : of a patch: "none", "patch" (zero mean, unit deviation over the patch),
+        "band" (over time, band by band), or "fixed" ((x - mean) / std with the two numbers
+        below).
+    """
+
+    rate_hz: int = 16000
+    win_length: int = 400
+    n_fft: int = 512
+    hop_length: int = 160
+    n_mels: int = 64
+    fmin_hz: float = 125.0
+    fmax_hz: float = 7500.0
+    window: Literal["hann", "hann_symmetric", "hamming", "povey"] = "hann"
+    mel_scale: Literal["htk", "slaney"] = "htk"
+    mel_triangles: Literal["hz", "mel"] = "mel"
+    mel_norm: Literal["none", "slaney"] = "none"
+    power: Literal[1, 2] = 1
+    log: Literal["ln", "db"] = "ln"
+    offset: float = 1e-3
+    ref: float = 1.0
+    normalise: Literal["none", "patch", "band", "fixed"] = "none"
+    mean: float = 0.0
+    std: float = 1.0

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+"""What leaves the box: topics, JSON, the outbox and the broker."""
