@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, Self
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -35,7 +35,7 @@ class Source(Protocol):
     def close(self) -> None:
         """Let go of the device; a second call does nothing."""
 
-    def __enter__(self) -> Source:
+    def __enter__(self) -> Self:
         """Return itself."""
 
     def __exit__(
