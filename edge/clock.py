@@ -13,23 +13,16 @@ from __future__ import annotations
 import ctypes
 import time
 from collections import deque
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
+
+from edge.types import Utc
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 WINDOW_S: Final = 10.0
 TIME_ERROR: Final = 5  # adjtimex(2): the clock is not synchronised
-
-
-@dataclass(frozen=True, slots=True)
-class Utc:
-    """A moment and whether the wall clock was to be trusted when it was converted."""
-
-    text: str
-    synchronised: bool
 
 
 class StreamClock:
@@ -91,7 +84,7 @@ def format_utc(wall_s: float) -> str:
 
 class _Timex(ctypes.Structure):
     # Only the first word matters (modes = 0: read); the kernel writes 208 bytes.
-    _fields_ = [("modes", ctypes.c_uint), ("rest", ctypes.c_ubyte * 252)]  # noqa: RUF012 - ctypes' form
+    _fields_ = [("modes", ctypes.c_uint), ("rest", ctypes.c_ubyte * 252)]
 
 
 _LIBC = ctypes.CDLL(None, use_errno=True)

@@ -132,3 +132,27 @@ class Event:
     score: float
     onset_index: int
     offset_index: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Utc:
+    """A moment (ISO 8601, milliseconds) and whether the wall clock could be trusted."""
+
+    text: str
+    synchronised: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """What goes to the broker.
+
+    A `durable` message waits on disk until the broker has acknowledged it; a
+    `retain`ed one is kept by the broker and sent again after each connection;
+    any other is a live value, dropped while the broker is away.
+    """
+
+    topic: str
+    payload: bytes
+    qos: Literal[0, 1] = 0
+    retain: bool = False
+    durable: bool = False

@@ -1,10 +1,16 @@
 # SPDX-License-Identifier: MIT
-"""The parameters of a log-Mel front end: what a model file says about its ears."""
+"""What is asked of the arithmetic, and what was designed for it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from edge.types import FilterSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,3 +51,25 @@ class LogMelSpec:
     normalise: Literal["none", "patch", "band", "fixed"] = "none"
     mean: float = 0.0
     std: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class CoreSpec:
+    """What fixes every filter of the core: the key under which a design is kept."""
+
+    rate_hz: int
+    model_rate_hz: int
+    filters: tuple[FilterSpec, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CoreDesign:
+    """The designed filters, float64: cascades (n_sections, 6) and FIR taps (n_taps,).
+
+    `decimation_taps` is empty where the rates are equal or no whole multiple.
+    """
+
+    chain_sos: NDArray[np.float64]
+    a_sos: NDArray[np.float64]
+    c_sos: NDArray[np.float64]
+    decimation_taps: NDArray[np.float64]

@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: MIT
+"""Who the broker is and who we are to it: address, secrets, certificates."""
+
+from __future__ import annotations
+
+import ssl
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
+
+from edge.errors import PublishError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+CONNECT_TIMEOUT_S: Final = 5.0
+PORTS: Final = {"mqtt": 1883, "mqtts": 8883}
+
+
+@dataclass(frozen=True, slots=True)
+class Broker:
+    """Where the broker is and who we are to it. The password is never shown."""
+
+    url: str
+    client_id: str
+    user: str = ""
+    password: str = field(default="", repr=False)
+    ca_file: str = ""
+    cert_file: str = ""
+    key_file: str = ""
+    keepalive_s: int = 30
+
+    @property
+    def host(self) -> str:
+        """The broker's host name or address."""
+        return urlsplit(self.url).hostname or ""
+
+    @property
+    def port(self) -> int:
+        """The broker's port; the scheme's own where the address names none."""
+        parts = urlsplit(self.url)
+        return parts.port or PORTS[parts.scheme]
+
+
+def tls_context(broker: Broker) -> ssl.SSLContext:
+    """Return TLS 1.2 or newer with the broker's name and certificate checked.
+
+    Raises `PublishError` naming the file that can't be used.
+    """
+    for name in (broker.ca_file, broker.cert_file, broker.key_file):
+        if name and not Path(name).is_file():
+            raise PublishError(f"{name} is not a file", "publish.*_file name PEM files on this box")
+    try:
+        context = ssl.create_default_context(cafile=broker.ca_file or None)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        if broker.cert_file:
+            context.load_cert_chain(broker.cert_file, broker.key_file)
+    except (ssl.SSLError, OSError) as error:
+        raise PublishError(
+            f"the certificates can't be used: {error}",
+            "check publish.ca_file, cert_file and key_file",
+        ) from error
+    return context
+
+
+def explain(error: BaseException | None, broker: Broker) -> str:
+    """Return why a connection failed, for people."""
+    place = f"{broker.host}:{broker.port}"
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"{place}: the broker's certificate is not accepted: {error.verify_message}"
+    if isinstance(error, ssl.SSLError):
+        return f"{place}: no TLS: {error.reason or error}"
+    if isinstance(error, TimeoutError):
+        return f"{place}: no answer within {CONNECT_TIMEOUT_S:g} s"
+    return f"{place}: {error}"
+
+
+def read_password(file: str, credentials: Mapping[str, str]) -> str:
+    """Return the password in `file`, or in the unit's credential `mqtt-password`, or "".
+
+    Parameters
+    ----------
+    file : from the settings; empty: only the credential is looked for.
+    credentials : the environment; systemd names the directory in CREDENTIALS_DIRECTORY.
+    """
+    directory = credentials.get("CREDENTIALS_DIRECTORY", "")
+    path = Path(file) if file else Path(directory, "mqtt-password")
+    if not file and not (directory and path.is_file()):
+        return ""
+    try:
+        return path.read_text(encoding="utf-8").strip("\r\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise PublishError(
+            f"the password file {path} can't be read: {error}", "make it readable for this user"
+        ) from error

@@ -1,0 +1,181 @@
+# SPDX-License-Identifier: MIT
+"""The broker: the only import of the MQTT client."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from paho.mqtt.client import Client, MQTTv5
+from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
+
+from edge.errors import PublishError
+from edge.publish.broker import CONNECT_TIMEOUT_S, Broker, explain, tls_context
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from paho.mqtt.client import ConnectFlags, DisconnectFlags, MQTTMessage
+    from paho.mqtt.properties import Properties
+    from paho.mqtt.reasoncodes import ReasonCode
+
+    from edge.types import Message
+
+RECONNECT_DELAYS_S: Final = (1, 60)
+
+
+def _ignore(*_: object) -> None:
+    return
+
+
+@dataclass(frozen=True, slots=True)
+class Handlers:
+    """What a link calls, all on its network thread."""
+
+    connected: Callable[[], None] = _ignore
+    lost: Callable[[str], None] = _ignore  # why
+    acknowledged: Callable[[int, str], None] = _ignore  # number, why it was refused or ""
+    received: Callable[[str, bytes], None] = _ignore  # topic, payload
+
+
+class Link:
+    """A connection that heals by itself.
+
+    MQTT 5, so that a refused publish is told from an accepted one. `run` is the
+    network loop and belongs in a thread of its own; name look-up, TLS and the
+    first connection happen there too, so nobody else ever waits for the broker.
+    `connections` counts how often the broker has accepted us.
+    """
+
+    def __init__(
+        self,
+        broker: Broker,
+        *,
+        will: Message | None = None,
+        handlers: Handlers | None = None,
+        subscribe: str = "",
+    ) -> None:
+        self._broker = broker
+        self._handlers = handlers or Handlers()
+        self._subscribe = subscribe
+        self._reason = ""
+        self.connections = 0
+        self._client = client = new_client(broker, broker.client_id)
+        client.reconnect_delay_set(*RECONNECT_DELAYS_S)
+        if will:
+            client.will_set(will.topic, will.payload, will.qos, will.retain)
+        client.on_connect = self._on_connect
+        client.on_connect_fail = self._on_connect_fail
+        client.on_disconnect = self._on_disconnect
+        client.on_publish = self._on_publish
+        client.on_message = self._on_message
+
+    @property
+    def connected(self) -> bool:
+        """Whether the broker has accepted us and nothing has failed since."""
+        return self._client.is_connected()
+
+    def run(self) -> None:
+        """Connect, and stay connected until `stop`."""
+        self._client.connect_async(self._broker.host, self._broker.port, self._broker.keepalive_s)
+        self._client.loop_forever(retry_first_connection=True)
+
+    def publish(self, message: Message) -> int:
+        """Hand `message` to the network thread; return its acknowledgement's number."""
+        done = self._client.publish(message.topic, message.payload, message.qos, message.retain)
+        return done.mid
+
+    def stop(self) -> None:
+        """Say goodbye; `run` returns. A clean goodbye sends no will."""
+        self._client.disconnect()
+
+    def _on_connect(
+        self,
+        client: Client,
+        _data: object,
+        _flags: ConnectFlags,
+        reason: ReasonCode,
+        _props: Properties | None,
+    ) -> None:
+        if reason.is_failure:
+            self._lost(f"the broker refuses us: {reason}")
+            return
+        self._reason = ""
+        self.connections += 1
+        if self._subscribe:
+            client.subscribe(self._subscribe, qos=1)
+        self._handlers.connected()
+
+    def _on_connect_fail(self, _client: Client, _data: object) -> None:
+        # Called inside the client's own `except OSError`: that is the only way to the reason.
+        self._lost(explain(sys.exc_info()[1], self._broker))
+
+    def _on_disconnect(
+        self,
+        _client: Client,
+        _data: object,
+        _flags: DisconnectFlags,
+        reason: ReasonCode,
+        _props: Properties | None,
+    ) -> None:
+        if reason.is_failure:
+            self._lost(f"the connection broke: {reason}")
+
+    def _lost(self, why: str) -> None:
+        if why != self._reason:
+            self._reason = why
+            self._handlers.lost(why)
+
+    def _on_publish(
+        self,
+        _client: Client,
+        _data: object,
+        mid: int,
+        reason: ReasonCode,
+        _props: Properties | None,
+    ) -> None:
+        self._handlers.acknowledged(mid, str(reason) if reason.is_failure else "")
+
+    def _on_message(self, _client: Client, _data: object, message: MQTTMessage) -> None:
+        self._handlers.received(message.topic, bytes(message.payload))
+
+
+def new_client(broker: Broker, client_id: str) -> Client:
+    """Return a client that is ready to connect; raises `PublishError` for bad certificates."""
+    client = Client(CallbackAPIVersion.VERSION2, client_id, protocol=MQTTv5)
+    client.connect_timeout = CONNECT_TIMEOUT_S
+    if broker.user:
+        client.username_pw_set(broker.user, broker.password)
+    if broker.url.startswith("mqtts:"):
+        client.tls_set_context(tls_context(broker))
+    return client
+
+
+def probe(broker: Broker) -> None:
+    """Connect once and leave. Raises `PublishError` that says why it can't be done."""
+    outcome: list[str] = []
+
+    def connected(
+        client: Client,
+        _data: object,
+        _flags: ConnectFlags,
+        reason: ReasonCode,
+        _props: Properties | None,
+    ) -> None:
+        outcome.append(f"it refuses us: {reason}" if reason.is_failure else "")
+        client.disconnect()
+
+    client = new_client(broker, f"{broker.client_id}-check")
+    client.on_connect = connected
+    help_text = "check publish.url, user and password_file, and that the broker runs"
+    try:
+        client.connect(broker.host, broker.port, broker.keepalive_s)
+    except OSError as error:
+        raise PublishError(f"no broker at {explain(error, broker)}", help_text) from error
+    for _ in range(int(CONNECT_TIMEOUT_S * 10)):
+        if outcome or client.loop(timeout=0.1) != MQTTErrorCode.MQTT_ERR_SUCCESS:
+            break
+    if outcome != [""]:
+        why = outcome[0] if outcome else f"it accepts no MQTT within {CONNECT_TIMEOUT_S:g} s"
+        raise PublishError(f"no broker at {broker.host}:{broker.port}: {why}", help_text)

@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: MIT
+"""Messages on disk until the broker has acknowledged them (SQLite, one thread)."""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import TYPE_CHECKING, Literal, NamedTuple, Self
+
+from edge.errors import StorageError
+from edge.types import Message
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS message (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    topic TEXT NOT NULL, payload BLOB NOT NULL,
+    qos INTEGER NOT NULL, retain INTEGER NOT NULL)
+"""
+_OVERHEAD_BYTES = 64  # what a row costs beside its topic and payload
+
+
+class Row(NamedTuple):
+    """A message and the number under which it waits."""
+
+    row_id: int
+    message: Message
+
+
+class Outbox:
+    """A queue of messages that survives a power cut.
+
+    Write-ahead logging with `synchronous=FULL`: what `put` has returned from is
+    on the card. Used by one thread.
+
+    Parameters
+    ----------
+    path : the database file; its directory must exist. None: in memory only, for a
+        box whose state directory can't be written.
+    max_bytes : the oldest messages go when more would wait; they are counted in `dropped`.
+
+    Raises
+    ------
+    StorageError
+        when the file can't be opened, or (from `put`, `done`) written.
+    """
+
+    def __init__(self, path: Path | None, *, max_bytes: int) -> None:
+        self._name = str(path) if path else ":memory:"
+        self._max_bytes = max_bytes
+        self.dropped = 0
+        try:
+            self._db = sqlite3.connect(self._name, isolation_level=None, check_same_thread=False)
+            self._db.execute("PRAGMA journal_mode=WAL")
+            self._db.execute("PRAGMA synchronous=FULL")
+            self._db.execute(_SCHEMA)
+            row = self._db.execute(
+                "SELECT count(*), coalesce(sum(length(topic) + length(payload)), 0) FROM message"
+            ).fetchone()
+        except sqlite3.Error as error:
+            raise self._unusable(error) from error
+        self.depth: int = row[0]
+        self._bytes: int = row[1] + self.depth * _OVERHEAD_BYTES
+
+    def put(self, message: Message) -> int:
+        """Write `message` down; return its number, which only grows."""
+        try:
+            self._db.execute("BEGIN IMMEDIATE")
+            self._make_room(_size(message))
+            cursor = self._db.execute(
+                "INSERT INTO message (topic, payload, qos, retain) VALUES (?, ?, ?, ?)",
+                (message.topic, message.payload, message.qos, message.retain),
+            )
+            self._db.execute("COMMIT")
+        except sqlite3.Error as error:
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+            raise self._unusable(error) from error
+        self.depth += 1
+        self._bytes += _size(message)
+        return int(cursor.lastrowid or 0)
+
+    def waiting(self, *, after: int = 0, limit: int = 20) -> list[Row]:
+        """Return the oldest messages with a number over `after`, in order."""
+        rows = self._db.execute(
+            "SELECT id, topic, payload, qos, retain FROM message WHERE id > ? ORDER BY id LIMIT ?",
+            (after, limit),
+        )
+        return [Row(number, _message(*columns)) for number, *columns in rows]
+
+    def done(self, row_id: int) -> None:
+        """Forget a message: the broker has it."""
+        try:
+            gone = self._db.execute(
+                "DELETE FROM message WHERE id = ? RETURNING length(topic) + length(payload)",
+                (row_id,),
+            ).fetchall()
+        except sqlite3.Error as error:
+            raise self._unusable(error) from error
+        for (size,) in gone:
+            self._forget(size)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._db.close()
+
+    def __enter__(self) -> Self:
+        """Return itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close."""
+        self.close()
+
+    def _make_room(self, size: int) -> None:
+        while self.depth and self._bytes + size > self._max_bytes:
+            ((gone,),) = self._db.execute(
+                "DELETE FROM message WHERE id = (SELECT min(id) FROM message)"
+                " RETURNING length(topic) + length(payload)"
+            ).fetchall()
+            self._forget(gone)
+            self.dropped += 1
+
+    def _forget(self, size: int) -> None:
+        self.depth -= 1
+        self._bytes -= size + _OVERHEAD_BYTES
+
+    def _unusable(self, error: sqlite3.Error) -> StorageError:
+        return StorageError(
+            f"the outbox {self._name} can't be used: {error}",
+            "free some space, or make the state directory writable for this user",
+        )
+
+
+def _size(message: Message) -> int:
+    return len(message.topic.encode()) + len(message.payload) + _OVERHEAD_BYTES
+
+
+def _message(topic: str, payload: bytes, qos: Literal[0, 1], retain: int) -> Message:
+    return Message(topic, payload, qos, bool(retain), durable=True)

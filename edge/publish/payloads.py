@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: MIT
+"""Topics and JSON: pure, and the whole of what the box says to a broker.
+
+Every quantity has its unit in its name, every time is ISO 8601 UTC with
+milliseconds. Levels are dB relative to full scale until the box is calibrated.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Any
+
+from edge.types import Message
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from edge.types import Event, Level, Scores, Utc
+
+ONLINE = b"online"
+OFFLINE = b"offline"
+
+
+class Topics:
+    """The topics of one box: `<base>/<node>/...`."""
+
+    def __init__(self, base: str, node: str) -> None:
+        self.root = f"{base}/{node}"
+        self.status = f"{self.root}/status"
+        self.info = f"{self.root}/info"
+        self.level = f"{self.root}/level"
+        self.scores = f"{self.root}/scores"
+        self.event = f"{self.root}/event"
+        self.health = f"{self.root}/health"
+
+    def detected(self, label: str) -> str:
+        """Return the state topic of a label; what a topic can't hold becomes `_`."""
+        return f"{self.root}/detected/{topic_word(label)}"
+
+
+def topic_word(label: str) -> str:
+    """Return `label` in `a-z 0-9 _ -` only, never empty: safe in a topic and an entity id."""
+    return re.sub(r"[^a-z0-9_-]+", "_", label.lower()).strip("_") or "_"
+
+
+def status(topics: Topics, *, online: bool) -> Message:
+    """Return the availability message; `online=False` is also the last will."""
+    return Message(topics.status, ONLINE if online else OFFLINE, qos=1, retain=True)
+
+
+def info(topics: Topics, facts: Mapping[str, Any]) -> Message:
+    """Return what the box is: versions, model, labels, source, settings' digest."""
+    return _json(topics.info, facts, qos=1, retain=True)
+
+
+def level(topics: Topics, measured: Level, at: Utc, *, duration_s: float) -> Message:
+    """Return one second's levels; `at` is when they ended."""
+    return _json(
+        topics.level, level_fields(measured) | _time(at) | {"duration_s": round(duration_s, 3)}
+    )
+
+
+def level_fields(measured: Level) -> dict[str, Any]:
+    """Return the figures of a level without its time, as `edge replay` prints them too."""
+    return {
+        "laeq_dbfs": round(measured.laeq_dbfs, 1),
+        "lafmax_dbfs": round(measured.lafmax_dbfs, 1),
+        "lcpeak_dbfs": round(measured.lcpeak_dbfs, 1),
+        "lzeq_dbfs": round(measured.lzeq_dbfs, 1),
+        "calibrated": False,
+        "gap": measured.gap,
+        "clipped_samples": measured.clipped_samples,
+    }
+
+
+def scores(topics: Topics, top: Mapping[str, float], at: Utc, *, duration_s: float) -> Message:
+    """Return the best labels of one patch; `at` is when it ended."""
+    return _json(
+        topics.scores, {"scores": dict(top)} | _time(at) | {"duration_s": round(duration_s, 3)}
+    )
+
+
+def top_scores(labels: Sequence[str], heard: Scores, count: int) -> dict[str, float]:
+    """Return the `count` best labels with their scores, best first."""
+    order = heard.values.argsort()[::-1][:count]
+    return {labels[i]: round(float(heard.values[i]), 3) for i in order}
+
+
+def event(
+    topics: Topics, what: Event, *, onset: Utc, offset: Utc | None, fields: Mapping[str, Any]
+) -> Message:
+    """Return an onset or an offset. `event_type` is the key that Home Assistant reads.
+
+    `message_id` is unique: who gets a message twice (QoS 1 allows it) can tell.
+    """
+    body: dict[str, Any] = {
+        "event_type": what.edge,
+        "message_id": f"{what.event_id}-{what.edge}",
+        **event_fields(what),
+        **fields,
+        "onset_time": onset.text,
+        "clock_synchronised": onset.synchronised,
+    }
+    if offset is not None:
+        body["offset_time"] = offset.text
+    return _json(topics.event, body, qos=1, durable=True)
+
+
+def event_fields(what: Event) -> dict[str, Any]:
+    """Return the figures of an event without its times, as `edge replay` prints them too."""
+    return {
+        "event_id": what.event_id,
+        "label": what.label,
+        "score": round(what.score, 3),
+        "onset_sample": what.onset_index,
+        "offset_sample": what.offset_index,
+    }
+
+
+def detected(topics: Topics, label: str, *, on: bool) -> Message:
+    """Return the retained state of a label."""
+    return Message(topics.detected(label), b"ON" if on else b"OFF", qos=1, retain=True)
+
+
+def health(topics: Topics, figures: Mapping[str, Any], at: Utc) -> Message:
+    """Return the figures of the box itself."""
+    return _json(topics.health, dict(figures) | _time(at), qos=1)
+
+
+def _time(at: Utc) -> dict[str, Any]:
+    return {"time": at.text, "clock_synchronised": at.synchronised}
+
+
+def _json(topic: str, body: Mapping[str, Any], **how: Any) -> Message:  # noqa: ANN401 - Message's own fields
+    text = json.dumps(body, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    return Message(topic, text.encode(), **how)
