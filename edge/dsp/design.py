@@ -1,0 +1,177 @@
+# SPDX-License-Identifier: MIT
+"""Filter design: from settings to coefficients, in float64. Pure functions.
+
+The only module that imports `scipy.signal` (over a second and 60 MB, which the listening
+process doesn't pay: it runs this in a short-lived child and keeps the result).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, Literal
+
+import numpy as np
+from scipy import signal
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from edge.types import FilterSpec
+
+    Float64 = NDArray[np.float64]
+
+# IEC 61672-1:2013, Annex E: pole frequencies of the A and C weighting.
+_LOW_HZ: Final = 20.598997
+_MID_HZ: Final = (107.65265, 737.86223)
+_HIGH_HZ: Final = 12194.217
+_REFERENCE_HZ: Final = 1000.0
+
+# Of the output rate: up to here the passband is flat, and what folds below it is rejected.
+# 7.5 kHz at 16 kHz, the upper edge of YAMNet's bands.
+_PASSBAND: Final = 0.46875
+_REJECTION_DB: Final = 85.0
+
+_MAX_ORDER: Final = 16
+
+
+def chain_sos(specs: Sequence[FilterSpec], rate_hz: int) -> Float64:
+    """Design the filters of `specs` as one cascade, (n_sections, 6) float64.
+
+    High- and low-pass are Butterworth of `order`; the others are one biquad each, by the
+    bilinear transform at their own frequency (a bandpass peaks at 0 dB, a notch is its
+    complement, shelves reach `gain_db` far from `freq_hz` and half of it there).
+    No specs: (0, 6).
+
+    Raises `ValueError` that names the filter's place and the argument out of range.
+
+    Source: R. Bristow-Johnson, "Cookbook formulae for audio equalizer biquad filter
+    coefficients".
+    """
+    if rate_hz <= 0:
+        raise ValueError(f"rate_hz must be positive, not {rate_hz}")
+    sections = [np.zeros((0, 6))]
+    for place, spec in enumerate(specs):
+        _check(spec, rate_hz, f"filter {place} ({spec.kind})")
+        if spec.kind in ("highpass", "lowpass"):
+            args = (spec.order, spec.freq_hz, spec.kind)
+            sections.append(signal.butter(*args, output="sos", fs=rate_hz))
+        else:
+            sections.append(_biquad(spec, rate_hz))
+    return np.concatenate(sections)
+
+
+def weighting_sos(weighting: Literal["A", "C"], rate_hz: int) -> Float64:
+    """Design the frequency weighting A or C, (n_sections, 6) float64, 0 dB at 1 kHz.
+
+    The bilinear transform of the standard's analog poles. It bends the top down: at 48 kHz
+    A and C read 1.2 dB low at 10 kHz, inside class 1 at 44.1 and 48 kHz but outside class 2
+    at 16 kHz, so levels are measured at the captured rate.
+
+    Raises `ValueError` for another weighting or a rate below 32 kHz.
+
+    Source: IEC 61672-1:2013, 5.5 and Annex E.
+    """
+    if weighting not in ("A", "C"):
+        raise ValueError(f"weighting must be 'A' or 'C', not {weighting!r}")
+    if rate_hz < 32000:
+        raise ValueError(f"rate_hz must be 32000 or more to weight levels, not {rate_hz}")
+    sos = _digital(*_analog_weighting(weighting), rate_hz)
+    sos[0, :3] /= abs(_response(sos, _REFERENCE_HZ, rate_hz))
+    return sos
+
+
+def decimation_taps(factor: int, rate_hz: int) -> Float64:
+    """Design the low-pass in front of keeping every `factor`-th sample, (n_taps,) float64.
+
+    Linear phase, odd length, 1.0 at DC. Of the output rate: flat within 0.01 dB up to
+    0.469 (7.5 kHz at 16 kHz), and 80 dB down from 0.531, where aliases begin to fall below
+    that edge. Between the two the band folds on itself.
+
+    Parameters
+    ----------
+    factor : input rate over output rate, 2 or more.
+    rate_hz : input rate.
+
+    Source: J. F. Kaiser's window method (`scipy.signal.kaiserord`).
+    """
+    if factor < 2:
+        raise ValueError(f"factor must be 2 or more, not {factor}")
+    if rate_hz <= 0:
+        raise ValueError(f"rate_hz must be positive, not {rate_hz}")
+    out_rate_hz = rate_hz / factor
+    width_hz = (1.0 - 2.0 * _PASSBAND) * out_rate_hz
+    n_taps, beta = signal.kaiserord(_REJECTION_DB, width_hz / (0.5 * rate_hz))
+    taps: Float64 = signal.firwin(
+        n_taps | 1, 0.5 * out_rate_hz, window=("kaiser", beta), fs=rate_hz
+    )
+    return taps
+
+
+def _check(spec: FilterSpec, rate_hz: int, name: str) -> None:
+    if not 0.0 < spec.freq_hz < rate_hz / 2:
+        limit = f"between 0 and half the rate, {rate_hz / 2:g}"
+        raise ValueError(f"{name}: freq_hz must be {limit}, not {spec.freq_hz:g}")
+    if not 0.0 < spec.q < np.inf:
+        raise ValueError(f"{name}: q must be positive, not {spec.q:g}")
+    if not -120.0 <= spec.gain_db <= 120.0:
+        raise ValueError(f"{name}: gain_db must be -120 to 120, not {spec.gain_db:g}")
+    if not 1 <= spec.order <= _MAX_ORDER:
+        raise ValueError(f"{name}: order must be 1 to {_MAX_ORDER}, not {spec.order}")
+
+
+def _biquad(spec: FilterSpec, rate_hz: int) -> Float64:
+    """One section, (1, 6), by the cookbook; `alpha` and `gain` are its names."""
+    omega = 2.0 * np.pi * spec.freq_hz / rate_hz
+    cos, alpha = np.cos(omega), np.sin(omega) / (2.0 * spec.q)
+    gain = 10.0 ** (spec.gain_db / 40.0)
+    match spec.kind:
+        case "bandpass":
+            row = [alpha, 0.0, -alpha, 1.0 + alpha, -2.0 * cos, 1.0 - alpha]
+        case "notch":
+            row = [1.0, -2.0 * cos, 1.0, 1.0 + alpha, -2.0 * cos, 1.0 - alpha]
+        case "peaking":
+            up, down = alpha * gain, alpha / gain
+            row = [1.0 + up, -2.0 * cos, 1.0 - up, 1.0 + down, -2.0 * cos, 1.0 - down]
+        case "lowshelf":
+            row = _shelf(gain, cos, alpha)
+        case "highshelf":
+            # A low shelf mirrored at a quarter of the rate: z to -z.
+            row = _shelf(gain, -cos, alpha)
+            row[1], row[4] = -row[1], -row[4]
+        case _:
+            raise ValueError(f"kind {spec.kind!r} is not a filter")
+    section: Float64 = np.array([row])
+    return section / section[:, 3:4]
+
+
+def _shelf(gain: float, cos: float, alpha: float) -> list[float]:
+    up, down, slope = gain + 1.0, gain - 1.0, 2.0 * np.sqrt(gain) * alpha
+    return [
+        gain * (up - down * cos + slope),
+        2.0 * gain * (down - up * cos),
+        gain * (up - down * cos - slope),
+        up + down * cos + slope,
+        -2.0 * (down + up * cos),
+        up + down * cos - slope,
+    ]
+
+
+def _analog_weighting(weighting: Literal["A", "C"]) -> tuple[Float64, Float64]:
+    """Zeros and poles in rad/s: C is a band from 20.6 Hz to 12.2 kHz, A cuts the lows more."""
+    poles_hz = [_LOW_HZ, _LOW_HZ, _HIGH_HZ, _HIGH_HZ]
+    if weighting == "A":
+        poles_hz += _MID_HZ
+    return np.zeros(len(poles_hz) - 2), -2.0 * np.pi * np.array(poles_hz)
+
+
+def _digital(zeros: Float64, poles: Float64, rate_hz: int) -> Float64:
+    """Sections at `rate_hz` from an analog prototype, gain left free."""
+    sos: Float64 = signal.zpk2sos(*signal.bilinear_zpk(zeros, poles, 1.0, fs=rate_hz))
+    return sos
+
+
+def _response(sos: Float64, freq_hz: float, rate_hz: int) -> complex:
+    """Return the frequency response of a cascade at one frequency."""
+    delay = np.exp(-2j * np.pi * freq_hz / rate_hz) ** np.arange(3)
+    return complex(np.prod((sos[:, :3] @ delay) / (sos[:, 3:] @ delay)))

@@ -1,0 +1,209 @@
+# SPDX-License-Identifier: MIT
+"""Recursive filters as matrix products: second-order sections over whole batches, in NumPy.
+
+A cascade of sections is a linear system with a small state z. Over a block of L
+samples it is y = x T + z O and z' = x B + z M, with M = A**L. A batch of many blocks
+takes one product for all state inputs x B, log2(blocks) small ones that carry the
+states from block to block, and one for all outputs: no Python loop over samples,
+the same cost for one section and for six.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Float32 = NDArray[np.float32]
+    Float64 = NDArray[np.float64]
+
+# Samples per block. The products cost L per sample, the carrying of states 1/L.
+BLOCK_SAMPLES: Final = 32
+
+# A state of less energy is silence: far under float32's own noise, and it would reach the
+# denormal numbers (some 100 times slower) within seconds.
+_SILENT_ENERGY: Final = 1e-60
+
+
+class BlockFilter:
+    """A cascade of second-order sections that keeps its state between calls.
+
+    Any cut of the same samples gives the same output, and both agree with the same
+    sections run in float64, within -100 dB of the larger of input and output. The state
+    is carried in float64: nothing drifts. Samples must be finite (`convert` sees to it);
+    should one not be, the output of that call is void and the filter restarts after it.
+
+    Parameters
+    ----------
+    sos : (n_sections, 6) float64, rows b0 b1 b2 a0 a1 a2, stable; no section: the identity.
+    max_samples : the longest `x` of one call.
+
+    Raises `ValueError` on another shape, on a zero a0 or an unstable section.
+    """
+
+    def __init__(self, sos: Float64, max_samples: int) -> None:
+        sections = _checked_sections(sos)
+        if max_samples < 1:
+            raise ValueError(f"max_samples must be 1 or more, not {max_samples}")
+        self.max_samples = max_samples
+        self._identity = len(sections) == 0
+        a, b, c, d = _cascade(sections)
+        n_states = len(b)
+        rows = -(-max_samples // BLOCK_SAMPLES)
+        powers = _powers(a, BLOCK_SAMPLES)
+        self._powers = powers.transpose(0, 2, 1).copy()
+        self._settled = np.linalg.solve(np.eye(n_states) - a, b)
+        self._control = np.ascontiguousarray((powers[:BLOCK_SAMPLES] @ b)[::-1], np.float32)
+        self._output = _output_matrix(powers, b, c, d)
+        self._doublings = _doublings(self._powers[BLOCK_SAMPLES], rows)
+        self._state = np.zeros(n_states)
+        self._blocks = np.zeros((rows, BLOCK_SAMPLES + n_states), np.float32)
+        self._inputs = np.empty((rows, n_states), np.float32)
+        self._states = np.empty((rows + 1, n_states))
+        self._carried = np.empty((rows, n_states))
+        self._filtered = np.empty((rows, BLOCK_SAMPLES), np.float32)
+
+    def reset(self, settled_at: float = 0.0) -> None:
+        """Forget the past; start as if the input had been `settled_at` for ever.
+
+        With the mean of the first samples a high-pass starts without the click that a
+        microphone's DC offset would make.
+        """
+        self._state[:] = self._settled * settled_at
+
+    def process(self, x: Float32) -> Float32:
+        """Return the filtered samples, (n_samples,) float32.
+
+        The array is the filter's own and holds until the next call (without sections it
+        is `x` itself). Allocates nothing that grows with n; some 10 us and 0.5 ns per
+        sample. Raises `ValueError` for more than `max_samples`.
+
+        Parameters
+        ----------
+        x : (n_samples,) float32, n_samples from 0 to `max_samples`; only read.
+        """
+        n_samples = x.size
+        if n_samples > self.max_samples:
+            raise ValueError(f"x has {n_samples} samples, more than max_samples={self.max_samples}")
+        if self._identity or n_samples == 0:
+            return x
+        full, tail = divmod(n_samples, BLOCK_SAMPLES)
+        rows = full + (tail > 0)
+        blocks = self._blocks[:rows]
+        inside = blocks[:, :BLOCK_SAMPLES]
+        inside[:full] = x[: n_samples - tail].reshape(full, BLOCK_SAMPLES)
+        if tail:
+            inside[full, :tail] = x[n_samples - tail :]
+            inside[full, tail:] = 0.0
+        states = self._states[: rows + 1]
+        states[0] = self._state
+        states[1:] = np.matmul(inside, self._control, out=self._inputs[:rows])
+        self._carry(states)
+        blocks[:, BLOCK_SAMPLES:] = states[:rows]
+        filtered = np.matmul(blocks, self._output, out=self._filtered[:rows])
+        if tail:
+            states[rows] = states[full] @ self._powers[tail]
+            states[rows] += inside[full, :tail] @ self._control[BLOCK_SAMPLES - tail :]
+        self._keep(states[rows])
+        return filtered.reshape(-1)[:n_samples]
+
+    def _carry(self, states: Float64) -> None:
+        """Turn each block's own contribution into the state at its end, in place.
+
+        After the step of 2**k blocks a row holds what 2**(k+1) blocks contributed (a prefix
+        scan by doubling).
+        """
+        step = 1
+        for propagate in self._doublings:
+            if step >= len(states):
+                return
+            carried = np.matmul(states[:-step], propagate, out=self._carried[: len(states) - step])
+            states[step:] += carried
+            step *= 2
+
+    def _keep(self, state: Float64) -> None:
+        """Keep the state, or a fresh one if it died away or isn't finite."""
+        if _SILENT_ENERGY < float(state @ state) < np.inf:
+            self._state[:] = state
+        else:
+            self._state[:] = 0.0
+
+
+def filter_samples(sos: Float64, x: Float32) -> Float32:
+    """Filter a whole recording from rest: the pure twin of `BlockFilter`.
+
+    Parameters
+    ----------
+    sos : (n_sections, 6) float64.
+    x : (n_samples,) float32; returned itself when there is no section.
+    """
+    return BlockFilter(sos, max(x.size, 1)).process(x)
+
+
+def _checked_sections(sos: Float64) -> Float64:
+    sections = np.asarray(sos, np.float64)
+    if sections.ndim != 2 or sections.shape[1] != 6:
+        raise ValueError(f"sos must be (n_sections, 6), not {sections.shape}")
+    if not np.isfinite(sections).all() or not sections[:, 3].all():
+        raise ValueError("sos must be finite with a0 other than 0")
+    sections = sections / sections[:, 3:4]
+    a1, a2 = sections[:, 4], sections[:, 5]
+    # The triangle of stability of a second-order section.
+    if not ((np.abs(a2) < 1.0) & (np.abs(a1) < 1.0 + a2)).all():
+        raise ValueError("sos has an unstable section: a pole on or outside the unit circle")
+    return sections
+
+
+def _section(row: Float64) -> tuple[Float64, Float64, Float64, float]:
+    """State space of one section, its state scaled to what it will sound like.
+
+    In the transposed direct form II two large states cancel at low frequencies. Here the
+    state's two directions have orthonormal responses over one block, so that float32
+    products lose nothing.
+    """
+    b0, b1, b2, _, a1, a2 = row.tolist()
+    a = np.array([[-a1, 1.0], [-a2, 0.0]])
+    b = np.array([b1 - a1 * b0, b2 - a2 * b0])
+    response = _powers(a, BLOCK_SAMPLES)[:BLOCK_SAMPLES, 0, :]
+    scale = np.linalg.qr(response, mode="r")
+    unscale = np.linalg.inv(scale)
+    return scale @ a @ unscale, scale @ b, unscale[0], b0
+
+
+def _cascade(sections: Float64) -> tuple[Float64, Float64, Float64, float]:
+    """State space z' = a z + b x, y = c z + d x of all sections, one after the other."""
+    a, b, c, d = np.zeros((0, 0)), np.zeros(0), np.zeros(0), 1.0
+    for row in sections:
+        a2, b2, c2, d2 = _section(row)
+        a = np.block([[a, np.zeros((len(a), 2))], [np.outer(b2, c), a2]])
+        b, c, d = np.append(b, b2 * d), np.append(d2 * c, c2), d2 * d
+    return a, b, c, d
+
+
+def _powers(a: Float64, n: int) -> Float64:
+    """Return a**0 to a**n, (n + 1, n_states, n_states)."""
+    powers = np.empty((n + 1, *a.shape))
+    powers[0] = np.eye(len(a))
+    for k in range(n):
+        powers[k + 1] = powers[k] @ a
+    return powers
+
+
+def _output_matrix(powers: Float64, b: Float64, c: Float64, d: float) -> Float32:
+    """Return T over O, (block + n_states, block): from samples and state to output."""
+    observe = c @ powers[:BLOCK_SAMPLES]
+    impulse = np.append(d, observe[:-1] @ b)
+    lag = np.arange(BLOCK_SAMPLES) - np.arange(BLOCK_SAMPLES)[:, None]
+    response = np.where(lag >= 0, impulse[np.maximum(lag, 0)], 0.0)
+    return np.vstack([response, observe.T]).astype(np.float32)
+
+
+def _doublings(propagate: Float64, rows: int) -> list[Float64]:
+    """Return M, M**2, M**4, ... until they span `rows` blocks."""
+    doublings = [propagate]
+    while 2 ** len(doublings) <= rows:
+        doublings.append(doublings[-1] @ doublings[-1])
+    return doublings
