@@ -1,0 +1,188 @@
+# SPDX-License-Identifier: MIT
+"""From settings to objects: what the units and the commands build alike."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edge import __version__
+from edge.config.load import digest
+from edge.dsp.spec import CoreSpec
+from edge.errors import ConfigError
+from edge.model.detector import Detector, Rule
+from edge.model.registry import shipped_model
+from edge.pipeline import Pipeline
+from edge.publish.broker import Broker, read_password
+from edge.publish.payloads import Topics
+from edge.service.designs import core_design
+from edge.types import FilterSpec
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+    from edge.capture.source import Source
+    from edge.config.schema import Capture, LabelRule, Settings
+    from edge.model.registry import ModelInfo
+    from edge.types import StreamFormat
+
+
+def build_source(capture: Capture) -> Source:
+    """Open what the settings name. Each import is heavy enough to be made only when needed."""
+    if capture.source == "alsa":
+        from edge.capture.alsa import AlsaSource
+
+        return AlsaSource(
+            capture.device,
+            rate_hz=capture.rate_hz,
+            channels=capture.channels,
+            period_size=capture.period_size,
+            periods=capture.periods,
+            sample_format=capture.sample_format,
+        )
+    if capture.source == "replay":
+        from edge.capture.replay import ReplaySource
+
+        if not capture.files:
+            raise ConfigError("capture.files is empty", "name recordings or folders to replay")
+        return ReplaySource(
+            [Path(name) for name in capture.files],
+            period_size=capture.period_size,
+            pace=capture.pace,
+            rate_hz=None,
+        )
+    from edge.capture.synth import SynthSource
+
+    return SynthSource(
+        capture.signal,
+        rate_hz=capture.rate_hz,
+        channels=capture.channels,
+        period_size=capture.period_size,
+        pace=capture.pace,
+        seed=capture.seed,
+        seconds=capture.seconds or None,
+        gaps=(),
+    )
+
+
+def model_path(settings: Settings) -> Path:
+    """Return the model that the settings name, or the shipped one."""
+    return Path(settings.model.path) if settings.model.path else shipped_model()
+
+
+def build_pipeline(
+    settings: Settings, stream: StreamFormat, model: ModelInfo, stream_id: str
+) -> Pipeline:
+    """Return the real-time path for a stream and a model.
+
+    Raises `ConfigError` for a channel, a filter or a label that is not there.
+    """
+    channel = _channel(settings.capture.channel, stream)
+    filters = _filters(settings, stream.rate_hz)
+    spec = CoreSpec(stream.rate_hz, model.front_end.rate_hz, filters)
+    return Pipeline(
+        stream=stream,
+        design=core_design(spec, settings.state.directory),
+        front_end=model.front_end,
+        patch_frames=model.patch_frames,
+        patch_hop=model.patch_hop,
+        detector=Detector(model.labels, build_rules(settings, model), stream.rate_hz, stream_id),
+        channel=channel,
+        gain_db=settings.core.gain_db,
+    )
+
+
+def build_rules(settings: Settings, model: ModelInfo) -> dict[str, Rule]:
+    """Return the rule of each label that may make events."""
+    named = {*settings.detector.labels, *settings.detector.ignore}
+    if unknown := sorted(named - set(model.labels)):
+        raise ConfigError(
+            f"the model {model.name} has no label {', '.join(map(repr, unknown))}",
+            f"detector.labels and detector.ignore may name: {', '.join(model.labels)}",
+        )
+    silent = {*model.negative_labels, *settings.detector.ignore}
+    return {
+        label: _rule(settings, settings.detector.labels.get(label), model.thresholds.get(label))
+        for label in model.labels
+        if label not in silent
+    }
+
+
+def build_broker(settings: Settings) -> Broker:
+    """Return the broker with its secrets read from their files."""
+    publish = settings.publish
+    return Broker(
+        url=publish.url,
+        client_id=f"{publish.base_topic.replace('/', '-')}-{settings.node.id}",
+        user=publish.user,
+        password=read_password(publish.password_file, os.environ),
+        ca_file=publish.ca_file,
+        cert_file=publish.cert_file,
+        key_file=publish.key_file,
+        keepalive_s=publish.keepalive_s,
+    )
+
+
+def build_topics(settings: Settings) -> Topics:
+    """Return the topics of this box."""
+    return Topics(settings.publish.base_topic, settings.node.id)
+
+
+def describe_box(settings: Settings, source: Source, model: ModelInfo) -> Mapping[str, Any]:
+    """Return what the `info` message says."""
+    stream = source.format
+    return {
+        "name": settings.node.name,
+        "version": __version__,
+        "settings_digest": digest(settings),
+        "source": source.name,
+        "rate_hz": stream.rate_hz,
+        "channels": stream.channels,
+        "period_size": stream.period_size,
+        "sample_format": stream.sample_format,
+        "model": {"name": model.name, "version": model.version, "sha256": model.sha256},
+        "labels": [label for label in model.labels if label not in model.negative_labels],
+        "capabilities": ["level", "scores", "event", "health"],
+    }
+
+
+def _channel(channel: int | str, stream: StreamFormat) -> int | None:
+    if isinstance(channel, str):
+        return None
+    if channel >= stream.channels:
+        raise ConfigError(
+            f"capture.channel = {channel}, but the source has {stream.channels} channel(s)",
+            f'choose 0..{stream.channels - 1} or "mean"',
+        )
+    return channel
+
+
+def _filters(settings: Settings, rate_hz: int) -> tuple[FilterSpec, ...]:
+    core = settings.core
+    first = (FilterSpec("highpass", core.highpass_hz),) if core.highpass_hz else ()
+    chain = tuple(FilterSpec(**one.model_dump()) for one in core.filters)
+    for number, one in enumerate(chain):
+        if one.freq_hz >= rate_hz / 2:
+            raise ConfigError(
+                f"core.filters.{number}.freq_hz = {one.freq_hz:g}: the source has {rate_hz} Hz",
+                f"choose less than {rate_hz / 2:g}",
+            )
+    return first + chain
+
+
+def _rule(settings: Settings, own: LabelRule | None, learned: float | None) -> Rule:
+    """Return a label's rule: its own setting, else the general one, else what the model learned."""
+    general = settings.detector
+    given = own.model_dump(exclude_none=True) if own else {}
+    merged = general.model_dump(exclude={"ignore", "labels"}) | given
+    threshold = merged["threshold"] or learned or 0.5
+    return Rule(
+        threshold=threshold,
+        release=threshold * merged["release_ratio"],
+        min_hits=merged["min_hits"],
+        hold_s=merged["hold_s"],
+        cooldown_s=merged["cooldown_s"],
+        max_event_s=merged["max_event_s"],
+    )

@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: MIT
+"""Designed filters, made by SciPy in a child process and kept as a small file.
+
+The listener never imports `scipy.signal` (1.4 s and 60 MB for life): run as a
+program, this module designs and prints; as a library it keeps what was printed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import logging
+import os
+import subprocess
+import sys
+from dataclasses import asdict, fields
+from typing import TYPE_CHECKING, Final
+from zipfile import BadZipFile
+
+import numpy as np
+
+from edge.dsp.spec import CoreDesign, CoreSpec
+from edge.errors import EXIT_CONFIG, ConfigError, EdgeError
+from edge.types import FilterSpec
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+log = logging.getLogger(__name__)
+
+VERSION: Final = 1  # of what `edge.dsp.design` computes: a new one makes every kept file stale
+CHILD_LIMIT_S: Final = 120  # a cold Pi Zero takes some 20
+
+
+def core_design(spec: CoreSpec, directory: Path | None) -> CoreDesign:
+    """Return the filters for `spec`, from `directory` if they were designed before.
+
+    What can't be kept is designed again at the next start, and said so; a kept
+    file that is damaged is made anew.
+
+    Raises
+    ------
+    ConfigError
+        for filters that can't be made at this rate, naming the one.
+    """
+    text = json.dumps({"version": VERSION, **asdict(spec)}, sort_keys=True)
+    name = f"design-{hashlib.sha256(text.encode()).hexdigest()[:16]}.npz"
+    kept = directory / "designs" / name if directory else None
+    if kept and (design := _read(kept)):
+        return design
+    data = _design_in_child(text)
+    if kept:
+        _keep(kept, data)
+    return _parse(data)
+
+
+def _read(path: Path) -> CoreDesign | None:
+    try:
+        return _parse(path.read_bytes())
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, BadZipFile, EOFError) as error:
+        log.warning("%s is damaged and is made anew: %s", path, error)
+        return None
+
+
+def _parse(data: bytes) -> CoreDesign:
+    with np.load(io.BytesIO(data)) as arrays:
+        return CoreDesign(**{field.name: arrays[field.name] for field in fields(CoreDesign)})
+
+
+def _keep(path: Path, data: bytes) -> None:
+    temporary = path.with_suffix(f".{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.write_bytes(data)
+        temporary.replace(path)
+    except OSError as error:
+        log.warning("designed filters can't be kept, every start takes longer: %s", error)
+
+
+def _design_in_child(text: str) -> bytes:
+    child = subprocess.run(
+        [sys.executable, "-m", "edge.service.designs"],
+        input=text.encode(),
+        capture_output=True,
+        timeout=CHILD_LIMIT_S,
+        check=False,
+    )
+    if child.returncode == EXIT_CONFIG:
+        raise ConfigError(child.stderr.decode().strip(), "check core.highpass_hz and core.filters")
+    if child.returncode:
+        raise EdgeError(f"the filter designer failed: {child.stderr.decode().strip()[-500:]}")
+    return child.stdout
+
+
+def design(spec: CoreSpec) -> CoreDesign:
+    """Design every filter of the core; imports SciPy. Raises `ValueError` naming the filter."""
+    from edge.dsp.design import chain_sos, decimation_taps, weighting_sos
+
+    factor, odd = divmod(spec.rate_hz, spec.model_rate_hz)
+    no_taps: NDArray[np.float64] = np.zeros(0)
+    return CoreDesign(
+        chain_sos=chain_sos(spec.filters, spec.rate_hz),
+        a_sos=weighting_sos("A", spec.rate_hz),
+        c_sos=weighting_sos("C", spec.rate_hz),
+        decimation_taps=no_taps if odd or factor == 1 else decimation_taps(factor, spec.rate_hz),
+    )
+
+
+def _main() -> int:
+    asked = json.load(sys.stdin)
+    filters = tuple(FilterSpec(**one) for one in asked["filters"])
+    try:
+        made = design(CoreSpec(asked["rate_hz"], asked["model_rate_hz"], filters))
+    except ValueError as error:
+        sys.stderr.write(f"the filters can't be made: {error}")
+        return EXIT_CONFIG
+    out = io.BytesIO()
+    np.savez(out, **asdict(made))
+    sys.stdout.buffer.write(out.getvalue())
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(_main())

@@ -1,0 +1,227 @@
+# SPDX-License-Identifier: MIT
+"""`edge listen`: builds every object, starts the threads in order, stops them in reverse.
+
+==========  =============================================  ==========================
+thread      does                                           blocks on
+==========  =============================================  ==========================
+capture     reads a period, `Pipeline.process`, hands on   the sound card only
+inference   classifier and detector on the newest patch    the model
+publish     outbox and broker                              its inbox
+mqtt        the client's network loop                      the broker
+main        watchdog, health, signals                      nothing
+==========  =============================================  ==========================
+"""
+
+from __future__ import annotations
+
+import gc
+import logging
+import os
+import signal
+import sys
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+from edge.capture.liveness import Liveness
+from edge.clock import StreamClock
+from edge.errors import EXIT_FAILURE, EXIT_OK, EdgeError
+from edge.health import BoxHealth
+from edge.model.classifier import OnnxClassifier
+from edge.publish import payloads
+from edge.service import build
+from edge.service.notify import Progress, tell, watchdog_interval_s
+from edge.service.reporter import Reporter
+from edge.service.supervisor import Mailbox, Supervisor
+from edge.service.uplink import Uplink
+from edge.types import Gap, Level, Patch, Period
+
+if TYPE_CHECKING:
+    from edge.config.schema import Settings
+    from edge.types import Message
+
+log = logging.getLogger(__name__)
+
+TICK_S: Final = 0.25
+STATUS_EVERY_S: Final = 10.0
+FIRST_HEALTH_S: Final = 3.0
+SWITCH_INTERVAL_S: Final = 0.0005  # else a busy Python thread delays capture by 5 ms
+
+
+class Listener:
+    """The listening unit. `run` returns the exit code."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._supervisor = Supervisor()
+        self._classifier = OnnxClassifier(build.model_path(settings))
+        model = self._classifier.info
+        self._source = build.build_source(settings.capture)
+        stream = self._source.format
+        stream_id = f"{settings.node.id}-{time.time_ns() // 1_000_000:x}"
+        self._pipeline = build.build_pipeline(settings, stream, model, stream_id)
+        self._clock = StreamClock(stream.rate_hz)
+        self._patches: Mailbox[Patch] = Mailbox()
+        self._liveness = Liveness(stream.rate_hz)
+        self._topics = build.build_topics(settings)
+        self._box = BoxHealth(settings.state.directory)
+        self._uplink = Uplink(settings) if settings.publish.url else None
+        self._reporter = Reporter(
+            topics=self._topics,
+            clock=self._clock,
+            rate_hz=stream.rate_hz,
+            labels=model.labels,
+            event_labels=tuple(build.build_rules(settings, model)),
+            top_scores=settings.model.top_scores,
+            live=settings.publish.live,
+            send=self._send,
+        )
+        self._sample_index = 0
+        self._inferences = 0
+        self._gaps = 0
+        self._lost_samples = 0
+        self._microphone = "ok"
+
+    def run(self) -> int:
+        """Listen until a signal, the end of a finite source, or a failure."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: self._supervisor.end())
+        sys.setswitchinterval(SWITCH_INTERVAL_S)
+        self._start()
+        gc.collect()
+        gc.freeze()  # a collection of everything imported would cost capture 40 ms and more
+        try:
+            self._watch()
+        finally:
+            self._stop()
+        return self._exit_code()
+
+    def _start(self) -> None:
+        if self._uplink:
+            self._uplink.start(self._supervisor)
+        facts = build.describe_box(self._settings, self._source, self._classifier.info)
+        self._send(payloads.info(self._topics, facts))
+        self._reporter.silence()
+        self._supervisor.start("inference", self._infer)
+        self._supervisor.start("capture", self._capture)
+        log.info("listening to %s", self._source.name)
+
+    def _watch(self) -> None:
+        """Run the main thread: nothing in here waits for anybody."""
+        interval_s = watchdog_interval_s(os.environ)
+        started_s = time.monotonic()
+        progress = Progress(started_s)
+        ready = advancing = False
+        next_watchdog_s = next_status_s = started_s
+        next_health_s = started_s + FIRST_HEALTH_S
+        while not self._supervisor.ended.wait(TICK_S):
+            now_s = time.monotonic()
+            was_advancing = advancing
+            advancing = progress.advancing(self._sample_index, self._inferences, now_s)
+            if was_advancing and not advancing:
+                log.error("samples or inference stand still: the watchdog is no longer fed")
+            if not ready and self._sample_index:
+                ready = True
+                tell(READY=1)
+            if interval_s and advancing and now_s >= next_watchdog_s:
+                tell(WATCHDOG=1)
+                next_watchdog_s = now_s + interval_s
+            if now_s >= next_status_s:
+                tell(STATUS=self._status_line())
+                next_status_s = now_s + STATUS_EVERY_S
+            if now_s >= next_health_s:
+                self._report_health()
+                next_health_s = now_s + self._settings.health.interval_s
+
+    def _stop(self) -> None:
+        """Stop in the order of the way of a sound, so that what was heard is also sent."""
+        tell(STOPPING=1)
+        self._supervisor.end()
+        if self._supervisor.join("capture", 1.0):
+            self._source.close()
+        self._patches.close()
+        if self._supervisor.join("inference", 1.0):
+            for event in self._pipeline.close_events():
+                self._reporter.event(event)
+        if self._uplink:
+            self._uplink.stop(self._supervisor)
+
+    def _exit_code(self) -> int:
+        failure = self._supervisor.failure
+        if failure is None:
+            log.info("stopped after %d samples", self._sample_index)
+            return EXIT_OK
+        if isinstance(failure, EdgeError):
+            log.error("%s", failure)
+            return failure.exit_code
+        return EXIT_FAILURE
+
+    def _capture(self) -> None:
+        while not self._supervisor.ended.is_set():
+            item = self._source.read()
+            if item is None:
+                break
+            self._note(item)
+            self._hand_on(self._pipeline.process(item))
+        self._hand_on(self._pipeline.flush())
+        self._supervisor.end()
+
+    def _note(self, item: Period | Gap) -> None:
+        if isinstance(item, Gap):
+            self._sample_index = item.sample_index + item.lost_samples
+            self._gaps += 1
+            self._lost_samples += item.lost_samples
+            return
+        self._sample_index = item.sample_index + len(item.samples)
+        self._clock.tie(self._sample_index, item.mono_s)
+        self._microphone = self._liveness.process(item)
+
+    def _hand_on(self, outputs: list[Level | Patch]) -> None:
+        for output in outputs:
+            if isinstance(output, Patch):
+                self._patches.put(output)
+            else:
+                self._reporter.level(output)
+
+    def _infer(self) -> None:
+        while patch := self._patches.take():
+            scores = self._classifier.classify(patch)
+            self._reporter.scores(scores)
+            for event in self._pipeline.detect(scores):
+                self._reporter.event(event)
+            self._inferences += 1
+
+    def _report_health(self) -> None:
+        figures = self._box.read() | self._figures()
+        now = self._clock.utc_of_mono(time.monotonic())
+        self._send(payloads.health(self._topics, figures, now))
+        log.info("stats %s", " ".join(f"{key}={value}" for key, value in figures.items()))
+
+    def _figures(self) -> dict[str, Any]:
+        figures: dict[str, Any] = {
+            "samples": self._sample_index,
+            "microphone": self._microphone,
+            "xruns": getattr(self._source, "xruns", 0),
+            "gaps": self._gaps,
+            "lost_samples": self._lost_samples,
+            "inferences": self._inferences,
+            "late_patches": self._patches.dropped,
+            "events": self._reporter.events,
+        }
+        return figures | (self._uplink.figures() if self._uplink else {})
+
+    def _status_line(self) -> str:
+        level = self._reporter.newest_level
+        loudness = f"{level.laeq_dbfs:.1f} dBFS(A)" if level else "no level yet"
+        top = " ".join(f"{label} {score:.2f}" for label, score in self._reporter.newest_top.items())
+        return (
+            f"{loudness}; {top or 'no score yet'}; {self._gaps} gaps; microphone {self._microphone}"
+        )
+
+    def _send(self, message: Message) -> None:
+        if self._uplink:
+            self._uplink.send(message)
+
+
+def listen(settings: Settings) -> int:
+    """Run the listening unit; return its exit code."""
+    return Listener(settings).run()

@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: MIT
+"""What the service manager is told, and when it may be told that all is well."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Final
+
+from systemd.daemon import notify
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+SAMPLES_STALL_S: Final = 2.0
+INFERENCE_STALL_S: Final = 10.0
+
+
+def tell(**variables: str | int) -> None:
+    """Send `NAME=value` lines (READY, STATUS, WATCHDOG, STOPPING); nothing without a manager."""
+    notify("\n".join(f"{name}={value}" for name, value in variables.items()))
+
+
+def watchdog_interval_s(environment: Mapping[str, str], pid: int | None = None) -> float | None:
+    """Return how often to feed the watchdog: half of what the unit allows; None: no watchdog.
+
+    Source: sd_watchdog_enabled(3); python-systemd has no call for it.
+    """
+    meant_for = environment.get("WATCHDOG_PID", "")
+    if meant_for and meant_for != str(os.getpid() if pid is None else pid):
+        return None
+    limit_us = environment.get("WATCHDOG_USEC", "")
+    return int(limit_us) / 2e6 if limit_us.isdigit() and int(limit_us) > 0 else None
+
+
+class Progress:
+    """Decides whether the box still hears: samples *and* inference must advance.
+
+    Parameters
+    ----------
+    now_s : monotonic seconds at the start; both begin as just seen.
+    """
+
+    def __init__(self, now_s: float) -> None:
+        self._samples = (0, now_s)
+        self._inferences = (0, now_s)
+
+    def advancing(self, sample_index: int, inferences: int, now_s: float) -> bool:
+        """Note both counters; return False once either has stood still for too long."""
+        if sample_index != self._samples[0]:
+            self._samples = (sample_index, now_s)
+        if inferences != self._inferences[0]:
+            self._inferences = (inferences, now_s)
+        return (
+            now_s - self._samples[1] < SAMPLES_STALL_S
+            and now_s - self._inferences[1] < INFERENCE_STALL_S
+        )

@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: MIT
+"""`edge replay`: the listening unit's pipeline over recordings, as fast as it goes.
+
+Nothing here depends on a clock, so the same recordings, settings and model give
+the same lines on every machine; golden files of the tests are made from it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from edge.capture.replay import ReplaySource
+from edge.model.classifier import OnnxClassifier
+from edge.publish.payloads import event_fields, level_fields, top_scores
+from edge.service import build
+from edge.types import Gap, Level, Patch
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+    from pathlib import Path
+
+    from edge.config.schema import Settings
+    from edge.types import Event
+
+Record = dict[str, Any]
+
+
+class Replay:
+    """One run over recordings.
+
+    Parameters
+    ----------
+    files : recordings or folders, as one stream at the first one's rate.
+    """
+
+    def __init__(self, settings: Settings, files: Sequence[Path]) -> None:
+        self._classifier = OnnxClassifier(build.model_path(settings))
+        self._source = ReplaySource(
+            files, period_size=settings.capture.period_size, pace="fast", rate_hz=None
+        )
+        stream = self._source.format
+        self._pipeline = build.build_pipeline(settings, stream, self._classifier.info, "replay")
+        self._rate_hz = stream.rate_hz
+        self._labels = self._classifier.info.labels
+        self._top = settings.model.top_scores
+
+    def records(self) -> Iterator[Record]:
+        """Give levels, scores and events as they become due."""
+        with self._source as source:
+            while item := source.read():
+                if isinstance(item, Gap):
+                    lost = {"lost_samples": item.lost_samples, "cause": item.cause}
+                    yield {"type": "gap", "time_s": self._seconds(item.sample_index), **lost}
+                yield from self._follow(self._pipeline.process(item))
+            yield from self._follow(self._pipeline.flush())
+        yield from map(self._event, self._pipeline.close_events())
+
+    def _follow(self, outputs: Iterable[Level | Patch]) -> Iterator[Record]:
+        for output in outputs:
+            if isinstance(output, Level):
+                start_s = self._seconds(output.sample_index)
+                yield {"type": "level", "time_s": start_s, **level_fields(output)}
+            else:
+                yield from self._classify(output)
+
+    def _classify(self, patch: Patch) -> Iterator[Record]:
+        scores = self._classifier.classify(patch)
+        best = top_scores(self._labels, scores, self._top)
+        yield {"type": "scores", "time_s": self._seconds(patch.sample_index), "scores": best}
+        yield from map(self._event, self._pipeline.detect(scores))
+
+    def _event(self, what: Event) -> Record:
+        at = what.onset_index if what.offset_index is None else what.offset_index
+        return {
+            "type": "event",
+            "time_s": self._seconds(at),
+            "event_type": what.edge,
+            **event_fields(what),
+        }
+
+    def _seconds(self, sample_index: int) -> float:
+        return round(sample_index / self._rate_hz, 3)

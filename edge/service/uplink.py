@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: MIT
+"""Everything between the box and its broker, built and run as one."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any, Final
+
+from edge.errors import StorageError
+from edge.publish import payloads
+from edge.publish.mqtt import Handlers, Link
+from edge.publish.outbox import Outbox
+from edge.publish.publisher import Publisher
+from edge.service import build
+
+if TYPE_CHECKING:
+    from edge.config.schema import Settings
+    from edge.service.supervisor import Supervisor
+    from edge.types import Message
+
+log = logging.getLogger(__name__)
+
+SPARE_BYTES: Final = 4_000_000  # messages kept in memory while the disk fails
+
+
+class Uplink:
+    """Link, outbox and publisher of a box that reports.
+
+    Raises `PublishError` where the secrets or certificates can't be read; a
+    broker that is away is no error, and neither is a disk that can't be written.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._topics = build.build_topics(settings)
+        self._link = Link(
+            build.build_broker(settings),
+            will=payloads.status(self._topics, online=False),
+            handlers=Handlers(
+                connected=lambda: log.info("the broker is there"),
+                lost=lambda why: log.warning("no broker: %s", why),
+                acknowledged=self._acknowledged,
+            ),
+        )
+        spare = Outbox(None, max_bytes=SPARE_BYTES)
+        self._publisher = Publisher(self._link, _open_outbox(settings), spare)
+
+    def start(self, supervisor: Supervisor) -> None:
+        """Start the publish and mqtt threads."""
+        self.send(payloads.status(self._topics, online=True))
+        supervisor.start("publish", self._publisher.run)
+        supervisor.start("mqtt", self._link.run)
+
+    def send(self, message: Message) -> None:
+        """Take a message from any thread; never blocks."""
+        self._publisher.offer(message)
+
+    def stop(self, supervisor: Supervisor) -> None:
+        """Say that we are gone, give the broker a moment, leave."""
+        self.send(payloads.status(self._topics, online=False))
+        self._publisher.stop()
+        supervisor.join("publish", 2.5)
+        self._link.stop()
+        supervisor.join("mqtt", 0.5)
+
+    def figures(self) -> dict[str, Any]:
+        """Return what became of the messages, for `health`."""
+        counters = self._publisher.counters
+        return {
+            "broker_connections": self._link.connections,
+            "outbox_depth": self._publisher.depth,
+            "outbox_dropped": self._publisher.dropped,
+            "messages_sent": counters.sent,
+            "live_dropped": counters.live_dropped,
+            "inbox_dropped": counters.inbox_dropped,
+            "refused": counters.refused,
+            "unstored": counters.unstored,
+        }
+
+    def _acknowledged(self, mid: int, refused: str) -> None:
+        self._publisher.acknowledged(mid, refused)
+
+
+def _open_outbox(settings: Settings) -> Outbox:
+    directory = settings.state.directory
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        return Outbox(
+            directory / "outbox.sqlite", max_bytes=settings.publish.outbox_max_mb * 1_000_000
+        )
+    except (OSError, StorageError) as error:
+        log.error("messages won't survive a restart: %s", error)  # noqa: TRY400 - the disk's fault
+        return Outbox(None, max_bytes=SPARE_BYTES)
