@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 # Frames at once: few enough that windows and spectra stay in a small processor's cache.
 _BATCH_FRAMES: Final = 64
 
-# A band or patch flatter than this has no deviation to divide by.
-_LEAST_DEVIATION: Final = 1e-6
+# A band or patch flatter than this is silence: its deviation is the rounding of its mean.
+_LEAST_DEVIATION: Final = 1e-4
 
 
 def mel_filterbank(spec: LogMelSpec) -> Float32:
@@ -76,8 +76,8 @@ def normalise(patch: Float32, spec: LogMelSpec) -> Float32:
 
     Parameters
     ----------
-    patch : (n_frames, n_mels) float32, changed. A part without deviation (under 1e-6)
-        becomes 0.
+    patch : (n_frames, n_mels) float32, changed. Where it is flat (a deviation under 1e-4,
+        as in digital silence) it becomes 0 within 0.05.
     """
     match spec.normalise:
         case "none":

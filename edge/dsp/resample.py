@@ -22,7 +22,7 @@ _OUTPUTS: Final = 32
 class Resampler(Protocol):
     """What every change of rate promises."""
 
-    delay_samples: float
+    delay_samples: int
     """How late the output is, in samples of the input: output k sounds like input sample
     k * rate_in / rate_out - delay_samples."""
 
@@ -33,14 +33,12 @@ class Resampler(Protocol):
         """Forget the past, as after a gap: the next output is number 0 again."""
 
 
-def resampler(
-    rate_in_hz: int, rate_out_hz: int, taps: Float64 | None, max_samples: int
-) -> Resampler:
+def resampler(rate_in_hz: int, rate_out_hz: int, taps: Float64, max_samples: int) -> Resampler:
     """Return what leads from one rate to the other.
 
     Parameters
     ----------
-    taps : low-pass for a whole factor (`design.decimation_taps`), unused otherwise.
+    taps : low-pass for a whole factor (`design.decimation_taps`); otherwise unused, (0,).
     max_samples : the longest input of one call.
 
     Raises `ValueError` when a whole factor has no taps, or a rate isn't positive.
@@ -51,7 +49,7 @@ def resampler(
         return PassThrough()
     if rate_in_hz % rate_out_hz:
         return SoxrResampler(rate_in_hz, rate_out_hz)
-    if taps is None:
+    if taps.size == 0:
         raise ValueError(f"taps are needed for a factor of {rate_in_hz // rate_out_hz}")
     return Decimator(taps, rate_in_hz // rate_out_hz, max_samples)
 
@@ -59,7 +57,7 @@ def resampler(
 class PassThrough:
     """No change of rate: the samples themselves, without copy."""
 
-    delay_samples = 0.0
+    delay_samples = 0
 
     def process(self, x: Float32) -> Float32:
         """Return `x`."""
@@ -95,7 +93,7 @@ class Decimator:
         self._factor = factor
         self._history = taps.size - 1
         self._max_samples = max_samples
-        self.delay_samples = self._history / 2
+        self.delay_samples = self._history // 2
         window = (_OUTPUTS - 1) * factor + taps.size
         self._product = np.zeros((window, _OUTPUTS), np.float32)
         for k in range(_OUTPUTS):
@@ -152,13 +150,13 @@ class SoxrResampler:
     """Any rate to any other through libsoxr's stream, quality HQ.
 
     soxr takes its own delay out: output k sounds like input k * rate_in / rate_out, so
-    `delay_samples` is 0, but it comes some 10 ms late. Allocates its output.
+    `delay_samples` is 0, but it comes up to 50 ms late. Allocates its output.
     """
 
-    delay_samples = 0.0
+    delay_samples = 0
 
     def __init__(self, rate_in_hz: int, rate_out_hz: int) -> None:
-        import soxr  # noqa: PLC0415 - only odd rates pay for the library
+        import soxr
 
         self._stream = soxr.ResampleStream(
             rate_in_hz, rate_out_hz, 1, dtype="float32", quality="HQ"
