@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: MIT
+"""`edge check`: opens everything that the listening unit will need, says what to mend."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import click
+
+from edge.cli.options import settings_options
+from edge.config.load import load_settings
+from edge.errors import EXIT_OK, EdgeError, StorageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from edge.config.schema import Settings
+
+
+@click.command()
+@settings_options
+def check(config_file: Path | None, overrides: tuple[str, ...]) -> int:
+    """Open state directory, model, device and broker; exit with the first failure's code.
+
+    A broker that is away is a warning only: the box listens without it. Filters
+    are designed here, so that the unit starts in less than a second.
+    """
+    settings = load_settings(config_file, overrides)
+    click.echo("ok       settings")
+    steps = (("state", _state), ("model", _model), ("device", _device))
+    codes = [_report(name, step, settings, "FAILED ") for name, step in steps]
+    _report("broker", _broker, settings, "warning")
+    return next((code for code in codes if code), EXIT_OK)
+
+
+def _report(name: str, step: Callable[[Settings], str], settings: Settings, trouble: str) -> int:
+    try:
+        click.echo(f"ok       {name}: {step(settings)}")
+    except EdgeError as error:
+        click.echo(f"{trouble}  {name}: {error.message}")
+        if error.help:
+            click.echo(f"         {error.help}")
+        return error.exit_code
+    return EXIT_OK
+
+
+def _state(settings: Settings) -> str:
+    directory = settings.state.directory
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StorageError(
+            f"{directory} can't be made: {error.strerror}",
+            "change state.directory or its parent's owner",
+        ) from error
+    if not os.access(directory, os.W_OK):
+        raise StorageError(f"{directory} can't be written", "change its owner, or state.directory")
+    return str(directory)
+
+
+def _model(settings: Settings) -> str:
+    from edge.model.classifier import OnnxClassifier
+    from edge.service.build import model_path
+
+    info = OnnxClassifier(model_path(settings)).info
+    return f"{info.name} {info.version}, {len(info.labels)} labels"
+
+
+def _device(settings: Settings) -> str:
+    from edge.model.registry import read_model
+    from edge.service.build import build_pipeline, build_source, model_path
+
+    model = read_model(model_path(settings))
+    with build_source(settings.capture) as source:
+        build_pipeline(settings, source.format, model, "check")
+        source.read()
+        stream = source.format
+        return f"{source.name}, {stream.rate_hz} Hz, {stream.channels} ch, {stream.sample_format}"
+
+
+def _broker(settings: Settings) -> str:
+    from edge.publish.mqtt import probe
+    from edge.service.build import build_broker
+
+    if not settings.publish.url:
+        return "none: nothing is sent"
+    probe(build_broker(settings))
+    return settings.publish.url

@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: MIT
+"""`edge config`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from edge.cli.options import settings_options
+from edge.config.load import changed, load_settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@click.command()
+@click.option(
+    "--changed", "only_changed", is_flag=True, help="Only what differs from the defaults."
+)
+@settings_options
+def config(
+    only_changed: bool,  # noqa: FBT001 - click's way of a flag
+    config_file: Path | None,
+    overrides: tuple[str, ...],
+) -> None:
+    """Print the settings in force as TOML, one key a line. No secret is ever a setting."""
+    settings = load_settings(config_file, overrides)
+    tree = (
+        changed(settings) if only_changed else settings.model_dump(mode="json", exclude_none=True)
+    )
+    for line in _lines(tree, ()):
+        click.echo(line)
+
+
+def _lines(tree: dict[str, Any], path: tuple[str, ...]) -> Iterator[str]:
+    for key, value in tree.items():
+        here = (*path, key)
+        if isinstance(value, dict):
+            yield from _lines(value, here)
+        else:
+            yield f"{'.'.join(here)} = {_toml(value)}"
+
+
+def _toml(value: object) -> str:
+    match value:
+        case bool():
+            return str(value).lower()
+        case str():
+            return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+        case list():
+            return f"[{', '.join(map(_toml, value))}]"
+        case dict():
+            return "{" + ", ".join(f"{key} = {_toml(one)}" for key, one in value.items()) + "}"
+        case _:
+            return str(value)

@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: MIT
+"""`edge watch`: what a box reports, live in a terminal or one line a message."""
+
+from __future__ import annotations
+
+import os
+import queue
+import signal
+import threading
+import time
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import click
+
+from edge.cli.options import settings_options
+from edge.config.load import load_settings
+from edge.errors import EXIT_OK, ConfigError, PublishError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from edge.publish.broker import Broker
+
+REFRESH_S: Final = 0.1
+CONNECT_LIMIT_S: Final = 10.0
+
+
+class Received(NamedTuple):
+    """A message as it came."""
+
+    topic: str
+    payload: bytes
+
+
+@click.command()
+@click.option("--broker", metavar="URL", help="mqtt://HOST[:PORT]; default: publish.url.")
+@click.option("--seconds", type=click.FloatRange(min=0), help="Stop after this time.")
+@click.option("--plain", is_flag=True, help="One line a message, for pipes.")
+@settings_options
+def watch(
+    broker: str | None,
+    seconds: float | None,
+    plain: bool,  # noqa: FBT001 - click's way of a flag
+    config_file: Path | None,
+    overrides: tuple[str, ...],
+) -> int:
+    """Show level, scores, events and health of the box that the settings name."""
+    from edge.service.build import build_broker, build_topics
+
+    if broker:
+        overrides = (*overrides, f'publish.url="{broker}"')
+    settings = load_settings(config_file, overrides)
+    if not settings.publish.url:
+        raise ConfigError("publish.url is empty", "name a broker: --broker mqtt://HOST")
+    root = build_topics(settings).root
+    follow(build_broker(settings), root, seconds=seconds, plain=plain)
+    return EXIT_OK
+
+
+def follow(
+    broker: Broker,
+    root: str,
+    *,
+    seconds: float | None,
+    plain: bool,
+    going_on: Callable[[], bool] = lambda: True,
+) -> None:
+    """Show what is published below `root` until the time is up, Ctrl-C, or `going_on` says no."""
+    end_s = time.monotonic() + seconds if seconds is not None else float("inf")
+    interrupted = threading.Event()
+    previous = signal.signal(signal.SIGINT, lambda *_: interrupted.set())
+
+    def more() -> bool:
+        return time.monotonic() < end_s and not interrupted.is_set() and going_on()
+
+    messages = receive(broker, f"{root}/#", more)
+    try:
+        if plain:
+            _print_lines(messages)
+        else:
+            _show(messages, root, broker.url)
+    finally:
+        signal.signal(signal.SIGINT, previous)
+
+
+def receive(broker: Broker, topic: str, more: Callable[[], bool]) -> Iterator[Received | None]:
+    """Give messages as they come, and None now and then, while `more()`.
+
+    Raises `PublishError` when the broker has not accepted us within 10 s.
+    """
+    from edge.publish.mqtt import Handlers, Link
+
+    inbox: queue.SimpleQueue[Received] = queue.SimpleQueue()
+    trouble: list[str] = []
+    handlers = Handlers(
+        lost=trouble.append, received=lambda name, payload: inbox.put(Received(name, payload))
+    )
+    from dataclasses import replace
+
+    watcher = replace(broker, client_id=f"{broker.client_id}-watch-{os.getpid()}")
+    link = Link(watcher, handlers=handlers, subscribe=topic)
+    threading.Thread(target=link.run, name="mqtt", daemon=True).start()
+    give_up_s = time.monotonic() + CONNECT_LIMIT_S
+    try:
+        while more():
+            if not link.connections and time.monotonic() > give_up_s:
+                raise PublishError(
+                    f"no broker: {trouble[-1] if trouble else broker.url}", "check --broker"
+                )
+            try:
+                yield inbox.get(timeout=REFRESH_S)
+            except queue.Empty:
+                yield None
+    finally:
+        link.stop()
+
+
+def _print_lines(messages: Iterator[Received | None]) -> None:
+    for message in messages:
+        if message:
+            click.echo(f"{message.topic} {message.payload.decode(errors='replace')}")
+
+
+def _show(messages: Iterator[Received | None], root: str, url: str) -> None:
+    from rich.live import Live
+
+    from edge.cli.dashboard import Dashboard
+
+    dashboard = Dashboard(root, url)
+    with Live(dashboard.render(), refresh_per_second=8, transient=False) as live:
+        for message in messages:
+            if message:
+                dashboard.take(message.topic, message.payload)
+            live.update(dashboard.render())

@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: MIT
+# shellcheck shell=bash
+# Sourced by tools/run, tools/test and tools/bench: makes everything they need,
+# and asks for root only when something is missing.
+
+# shellcheck disable=SC2034 # used by who sources this
+PACKAGES=(gcc libasound2-dev libsystemd-dev pkg-config mosquitto)
+
+say() { printf '%s\n' "$*" >&2; }
+die() { say "edge: $*"; exit 1; }
+
+# The first Python that is new enough; a Debian one needs its venv and headers.
+find_python() {
+    local candidate
+    for candidate in python3 python3.13 python3.12 python3.11 /usr/bin/python3; do
+        if "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
+            command -v "$candidate"
+            return
+        fi
+    done
+    return 1
+}
+
+missing_packages() {
+    local package python
+    for package in "$@"; do
+        dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || echo "$package"
+    done
+    if ! python=$(find_python); then
+        printf '%s\n' python3 python3-venv python3-dev
+    elif ! "$python" - 2>/dev/null <<'PROBE'
+import ensurepip, os, sysconfig, venv
+raise SystemExit(not os.path.exists(os.path.join(sysconfig.get_path("include"), "Python.h")))
+PROBE
+    then
+        printf '%s\n' python3-venv python3-dev
+    fi
+}
+
+as_root() {
+    if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi
+}
+
+ensure_packages() {
+    local missing
+    command -v dpkg-query >/dev/null || die "this is no Debian: install by hand: $* python3 (3.11 or newer)"
+    mapfile -t missing < <(missing_packages "$@")
+    [ ${#missing[@]} = 0 ] && return
+    say "installing Debian packages: ${missing[*]}"
+    as_root apt-get update -qq || say "edge: the package lists could not be renewed; trying with the old ones"
+    as_root env DEBIAN_FRONTEND=noninteractive \
+        apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null ||
+        die "apt-get could not install: ${missing[*]}"
+}
+
+# ensure_environment REQUIREMENTS...: a private environment in .venv with these pinned versions.
+ensure_environment() {
+    local python stamp wanted
+    python=$(find_python) || die "Python 3.11 or newer is needed"
+    stamp=.venv/installed.sha256
+    if ! .venv/bin/python -c 'import pip' 2>/dev/null; then
+        say "making the environment in .venv"
+        rm -rf .venv
+        "$python" -m venv .venv
+    fi
+    # One line a file: what tools/test adds does not make tools/run install again.
+    touch "$stamp"
+    wanted=$(sha256sum "$@" pyproject.toml)
+    if printf '%s\n' "$wanted" | grep -qvxFf "$stamp"; then
+        say "installing pinned Python packages (minutes at the first time)"
+        .venv/bin/python -m pip install --quiet --disable-pip-version-check \
+            "${@/#/--requirement=}" || die "pip could not install $*"
+        .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --editable . ||
+            die "pip could not install this project"
+        printf '%s\n' "$wanted" >>"$stamp"
+    fi
+}
