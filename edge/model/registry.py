@@ -117,7 +117,7 @@ def read_labels(path: Path) -> tuple[str, ...]:
 
     Raises `ModelError` if the file can't be read or holds none.
     """
-        try:
+    try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise ModelError(f"labels can't be read from {path}: {error}") from error
