@@ -99,7 +99,9 @@ class Pipeline:
         self._log_mel = LogMelStream(front_end, patch_samples)
         self._frames = np.zeros((patch_frames, front_end.n_mels), np.float32)
         self._sample_index = 0  # after the last sample that came in
-        self._begin_at(0)
+        self._origin = 0  # captured index where this stretch without a gap began
+        self._consumed = 0  # ring index up to which frames are made
+        self._next_frame = 0  # first frame of the next patch, counted from the origin
 
     def process(self, item: Period | Gap) -> list[Level | Patch]:
         """Take what the source read; return what became due, oldest first.

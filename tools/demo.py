@@ -90,10 +90,10 @@ def _demonstrate(options: argparse.Namespace, running: ExitStack) -> int:
 
 def _microphone(source: str, seconds: float | None) -> tuple[str, dict[str, str], float | None]:
     """Return the ALSA device, the environment in which it exists, and how long it has sound."""
-    cards = [] if source else [one for one in list_devices() if one.device.startswith("hw:")]
+    cards = [] if source else [one for one in list_devices() if one.card_index >= 0]
     if cards:
         print(f"microphone: {cards[0].name}")
-        return cards[0].device, dict(os.environ), None
+        return cards[0].setting, dict(os.environ), None
     path = Path(source)
     if source and source != "synth" and not path.exists():
         print(f"microphone: ALSA device {source}")

@@ -15,11 +15,9 @@ def devices() -> int:
 
     found = list_devices()
     for device in found:
-        click.echo(f"{device.name}  ({device.device})")
-        click.echo(f"  rates     {', '.join(map(str, device.rates)) or 'unknown'} Hz")
-        click.echo(f"  formats   {', '.join(device.formats) or 'unknown'}")
-        click.echo(f"  channels  {', '.join(map(str, device.channels)) or 'unknown'}")
-        click.echo(f"  setting   {device.setting}")
+        click.echo(f"{device.name}  ({device.pcm})")
+        click.echo(f"  offers    {device.offer}")
+        click.echo(f'  setting   capture.device = "{device.setting}"')
     if not found:
         click.echo("no sound card that captures; is it plugged in, is this user in group audio?")
         return EXIT_DEVICE

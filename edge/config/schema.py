@@ -48,7 +48,7 @@ class Capture(Section):
     sample_format: Literal["auto", "S16_LE", "S24_3LE", "S24_LE", "S32_LE", "FLOAT_LE"]
     files: list[str]
     pace: Literal["real", "fast"]
-    signal: Literal["scene", "sine", "sweep", "white", "pink", "clicks", "silence"]
+    signal: Literal["scene", "tone", "sweep", "white", "pink", "clicks", "silence"]
     seconds: Annotated[float, Field(ge=0.0, le=86400.0)]
     seed: Annotated[int, Field(ge=0, le=2**31)]
 

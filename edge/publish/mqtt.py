@@ -157,25 +157,27 @@ def probe(broker: Broker) -> None:
     outcome: list[str] = []
 
     def connected(
-        client: Client,
+        _client: Client,
         _data: object,
         _flags: ConnectFlags,
         reason: ReasonCode,
         _props: Properties | None,
     ) -> None:
         outcome.append(f"it refuses us: {reason}" if reason.is_failure else "")
-        client.disconnect()
 
     client = new_client(broker, f"{broker.client_id}-check")
     client.on_connect = connected
     help_text = "check publish.url, user and password_file, and that the broker runs"
     try:
         client.connect(broker.host, broker.port, broker.keepalive_s)
+        for _ in range(int(CONNECT_TIMEOUT_S * 10)):
+            if outcome or client.loop(timeout=0.1) != MQTTErrorCode.MQTT_ERR_SUCCESS:
+                break
     except OSError as error:
         raise PublishError(f"no broker at {explain(error, broker)}", help_text) from error
-    for _ in range(int(CONNECT_TIMEOUT_S * 10)):
-        if outcome or client.loop(timeout=0.1) != MQTTErrorCode.MQTT_ERR_SUCCESS:
-            break
+    finally:
+        client.disconnect()
+        client.loop(timeout=0.1)  # says goodbye and closes
     if outcome != [""]:
         why = outcome[0] if outcome else f"it accepts no MQTT within {CONNECT_TIMEOUT_S:g} s"
         raise PublishError(f"no broker at {broker.host}:{broker.port}: {why}", help_text)

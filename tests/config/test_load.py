@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: MIT
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edge.config.load import changed, digest, load_defaults, load_settings
+from edge.errors import EXIT_CONFIG, ConfigError
+
+FIVE_MISTAKES = """
+[capture]
+rate = 44100
+period_size = "big"
+[core]
+gain_db = 100.0
+[[core.filters]]
+kind = "nothc"
+freq_hz = 50.0
+[publish]
+url = "http://example"
+"""
+
+
+def write(path: Path, text: str) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    return path
+
+
+def refused(file: Path | None = None, *overrides: str) -> str:
+    with pytest.raises(ConfigError) as caught:
+        load_settings(file, overrides)
+    assert caught.value.exit_code == EXIT_CONFIG
+    return str(caught.value)
+
+
+def test_five_mistakes_are_named_at_once_each_with_file_key_and_value(tmp_path: Path) -> None:
+    file = write(tmp_path / "edge.toml", FIVE_MISTAKES)
+    message = refused(file)
+    for expected in (
+        "5 mistakes",
+        "capture.rate: unknown key; did you mean 'rate_hz'?",
+        "capture.period_size = 'big'",
+        "core.gain_db = 100.0: input should be less than or equal to 60",
+        "core.filters.0.kind = 'nothc': input should be 'highpass'",
+        "publish.url = 'http://example': write mqtt://HOST",
+    ):
+        assert expected in message
+    assert message.count(str(file)) == 5
+
+
+def test_files_of_edge_d_come_after_the_main_file_and_overrides_last(tmp_path: Path) -> None:
+    main = write(tmp_path / "edge.toml", "[core]\ngain_db = 1.0\nhighpass_hz = 5.0")
+    write(tmp_path / "edge.d/10-first.toml", "[core]\ngain_db = 2.0\n[node]\nid = 'hive'")
+    write(tmp_path / "edge.d/20-second.toml", "[core]\ngain_db = 3.0")
+    settings = load_settings(main, ["node.name=Hive 7", "health.interval_s=5"])
+    assert settings.core.gain_db == 3.0
+    assert settings.core.highpass_hz == 5.0
+    assert (settings.node.id, settings.node.name) == ("hive", "Hive 7")
+    assert settings.health.interval_s == 5.0
+
+
+def test_a_mistake_is_blamed_on_the_layer_that_made_it(tmp_path: Path) -> None:
+    main = write(tmp_path / "edge.toml", "[core]\ngain_db = 1.0")
+    extra = write(tmp_path / "edge.d/x.toml", "[core]\ngain_db = 'loud'")
+    assert str(extra) in refused(main)
+    assert "--set detector.min_hits=0" in refused(main, "core.gain_db=1.0", "detector.min_hits=0")
+
+
+def test_what_is_no_settings_file_says_so(tmp_path: Path) -> None:
+    assert "can't be read" in refused(tmp_path / "missing.toml")
+    assert "is not TOML" in refused(write(tmp_path / "a.toml", "core.gain_db = "))
+    (tmp_path / "b.toml").write_bytes(b"\xff\xfe\x00")
+    assert "not UTF-8" in refused(tmp_path / "b.toml")
+    assert "no value" in refused(None, "core.gain_db")
+
+
+def test_only_the_differences_count_as_changed() -> None:
+    assert changed(load_settings()) == {}
+    settings = load_settings(None, ["core.gain_db=3.0", "detector.labels.rain.min_hits=2"])
+    assert changed(settings)["core"] == {"gain_db": 3.0}
+    assert changed(settings)["detector"]["labels"]["rain"]["min_hits"] == 2
+
+
+def test_the_digest_changes_with_any_setting() -> None:
+    assert digest(load_settings()) == digest(load_defaults())
+    assert digest(load_settings(None, ["core.gain_db=0.1"])) != digest(load_defaults())
+
+
+def test_a_key_without_a_certificate_is_refused() -> None:
+    assert "belong together" in refused(None, "publish.key_file=/x.pem")
+
+
+@given(st.text(max_size=60), st.sampled_from(["core.gain_db", "node.id", "capture.x", "a.b.c", ""]))
+def test_no_override_ends_in_a_traceback(value: str, key: str) -> None:
+    try:
+        load_settings(None, [f"{key}={value}"])
+    except ConfigError as error:
+        assert error.message  # noqa: PT017 - either outcome is right; a traceback is not
+
+
+@given(st.binary(max_size=200))
+def test_no_file_ends_in_a_traceback(
+    tmp_path_factory: pytest.TempPathFactory, content: bytes
+) -> None:
+    file = tmp_path_factory.mktemp("fuzz") / "edge.toml"
+    file.write_bytes(content)
+    try:
+        load_settings(file)
+    except ConfigError as error:
+        assert error.message  # noqa: PT017 - as above

@@ -1,0 +1,155 @@
+# SPDX-License-Identifier: MIT
+"""What several rooms' tests need: the reference data, and real brokers on loopback."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import time
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+T = TypeVar("T")
+REPOSITORY = Path(__file__).parents[1]
+DATA = REPOSITORY.parent / "shared" / "data"
+
+
+@pytest.fixture(scope="session")
+def data() -> Path:
+    """Return the folder of recordings and models beside the repository."""
+    if not DATA.is_dir():
+        pytest.skip("the recordings and models of ../shared/data are missing")
+    return DATA
+
+
+class Mosquitto:
+    """A real broker on a free loopback port."""
+
+    def __init__(self, directory: Path, settings: str = "allow_anonymous true") -> None:
+        self.port = free_port()
+        self._file = directory / f"mosquitto-{self.port}.conf"
+        # Started by root it would change to a user who can't read the test's files.
+        self._file.write_text(f"user root\nlistener {self.port} 127.0.0.1\n{settings}\n")
+        self._process: subprocess.Popen[bytes] | None = None
+        self.start()
+
+    @property
+    def url(self) -> str:
+        return f"mqtt://127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        environment = {**os.environ, "PATH": f"/usr/sbin:{os.environ['PATH']}"}
+        self._process = subprocess.Popen(
+            ["mosquitto", "-c", str(self._file)],
+            env=environment,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        try:
+            wait_until(lambda: is_open(self.port), "Mosquitto answers")
+        except BaseException:
+            self.kill()
+            raise
+
+    def kill(self) -> None:
+        self._send(signal.SIGKILL)
+        if self._process:
+            self._process.wait()
+
+    def freeze(self) -> None:
+        self._send(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        self._send(signal.SIGCONT)
+
+    def _send(self, number: signal.Signals) -> None:
+        if self._process and self._process.poll() is None:
+            self._process.send_signal(number)
+
+    def subscribe(self, topic: str = "#", *options: str) -> Subscriber:
+        return Subscriber(self.port, topic, *options)
+
+
+class Subscriber:
+    """`mosquitto_sub`: an ear that is not ours. `lines()` is all that it has heard."""
+
+    def __init__(self, port: int, topic: str, *options: str) -> None:
+        self._out: list[str] = []
+        command = [
+            "mosquitto_sub",
+            "-h",
+            "127.0.0.1",
+            "-p",
+            str(port),
+            "-v",
+            "-q",
+            "1",
+            "-t",
+            topic,
+        ]
+        self._process = subprocess.Popen([*command, *options], stdout=subprocess.PIPE, text=True)
+        assert self._process.stdout is not None
+        os.set_blocking(self._process.stdout.fileno(), False)
+
+    def lines(self) -> list[str]:
+        assert self._process.stdout is not None
+        while line := self._process.stdout.readline():
+            self._out.append(line.rstrip("\n"))
+        return self._out
+
+    def wait_for(self, text: str, timeout_s: float = 15.0) -> str:
+        """Return the first line with `text` in it."""
+
+        def found() -> str | None:
+            return next((line for line in self.lines() if text in line), None)
+
+        return wait_until(found, f"a message with {text!r}", timeout_s)
+
+    def close(self) -> None:
+        self._process.kill()
+        self._process.wait()
+        assert self._process.stdout is not None
+        self._process.stdout.close()
+
+
+def wait_until(condition: Callable[[], T | None], what: str, timeout_s: float = 15.0) -> T:
+    """Return the first true result of `condition`; fail after `timeout_s`."""
+    end_s = time.monotonic() + timeout_s
+    while time.monotonic() < end_s:
+        if result := condition():
+            return result
+        time.sleep(0.02)
+    pytest.fail(f"not within {timeout_s:g} s: {what}")
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def is_open(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+@pytest.fixture
+def mosquitto(tmp_path: Path) -> Iterator[Callable[..., Mosquitto]]:
+    """Start brokers that end with the test."""
+    with ExitStack() as running:
+
+        def start(settings: str = "allow_anonymous true") -> Mosquitto:
+            broker = Mosquitto(tmp_path, settings)
+            running.callback(broker.kill)
+            return broker
+
+        yield start

@@ -1,0 +1,278 @@
+# SPDX-License-Identifier: MIT
+"""The link and the publisher against a real Mosquitto."""
+
+from __future__ import annotations
+
+import subprocess
+import threading
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import pytest
+
+from edge.errors import PublishError
+from edge.publish.broker import Broker, read_password
+from edge.publish.mqtt import Handlers, Link, probe
+from edge.publish.outbox import Outbox
+from edge.publish.publisher import Publisher
+from edge.types import Message
+from tests.conftest import Mosquitto, free_port, wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+WILL = Message("edge/x/status", b"offline", qos=1, retain=True)
+
+
+class Running:
+    """A link and a publisher in threads, as the unit runs them."""
+
+    def __init__(self, broker: Broker, outbox: Outbox) -> None:
+        self.lost: list[str] = []
+        handlers = Handlers(
+            lost=self.lost.append,
+            acknowledged=self.acknowledged,
+        )
+        self.outbox = outbox
+        self.link = Link(broker, will=WILL, handlers=handlers)
+        self.publisher = Publisher(self.link, outbox, Outbox(None, max_bytes=10_000_000))
+        self.threads = [
+            threading.Thread(target=self.link.run, daemon=True),
+            threading.Thread(target=self.publisher.run, daemon=True),
+        ]
+
+    def acknowledged(self, mid: int, refused: str) -> None:
+        self.publisher.acknowledged(mid, refused)
+
+    def stop(self) -> None:
+        self.publisher.stop()
+        self.threads[1].join(5)
+        self.link.stop()
+        self.threads[0].join(5)
+        self.outbox.close()
+
+
+@contextmanager
+def running(broker: Broker, path: Path | None = None) -> Iterator[Running]:
+    run = Running(broker, Outbox(path, max_bytes=10_000_000))
+    for thread in run.threads:
+        thread.start()
+    try:
+        yield run
+    finally:
+        run.stop()
+
+
+def event(number: int) -> Message:
+    return Message("edge/x/event", b"event-%d." % number, qos=1, durable=True)
+
+
+def broker_of(server: Mosquitto, **more: str) -> Broker:
+    return Broker(server.url, "edge-x", keepalive_s=5, **more)
+
+
+def test_live_states_and_durable_messages_arrive(mosquitto: Callable[..., Mosquitto]) -> None:
+    server = mosquitto()
+    ear = server.subscribe()
+    with running(broker_of(server)) as run:
+        wait_until(lambda: run.link.connected, "connected")
+        run.publisher.offer(Message("edge/x/level", b"live"))
+        run.publisher.offer(Message("edge/x/info", b"state", qos=1, retain=True))
+        run.publisher.offer(event(1))
+        for text in ("level live", "info state", "event event-1."):
+            ear.wait_for(text)
+        wait_until(lambda: run.publisher.depth == 0, "the acknowledgement")
+    ear.close()
+
+
+def test_durable_messages_wait_for_a_broker_that_comes_late(tmp_path: Path) -> None:
+    server = Mosquitto(tmp_path)
+    server.kill()
+    with running(broker_of(server), tmp_path / "o.sqlite") as run:
+        for number in range(50):
+            run.publisher.offer(event(number))
+        run.publisher.offer(Message("edge/x/level", b"live"))
+        run.publisher.offer(Message("edge/x/info", b"state", qos=1, retain=True))
+        wait_until(lambda: run.publisher.depth == 50 and run.lost, "stored, and the reason known")
+        assert "refused" in run.lost[0]
+        assert run.publisher.counters.live_dropped == 1
+        server.start()
+        ear = server.subscribe()
+        ear.wait_for("event-49.", 20)
+        ear.wait_for("info state")
+        wait_until(lambda: run.publisher.depth == 0, "all acknowledged")
+        heard = [line for line in ear.lines() if "event-" in line]
+        assert heard == [f"edge/x/event event-{n}." for n in range(50)]
+        assert not any("live" in line for line in ear.lines())
+    ear.close()
+    server.kill()
+
+
+def test_nothing_is_forgotten_before_the_broker_has_acknowledged_it(
+    mosquitto: Callable[..., Mosquitto], tmp_path: Path
+) -> None:
+    """A frozen broker takes the bytes and answers nothing: the messages must stay."""
+    server = mosquitto("allow_anonymous true\npersistence false")
+    path = tmp_path / "o.sqlite"
+    with running(broker_of(server), path) as run:
+        wait_until(lambda: run.link.connected, "connected")
+        server.freeze()
+        for number in range(5):
+            run.publisher.offer(event(number))
+        wait_until(lambda: run.publisher.counters.sent >= 5, "sent into the void")
+        time.sleep(0.3)
+        assert run.publisher.depth == 5
+        server.kill()
+    with Outbox(path, max_bytes=10_000) as outbox:
+        assert [row.message for row in outbox.waiting()] == [event(n) for n in range(5)]
+    server.start()
+    ear = server.subscribe()
+    with running(broker_of(server), path) as run:
+        ear.wait_for("event-4.")
+        wait_until(lambda: run.publisher.depth == 0, "acknowledged")
+    ear.close()
+
+
+def test_states_are_told_again_to_a_broker_that_forgot_them(
+    mosquitto: Callable[..., Mosquitto],
+) -> None:
+    server = mosquitto()
+    with running(broker_of(server)) as run:
+        run.publisher.offer(Message("edge/x/info", b"state", qos=1, retain=True))
+        wait_until(lambda: run.publisher.counters.sent or run.link.connected, "connected")
+        server.kill()
+        wait_until(lambda: run.lost, "the loss is noticed")
+        server.start()
+        ear = server.subscribe()
+        ear.wait_for("info state", 20)
+    ear.close()
+
+
+def test_a_sender_that_is_killed_leaves_its_will(mosquitto: Callable[..., Mosquitto]) -> None:
+    server = mosquitto()
+    ear = server.subscribe()
+    with running(broker_of(server)) as run:
+        wait_until(lambda: run.link.connected, "connected")
+        run.link._client._sock_close()  # noqa: SLF001 - a cut cable has no public name
+        ear.wait_for("status offline")
+    ear.close()
+
+
+def test_what_the_access_list_denies_is_counted_and_blocks_nothing(
+    mosquitto: Callable[..., Mosquitto], tmp_path: Path
+) -> None:
+    (tmp_path / "acl").write_text("topic write edge/x/event\ntopic read #\n")
+    server = mosquitto(f"allow_anonymous true\nacl_file {tmp_path / 'acl'}")
+    ear = server.subscribe()
+    with running(broker_of(server)) as run:
+        run.publisher.offer(Message("edge/x/clip", b"denied", qos=1, durable=True))
+        run.publisher.offer(event(1))
+        ear.wait_for("event-1.")
+        wait_until(lambda: run.publisher.depth == 0, "both are settled")
+        assert run.publisher.counters.refused == 1
+    ear.close()
+
+
+class TestReasons:
+    """Each way a broker can fail has its own sentence."""
+
+    def refused(self, broker: Broker) -> str:
+        with pytest.raises(PublishError) as caught:
+            probe(broker)
+        assert caught.value.help
+        return caught.value.message
+
+    def test_nobody_listens(self) -> None:
+        assert "refused" in self.refused(Broker(f"mqtt://127.0.0.1:{free_port()}", "edge-x"))
+
+    def test_no_such_host(self) -> None:
+        assert "nowhere.invalid" in self.refused(Broker("mqtt://nowhere.invalid", "edge-x"))
+
+    def test_wrong_password(self, mosquitto: Callable[..., Mosquitto], tmp_path: Path) -> None:
+        passwords = tmp_path / "passwords"
+        subprocess.run(["mosquitto_passwd", "-c", "-b", str(passwords), "bee", "right"], check=True)
+        server = mosquitto(f"allow_anonymous false\npassword_file {passwords}")
+        probe(broker_of(server, user="bee", password="right"))  # noqa: S106 - of this test's broker
+        message = self.refused(broker_of(server, user="bee", password="wrong"))  # noqa: S106
+        assert "Not authorized" in message
+        assert "wrong" not in message
+
+    def test_a_broker_that_hangs(self, mosquitto: Callable[..., Mosquitto]) -> None:
+        server = mosquitto()
+        server.freeze()
+        assert "within 5 s" in self.refused(broker_of(server))
+
+    def test_a_certificate_of_somebody_else(self, tls_broker: TlsBroker, tmp_path: Path) -> None:
+        probe(tls_broker.trusted)
+        assert "certificate is not accepted" in self.refused(tls_broker.untrusted)
+        message = self.refused(
+            Broker(tls_broker.trusted.url, "e", ca_file=str(tmp_path / "no.pem"))
+        )
+        assert "no.pem is not a file" in message
+
+    def test_a_broker_that_wants_our_certificate(self, tls_broker: TlsBroker) -> None:
+        nameless = Broker(tls_broker.trusted.url, "e", ca_file=tls_broker.trusted.ca_file)
+        assert "no broker" in self.refused(nameless)
+
+    def test_plain_words_to_a_broker_that_speaks_tls(self, tls_broker: TlsBroker) -> None:
+        plain = Broker(tls_broker.trusted.url.replace("mqtts:", "mqtt:"), "e")
+        assert "no broker" in self.refused(plain)
+
+
+class TlsBroker:
+    """A Mosquitto with TLS that wants a client's certificate, and who may talk to it."""
+
+    def __init__(self, directory: Path, start: Callable[..., Mosquitto]) -> None:
+        self._directory = directory
+        ca, stranger = self._authority("ca"), self._authority("stranger")
+        server, client = self._issue("server", ca), self._issue("client", ca)
+        broker = start(
+            f"allow_anonymous true\ncafile {ca[0]}\ncertfile {server[0]}\nkeyfile {server[1]}\n"
+            "require_certificate true"
+        )
+        url = broker.url.replace("mqtt://127.0.0.1", "mqtts://localhost")
+        files = {"cert_file": str(client[0]), "key_file": str(client[1])}
+        self.trusted = Broker(url, "edge-x", ca_file=str(ca[0]), **files)
+        self.untrusted = Broker(url, "edge-x", ca_file=str(stranger[0]), **files)
+
+    def _authority(self, name: str) -> tuple[Path, Path]:
+        certificate, key = self._directory / f"{name}.pem", self._directory / f"{name}.key"
+        self._openssl(
+            *("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"),
+            *("-subj", f"/CN={name}", "-keyout", str(key), "-out", str(certificate)),
+        )
+        return certificate, key
+
+    def _issue(self, name: str, authority: tuple[Path, Path]) -> tuple[Path, Path]:
+        certificate, key = self._directory / f"{name}.pem", self._directory / f"{name}.key"
+        self._openssl(
+            *("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"),
+            *("-subj", f"/CN={name}", "-addext", "subjectAltName=DNS:localhost"),
+            *("-addext", "basicConstraints=critical,CA:FALSE"),
+            *("-CA", str(authority[0]), "-CAkey", str(authority[1])),
+            *("-keyout", str(key), "-out", str(certificate)),
+        )
+        return certificate, key
+
+    def _openssl(self, *arguments: str) -> None:
+        subprocess.run(["openssl", *arguments], check=True, capture_output=True)
+
+
+@pytest.fixture
+def tls_broker(mosquitto: Callable[..., Mosquitto], tmp_path: Path) -> TlsBroker:
+    return TlsBroker(tmp_path, mosquitto)
+
+
+def test_the_password_comes_from_its_file_or_the_credential(tmp_path: Path) -> None:
+    (tmp_path / "mqtt-password").write_text("honey\n")
+    assert read_password(str(tmp_path / "mqtt-password"), {}) == "honey"
+    assert read_password("", {"CREDENTIALS_DIRECTORY": str(tmp_path)}) == "honey"
+    assert read_password("", {}) == ""
+    with pytest.raises(PublishError, match="can't be read"):
+        read_password(str(tmp_path / "none"), {})
+
+
+def test_a_broker_never_shows_its_password() -> None:
+    assert "honey" not in repr(Broker("mqtt://h", "x", password="honey"))  # noqa: S106

@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: MIT
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edge.errors import StorageError
+from edge.publish.outbox import Outbox
+from edge.types import Message
+
+PLENTY = 1_000_000
+
+
+def message(number: int, size: int = 10) -> Message:
+    return Message("edge/x/event", f"{number}".encode().ljust(size), qos=1, durable=True)
+
+
+def test_messages_wait_in_order_until_they_are_done(tmp_path: Path) -> None:
+    with Outbox(tmp_path / "o.sqlite", max_bytes=PLENTY) as outbox:
+        for number in range(5):
+            outbox.put(message(number))
+        rows = outbox.waiting(limit=3)
+        assert [row.message for row in rows] == [message(0), message(1), message(2)]
+        outbox.done(rows[1].row_id)
+        assert [row.message for row in outbox.waiting()] == [message(n) for n in (0, 2, 3, 4)]
+        assert [row.message for row in outbox.waiting(after=rows[2].row_id)] == [
+            message(3),
+            message(4),
+        ]
+        assert outbox.depth == 4
+
+
+def test_what_was_not_done_is_there_after_a_restart_and_numbers_only_grow(tmp_path: Path) -> None:
+    path = tmp_path / "o.sqlite"
+    with Outbox(path, max_bytes=PLENTY) as outbox:
+        first = outbox.put(message(1))
+        outbox.done(first)
+        second = outbox.put(message(2))
+    with Outbox(path, max_bytes=PLENTY) as outbox:
+        assert [row.message for row in outbox.waiting()] == [message(2)]
+        outbox.done(second)
+        assert outbox.put(message(3)) > second > first
+
+
+def test_a_full_outbox_drops_the_oldest_and_counts_it(tmp_path: Path) -> None:
+    with Outbox(tmp_path / "o.sqlite", max_bytes=1000) as outbox:
+        for number in range(20):
+            outbox.put(message(number, size=100))
+        kept = [row.message for row in outbox.waiting()]
+        assert kept == [message(n, size=100) for n in range(20 - len(kept), 20)]
+        assert outbox.dropped == 20 - len(kept)
+        assert 3 <= len(kept) <= 10
+
+
+@given(st.lists(st.tuples(st.booleans(), st.integers(0, 300)), max_size=40))
+def test_depth_and_room_are_what_the_file_says(steps: list[tuple[bool, int]]) -> None:
+    """The counters that spare a query never part from the table."""
+    with Outbox(None, max_bytes=2000) as outbox:
+        for put, size in steps:
+            if put:
+                outbox.put(message(size, size))
+            elif rows := outbox.waiting(limit=1):
+                outbox.done(rows[0].row_id)
+            waiting = outbox.waiting(limit=1000)
+            assert outbox.depth == len(waiting)
+            assert sum(len(row.message.payload) for row in waiting) <= 2000
+
+
+def test_a_directory_that_is_not_there_is_an_error_with_a_mending(tmp_path: Path) -> None:
+    with pytest.raises(StorageError, match="can't be used") as caught:
+        Outbox(tmp_path / "missing" / "o.sqlite", max_bytes=PLENTY)
+    assert caught.value.help
+
+
+def test_a_file_that_is_no_database_is_an_error(tmp_path: Path) -> None:
+    path = tmp_path / "o.sqlite"
+    path.write_bytes(b"this is not a database, but long enough to look at" * 100)
+    with pytest.raises(StorageError, match="not a database"):
+        Outbox(path, max_bytes=PLENTY)

@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: MIT
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edge.publish import payloads
+from edge.publish.payloads import Topics, topic_word
+from edge.types import Event, Level, Scores, Utc
+
+TOPICS = Topics("edge", "hive")
+NOON = Utc("2027-01-15T12:00:00.000Z", synchronised=True)
+
+
+@given(st.text(max_size=50))
+def test_any_label_becomes_one_safe_word(label: str) -> None:
+    word = topic_word(label)
+    assert word
+    assert set(word) <= set("abcdefghijklmnopqrstuvwxyz0123456789_-")
+
+
+def test_a_level_says_its_unit_its_time_and_that_it_is_not_calibrated() -> None:
+    level = Level(0, 48000, -41.04, -38.0, -20.0, -39.96, gap=False, clipped_samples=3)
+    message = payloads.level(TOPICS, level, NOON, duration_s=1.0)
+    assert (message.topic, message.qos, message.retain, message.durable) == (
+        "edge/hive/level",
+        0,
+        False,
+        False,
+    )
+    assert json.loads(message.payload) == {
+        "laeq_dbfs": -41.0,
+        "lafmax_dbfs": -38.0,
+        "lcpeak_dbfs": -20.0,
+        "lzeq_dbfs": -40.0,
+        "calibrated": False,
+        "gap": False,
+        "clipped_samples": 3,
+        "time": "2027-01-15T12:00:00.000Z",
+        "clock_synchronised": True,
+        "duration_s": 1.0,
+    }
+
+
+def test_an_event_is_durable_never_retained_and_has_an_id_of_its_own() -> None:
+    def message_of(event: Event) -> dict[str, object]:
+        message = payloads.event(TOPICS, event, onset=NOON, offset=None, fields={})
+        assert (message.qos, message.durable, message.retain) == (1, True, False)
+        body: dict[str, object] = json.loads(message.payload)
+        return body
+
+    onset = message_of(Event("onset", "hive-1-480-rain", "rain", 0.91234, 480))
+    offset = message_of(Event("offset", "hive-1-480-rain", "rain", 0.95, 480, 9600))
+    assert onset["event_id"] == offset["event_id"]
+    assert onset["message_id"] != offset["message_id"]
+    assert onset["event_type"] == "onset"
+    assert onset["score"] == 0.912
+
+
+def test_states_are_retained_and_plain_words() -> None:
+    assert payloads.status(TOPICS, online=False).payload == b"offline"
+    state = payloads.detected(TOPICS, "Smoke alarm", on=True)
+    assert (state.topic, state.payload, state.retain) == (
+        "edge/hive/detected/smoke_alarm",
+        b"ON",
+        True,
+    )
+
+
+def test_the_top_scores_come_best_first() -> None:
+    scores = Scores(0, 1, np.array([0.1, 0.7, 0.4], np.float32))
+    top = payloads.top_scores(("a", "b", "c"), scores, 2)
+    assert list(top.items()) == [("b", 0.7), ("c", 0.4)]
+
+
+def test_a_figure_that_is_no_number_is_refused_rather_than_sent() -> None:
+    with pytest.raises(ValueError, match="JSON"):
+        payloads.health(TOPICS, {"cpu_percent": float("nan")}, NOON)
