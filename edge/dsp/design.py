@@ -66,16 +66,16 @@ def weighting_sos(weighting: Literal["A", "C"], rate_hz: int) -> Float64:
 
     The bilinear transform of the standard's analog poles. It bends the top down: at 48 kHz
     A and C read 1.2 dB low at 10 kHz, inside class 1 at 44.1 and 48 kHz but outside class 2
-    at 16 kHz, so levels are measured at the captured rate.
+    at 16 kHz, so levels are measured at the captured rate; at less than 32 kHz they are a guide.
 
-    Raises `ValueError` for another weighting or a rate below 32 kHz.
+    Raises `ValueError` for another weighting or a rate below 8 kHz.
 
     Source: IEC 61672-1:2013, 5.5 and Annex E.
     """
     if weighting not in ("A", "C"):
         raise ValueError(f"weighting must be 'A' or 'C', not {weighting!r}")
-    if rate_hz < 32000:
-        raise ValueError(f"rate_hz must be 32000 or more to weight levels, not {rate_hz}")
+    if rate_hz < 8000:
+        raise ValueError(f"rate_hz must be 8000 or more to weight levels, not {rate_hz}")
     sos = _digital(*_analog_weighting(weighting), rate_hz)
     sos[0, :3] /= abs(_response(sos, _REFERENCE_HZ, rate_hz))
     return sos
