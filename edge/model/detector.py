@@ -74,8 +74,8 @@ class Detector:
     An onset lies where the first hit of its run has samples that the patch before it had
     not: what both heard was no hit then. Hits are in a row as long as no sample between
     them went unheard; a patch that was dropped breaks the run unless its neighbours touch.
-    An offset lies at the end of the last patch above release. A score that is NaN counts
-    as 0.
+    An offset lies at the end of the last patch above release. A score that is NaN is
+    under every threshold.
 
     Keeps a few numbers per label between calls. Patches must come in order; one that
     reaches no further than the one before it is left out.
@@ -121,7 +121,7 @@ class Detector:
         start, end = scores.sample_index, scores.sample_index + scores.n_samples
         if end <= self._heard_to:
             return []
-        values = np.nan_to_num(scores.values, nan=0.0)
+        values = np.nan_to_num(scores.values, nan=-1.0)
         events: list[Event] = []
         # Most of a model's labels are neither heard nor open: they cost nothing here.
         above = values >= self._thresholds
@@ -139,8 +139,8 @@ class Detector:
                 continue
             track.hits = 0
             if track.is_open:
-                latest = max(sample_index, track.onset_index + 1)
-                events.append(self._close(track, min(track.last_above, latest)))
+                track.last_above = min(track.last_above, max(sample_index, track.onset_index + 1))
+                events.append(self._close(track))
         return events
 
     def active(self) -> tuple[str, ...]:
@@ -151,7 +151,7 @@ class Detector:
         events = []
         if track.is_open and start - track.last_above > self._samples(track.rule.hold_s):
             # Nothing was heard for longer than the hold: it ended in there.
-            events.append(self._close(track, track.last_above))
+            events.append(self._close(track))
         if track.is_open:
             return events + self._go_on(track, score, end)
         return events + self._count(track, score, start, end)
@@ -161,12 +161,9 @@ class Detector:
         if score >= rule.release:
             track.last_above = end
             track.peak = max(track.peak, score)
-        longest = track.onset_index + max(self._samples(rule.max_event_s), 1)
-        if end >= longest:
-            return [self._close(track, min(track.last_above, longest))]
-        if score < rule.release and end - track.last_above >= self._samples(rule.hold_s):
-            return [self._close(track, track.last_above)]
-        return []
+        too_long = end >= self._latest(track)
+        released = score < rule.release and end - track.last_above >= self._samples(rule.hold_s)
+        return [self._close(track)] if too_long or released else []
 
     def _count(self, track: _Track, score: float, start: int, end: int) -> list[Event]:
         """Count hits in a row; open at the last one needed."""
@@ -183,7 +180,8 @@ class Detector:
         track.hits, track.is_open, track.last_above = 0, True, end
         return [self._event("onset", track, None)]
 
-    def _close(self, track: _Track, offset_index: int) -> Event:
+    def _close(self, track: _Track) -> Event:
+        offset_index = min(track.last_above, self._latest(track))
         track.is_open = False
         track.ready_index = offset_index + self._samples(track.rule.cooldown_s)
         return self._event("offset", track, offset_index)
@@ -197,6 +195,10 @@ class Detector:
             onset_index=track.onset_index,
             offset_index=offset_index,
         )
+
+    def _latest(self, track: _Track) -> int:
+        """Return where an event that lasts as long as allowed ends."""
+        return track.onset_index + max(self._samples(track.rule.max_event_s), 1)
 
     def _samples(self, seconds: float) -> int:
         return round(seconds * self._rate_hz)

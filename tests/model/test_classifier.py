@@ -1,0 +1,193 @@
+# SPDX-License-Identifier: MIT
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from edge.dsp.logmel import log_mel
+from edge.dsp.spec import LogMelSpec
+from edge.errors import ModelError
+from edge.model.classifier import OnnxClassifier
+from edge.model.frontend import PRESETS
+from edge.model.registry import describe, read_labels, read_model, shipped_model
+from edge.types import Patch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+
+def _open(path: Path, **changes: object) -> OnnxClassifier:
+    wanted: dict[str, Any] = {
+        "labels": ["a", "b", "c"],
+        "front_end": LogMelSpec(),
+        "patch_frames": 96,
+        "patch_hop": 48,
+        "name": "test",
+        "version": "1",
+    }
+    return OnnxClassifier(describe(path, path, **(wanted | changes)))
+
+
+def _patch(first: float = 0.0, sample_index: int = 0) -> Patch:
+    frames = np.zeros((96, 64), np.float32)
+    frames[0, 0] = first
+    return Patch(sample_index, 15600, frames)
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [
+        ("N", 96, 64),
+        (1, 96, 64),
+        (1, "frames", 64),
+        (1, 1, 96, 64),
+        ("N", 1, 96, 64),
+        (1, 96, 64, 1),
+        ("N", "T", "F", "C"),
+    ],
+)
+def test_every_common_layout_is_heard(
+    make_model: Callable[..., Path], shape: tuple[int | str, ...]
+) -> None:
+    scores = _open(make_model(shape=shape)).classify(_patch(0.5, sample_index=480))
+    assert scores.values == pytest.approx([0.6, 0.7, 0.8])
+    assert scores.values.dtype == np.float32
+    assert (scores.sample_index, scores.n_samples) == (480, 15600)
+    assert scores.embedding is None
+
+
+def test_the_embedding_comes_along_when_named(make_model: Callable[..., Path]) -> None:
+    scores = _open(make_model(), embedding_output="first").classify(_patch(0.25))
+    assert scores.embedding == pytest.approx([0.25])
+
+
+@pytest.mark.parametrize("logit", [-1000.0, -3.0, 0.0, 3.0, 1000.0])
+def test_a_sigmoid_is_applied_without_overflow(
+    make_model: Callable[..., Path], logit: float
+) -> None:
+    model = _open(make_model(bias=(0.0, 1.0, -1.0)), activation="sigmoid")
+    from scipy.special import expit
+
+    expected = expit(np.array([logit, logit + 1, logit - 1]))
+    assert model.classify(_patch(logit)).values == pytest.approx(expected, abs=1e-6)
+    assert model.bad_outputs == 0
+
+
+def test_a_softmax_is_applied_without_overflow(make_model: Callable[..., Path]) -> None:
+    model = _open(make_model(bias=(0.0, 1.0, -1.0)), activation="softmax")
+    values = model.classify(_patch(1000.0)).values
+    assert values.sum() == pytest.approx(1.0)
+    assert values == pytest.approx([0.2447, 0.6652, 0.09], abs=1e-4)
+
+
+@pytest.mark.parametrize("first", [float("nan"), float("inf"), 7.0, -7.0])
+def test_scores_that_can_not_be_are_zero_and_counted(
+    make_model: Callable[..., Path], first: float
+) -> None:
+    model = _open(make_model())
+    assert np.array_equal(model.classify(_patch(first)).values, np.zeros(3, np.float32))
+    assert model.bad_outputs == 1
+    assert model.classify(_patch(0.5)).values == pytest.approx([0.6, 0.7, 0.8])
+    assert model.bad_outputs == 1
+
+
+def test_a_score_that_rounding_put_over_one_is_one(make_model: Callable[..., Path]) -> None:
+    model = _open(make_model(bias=(0.0, 0.0, 0.0)))
+    assert np.all(model.classify(_patch(1.0005)).values == 1.0)
+    assert model.bad_outputs == 0
+
+
+def test_logits_that_pass_for_scores_are_refused(make_model: Callable[..., Path]) -> None:
+    with pytest.raises(ModelError, match=r"outside 0\.\.1") as caught:
+        _open(make_model(bias=(3.0, -3.0, 0.0)))
+    assert "sigmoid" in caught.value.help
+
+
+def test_a_file_that_changed_since_it_was_described_is_refused(
+    make_model: Callable[..., Path],
+) -> None:
+    info = replace(_open(make_model()).info, sha256="0" * 64)
+    with pytest.raises(ModelError, match="changed"):
+        OnnxClassifier(info)
+
+
+def test_opening_and_running_prints_nothing(
+    make_model: Callable[..., Path], capfd: pytest.CaptureFixture[str]
+) -> None:
+    _open(make_model()).classify(_patch(7.0))
+    assert capfd.readouterr() == ("", "")
+
+
+def test_scores_are_the_receivers_own() -> None:
+    model = OnnxClassifier(shipped_model())
+    rng = np.random.default_rng(1)
+    first = model.classify(_noise(rng))
+    kept = first.values.copy()
+    model.classify(_noise(rng))
+    assert np.array_equal(first.values, kept)
+
+
+@pytest.mark.parametrize("kind", ["zeros", "silence", "white", "loud", "clipped", "dc"])
+def test_the_shipped_model_hears_no_event_in_nothing(kind: str) -> None:
+    rng = np.random.default_rng(5)
+    samples = {
+        "zeros": np.zeros(16000),
+        "silence": 1e-4 * rng.standard_normal(16000),
+        "white": 0.01 * rng.standard_normal(16000),
+        "loud": 0.3 * rng.standard_normal(16000),
+        "clipped": np.sign(rng.standard_normal(16000)),
+        "dc": np.full(16000, 0.5),
+    }[kind].astype(np.float32)
+    info = read_model(shipped_model())
+    scores = OnnxClassifier(info).classify(_heard(samples))
+    over = [
+        label
+        for label, score in zip(info.labels, scores.values, strict=True)
+        if score >= info.thresholds.get(label, np.inf)
+    ]
+    assert over == []
+
+
+@pytest.mark.data
+def test_yamnet_gives_its_published_scores(data: Path, tmp_path: Path) -> None:
+    """The reference scores are the float model's for the official front end's patches."""
+    models, preset = data / "models", PRESETS["yamnet"]
+    info = describe(
+        models / "yamnet_tfhub_w8.onnx",
+        tmp_path / "yamnet.onnx",
+        labels=read_labels(models / "yamnet_class_map.csv"),
+        front_end=preset.front_end,
+        patch_frames=preset.patch_frames,
+        patch_hop=preset.patch_hop,
+        name="yamnet",
+        version="1",
+        licence="Apache-2.0",
+        embedding_output="embedding",
+    )
+    assert len(info.labels) == 521
+    model = OnnxClassifier(info)
+    with np.load(data / "reference" / "yamnet_ref.npz") as reference:
+        for frames, scores, embedding in zip(
+            reference["log_mel_tflite"],
+            reference["scores_fp32"],
+            reference["embedding_fp32"],
+            strict=True,
+        ):
+            heard = model.classify(Patch(0, 15600, frames))
+            np.testing.assert_allclose(heard.values, scores, atol=1e-3)
+            assert heard.embedding is not None
+            np.testing.assert_allclose(heard.embedding, embedding, atol=1e-2)
+
+
+def _noise(rng: np.random.Generator) -> Patch:
+    return Patch(0, 15600, rng.standard_normal((96, 64), dtype=np.float32))
+
+
+def _heard(samples: NDArray[np.float32]) -> Patch:
+    return Patch(0, 15600, log_mel(samples, PRESETS["edge"].front_end)[:96])
