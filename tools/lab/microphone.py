@@ -2,8 +2,10 @@
 """A virtual ALSA microphone: builds the plugin of `pcm_edgemic.c` and configures it.
 
 Real alsa-lib, real overruns, real unplugging, no sound card and no kernel module.
-ALSA reads its configuration once per process, so the environment of a microphone
-goes to the process that is to hear it before that process first uses ALSA.
+ALSA finds the microphone by `$ALSA_CONFIG_PATH`: give `environment()` to the process
+that is to hear it, or set the variable in this one. A process that has used ALSA before
+reads the configuration anew when the path is another one: so give each microphone of
+one process its own `name` or directory.
 """
 
 from __future__ import annotations

@@ -41,6 +41,7 @@ typedef struct {
   int64_t start;          /* card frame at which the stream was started last */
   int64_t taken;          /* frames read since then */
   int64_t next;           /* card frame after the last one delivered */
+  snd_pcm_sframes_t pointer; /* told last */
   size_t frame_bytes;
   int64_t file_frames;
 } edgemic_t;
@@ -79,15 +80,17 @@ static void disarm(edgemic_t *mic) {
 }
 
 static int absent(edgemic_t *mic) {
-  if (flagged(mic->gone)) {
-    snd_pcm_ioplug_set_state(&mic->io, SND_PCM_STATE_DISCONNECTED);
-    return -ENODEV;
-  }
-  if (flagged(mic->asleep) && mic->running) {
-    snd_pcm_ioplug_set_state(&mic->io, SND_PCM_STATE_SUSPENDED);
-    return -ESTRPIPE;
-  }
-  return 0;
+  if (!flagged(mic->gone))
+    return 0;
+  snd_pcm_ioplug_set_state(&mic->io, SND_PCM_STATE_DISCONNECTED);
+  return -ENODEV;
+}
+
+static int suspended(edgemic_t *mic) {
+  if (!mic->running || !flagged(mic->asleep))
+    return 0;
+  snd_pcm_ioplug_set_state(&mic->io, SND_PCM_STATE_SUSPENDED);
+  return -ESTRPIPE;
 }
 
 static void log_overrun(const edgemic_t *mic, int64_t lost) {
@@ -105,6 +108,8 @@ static int edgemic_start(snd_pcm_ioplug_t *io) {
   int error = absent(mic);
   if (error)
     return error;
+  if (flagged(mic->asleep))
+    return -ESTRPIPE;
   if (!mic->clock_set) {
     mic->epoch_s = monotonic_s();
     mic->clock_set = 1;
@@ -112,7 +117,7 @@ static int edgemic_start(snd_pcm_ioplug_t *io) {
   mic->start = card_frame(mic);
   if (mic->next > 0)
     log_overrun(mic, mic->start - mic->next);
-  mic->taken = 0;
+  mic->taken = mic->pointer = 0;
   mic->running = 1;
   arm(mic);
   return 0;
@@ -134,7 +139,7 @@ static int edgemic_prepare(snd_pcm_ioplug_t *io) {
     return -errno;
   mic->frame_bytes = snd_pcm_format_physical_width(io->format) / 8 * io->channels;
   mic->file_frames = file.st_size / (int64_t)mic->frame_bytes;
-  mic->taken = 0;
+  mic->taken = mic->pointer = 0;
   mic->running = 0; /* alsa-lib prepares after an overrun without a stop */
   disarm(mic);
   return 0;
@@ -147,10 +152,13 @@ static snd_pcm_sframes_t edgemic_pointer(snd_pcm_ioplug_t *io) {
     return error;
   if (!mic->running)
     return 0;
+  if (suspended(mic)) /* an error from here would read as an overrun */
+    return mic->pointer;
   int64_t captured = card_frame(mic) - mic->start;
   if (captured >= mic->taken + (int64_t)io->buffer_size)
     return -EPIPE; /* full: a card stops here, and what waited is lost */
-  return captured % (int64_t)io->buffer_size;
+  mic->pointer = captured % (int64_t)io->buffer_size;
+  return mic->pointer;
 }
 
 /* `count` frames of the file from frame `from` on; false when the file can't give them. */
@@ -185,6 +193,8 @@ static snd_pcm_sframes_t edgemic_transfer(snd_pcm_ioplug_t *io, const snd_pcm_ch
                                           snd_pcm_uframes_t offset, snd_pcm_uframes_t size) {
   edgemic_t *mic = io->private_data;
   int error = absent(mic);
+  if (!error)
+    error = suspended(mic);
   if (error)
     return error;
   char *to = (char *)areas->addr + (areas->first + areas->step * offset) / 8;

@@ -41,7 +41,7 @@ def rain(n_samples: int, rate_hz: int, rng: Random) -> Signal:
     near = texture.scatter(
         n_samples, at, np.minimum(rng.lognormal(-1.5, 0.7, len(at)), 1.5), drops, rng
     )
-    return 0.06 * (far + 0.9 * near)
+    return (0.06 * (far + 0.9 * near)).astype(np.float32)
 
 
 def sea_waves(n_samples: int, rate_hz: int, rng: Random) -> Signal:
