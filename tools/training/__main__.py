@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: MIT
+"""From recordings to the shipped model, its card and its attributions, in one command."""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+import torch
+
+from edge.model.registry import describe
+from tools.training import card
+from tools.training.evaluate import choose_thresholds, listen
+from tools.training.export import EMBEDDING, SCORES, export
+from tools.training.fit import fit, make_lessons
+from tools.training.frontend import STUDENT
+from tools.training.pool import Pool, make_pool
+from tools.training.recordings import FOLDS, LABELS, read_clips
+from tools.training.scene import recognised
+
+if TYPE_CHECKING:
+    from tools.training.evaluate import Hearing
+    from tools.training.network import Network
+    from tools.training.recordings import Clip
+
+MODEL_NAME: Final = "edge-esc10"
+VERSION: Final = "0.1.0"
+REPOSITORY: Final = Path(__file__).parents[2]
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the command line says."""
+
+    data: Path
+    folds: tuple[int, ...]
+    epochs: int
+    seed: int
+    threads: int
+    cache: Path
+    out: Path
+
+
+def main() -> None:
+    """Train on each pair of folds, then on all, and write what the package ships."""
+    options = _options()
+    torch.set_num_threads(options.threads)
+    torch.use_deterministic_algorithms(True)
+    clips = read_clips(options.data)
+    print(f"{len(clips)} recordings, {sum(clip.official for clip in clips)} of ESC-10")
+    pool = _pool(options, clips)
+    unseen: list[Hearing] = []
+    for fold in options.folds:
+        network = _trained(options, pool, [other for other in FOLDS if other != fold])
+        unseen += listen(network, [clip for clip in clips if clip.fold == fold])
+        print(card.accuracy_line(f"fold {fold}", unseen, fold))
+    network = _trained(options, pool, list(FOLDS))
+    _ship(options, network, unseen, clips)
+
+
+def _options() -> Options:
+    parser = argparse.ArgumentParser(prog="tools/train", description=__doc__)
+    parser.add_argument("--data", type=Path, default=REPOSITORY / "../shared/data")
+    parser.add_argument("--folds", type=int, nargs="+", choices=FOLDS, default=list(FOLDS))
+    parser.add_argument("--epochs", type=int, default=5, help="times as many patches as the pool")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--threads", type=int, default=1, help="other numbers round differently")
+    parser.add_argument(
+        "--cache",
+        type=Path,
+        default=Path(tempfile.gettempdir()) / "edge-train",
+        help="intermediate",
+    )
+    parser.add_argument("--out", type=Path, default=REPOSITORY / "edge/model/shipped")
+    given = parser.parse_args()
+    given.cache.mkdir(parents=True, exist_ok=True)
+    return Options(**vars(given) | {"folds": tuple(given.folds)})
+
+
+def _pool(options: Options, clips: list[Clip]) -> Pool:
+    kept = options.cache / f"pool-{options.seed}.npz"
+    if kept.exists():
+        with np.load(kept) as arrays:
+            return Pool(**arrays)
+    pool = make_pool(clips, options.data / "models" / "yamnet_tfhub_w8.onnx", options.seed)
+    draft = kept.with_suffix(".part.npz")
+    np.savez(
+        draft,
+        patches=pool.patches,
+        labels=pool.labels,
+        folds=pool.folds,
+        embeddings=pool.embeddings,
+    )
+    draft.replace(kept)
+    return pool
+
+
+def _trained(options: Options, pool: Pool, folds: list[int]) -> Network:
+    print(f"training on folds {', '.join(map(str, folds))}")
+    return fit(make_lessons(pool, folds, options.seed), epochs=options.epochs, seed=options.seed)
+
+
+def _ship(options: Options, network: Network, unseen: list[Hearing], clips: list[Clip]) -> None:
+    thresholds = choose_thresholds(unseen)
+    draft = options.cache / "draft.onnx"
+    preset = STUDENT
+    export(
+        network,
+        draft,
+        n_frames=preset.patch_frames,
+        n_mels=preset.front_end.n_mels,
+        n_labels=len(LABELS),
+    )
+    options.out.mkdir(parents=True, exist_ok=True)
+    path = options.out / f"{MODEL_NAME}.onnx"
+    info = describe(
+        draft,
+        path,
+        labels=LABELS,
+        negative_labels=["other"],
+        front_end=preset.front_end,
+        patch_frames=preset.patch_frames,
+        patch_hop=preset.patch_hop,
+        name=MODEL_NAME,
+        version=VERSION,
+        licence="MIT",
+        source=f"tools/train --epochs {options.epochs} --seed {options.seed}; see CARD.md",
+        scores_output=SCORES,
+        embedding_output=EMBEDDING,
+        thresholds=thresholds,
+    )
+    facts = card.Facts(info, options.epochs, options.seed, unseen, recognised(path))
+    (options.out / "CARD.md").write_text(card.card(facts), encoding="utf-8")
+    (options.out / "ATTRIBUTION.md").write_text(card.attribution(clips), encoding="utf-8")
+    print(f"wrote {path}, CARD.md and ATTRIBUTION.md")
+
+
+if __name__ == "__main__":
+    main()
