@@ -20,7 +20,7 @@ import numpy as np
 from edge.capture import scene
 from edge.capture.devices import list_devices
 from edge.capture.replay import ReplaySource
-from edge.cli.watch import follow
+from edge.cli.watch import Interrupt, follow
 from edge.config.load import load_settings
 from edge.errors import EdgeError
 from edge.service.build import build_broker, build_topics
@@ -34,6 +34,7 @@ CACHE: Final = Path(".cache/run")
 RATE_HZ: Final = 48000
 SCENE_S: Final = 90.0
 STOP_LIMIT_S: Final = 10.0
+LAST_WORD_S: Final = 0.3  # until the broker has handed on what the listener said last
 TAIL_S: Final = 3.0  # a recording's last sounds still need a patch and a hold
 
 
@@ -78,14 +79,28 @@ def _demonstrate(options: argparse.Namespace, running: ExitStack) -> int:
     host, _, port = broker.rsplit("/", 1)[-1].partition(":")
     print(f"subscribe: mosquitto_sub -h {host} -p {port or 1883} -v -t '{root}/#'", flush=True)
     listener = _start_listener(running, options.config, overrides, environment)
-    follow(
-        build_broker(settings),
-        root,
-        seconds=seconds,
-        plain=options.plain,
-        going_on=lambda: listener.poll() is None,
-    )
+    listening = Listening(listener, seconds)
+    follow(build_broker(settings), root, plain=options.plain, more=listening.going_on)
     return _stop(listener)
+
+
+class Listening:
+    """Ends the listener when the time is up or at Ctrl-C, and shows it until its last word."""
+
+    def __init__(self, listener: subprocess.Popen[bytes], seconds: float | None) -> None:
+        self._listener = listener
+        self._end_s = time.monotonic() + seconds if seconds else float("inf")
+        self._interrupt = Interrupt()
+        self._gone_s = float("inf")
+
+    def going_on(self) -> bool:
+        """Return whether there may still be something to show."""
+        now_s = time.monotonic()
+        if self._listener.poll() is not None:
+            self._gone_s = min(self._gone_s, now_s + LAST_WORD_S)
+        elif self._interrupt.came or now_s >= self._end_s:
+            self._listener.terminate()
+        return now_s < self._gone_s
 
 
 def _microphone(source: str, seconds: float | None) -> tuple[str, dict[str, str], float | None]:

@@ -47,7 +47,7 @@ def _report(name: str, step: Callable[[Settings], str], settings: Settings, trou
 
 
 def _state(settings: Settings) -> str:
-    directory = settings.state.directory
+    directory = settings.state.path
     try:
         directory.mkdir(parents=True, exist_ok=True)
     except OSError as error:

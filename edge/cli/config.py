@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -27,9 +28,7 @@ def config(
 ) -> None:
     """Print the settings in force as TOML, one key a line. No secret is ever a setting."""
     settings = load_settings(config_file, overrides)
-    tree = (
-        changed(settings) if only_changed else settings.model_dump(mode="json", exclude_none=True)
-    )
+    tree = changed(settings) if only_changed else asdict(settings)
     for line in _lines(tree, ()):
         click.echo(line)
 
@@ -37,6 +36,8 @@ def config(
 def _lines(tree: dict[str, Any], path: tuple[str, ...]) -> Iterator[str]:
     for key, value in tree.items():
         here = (*path, key)
+        if value is None:
+            continue
         if isinstance(value, dict):
             yield from _lines(value, here)
         else:

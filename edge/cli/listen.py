@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from edge.cli.options import settings_options
-from edge.config.load import load_settings
+from edge.config.lean import PendingSettings
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,10 +24,13 @@ def listen(config_file: Path | None, overrides: tuple[str, ...]) -> int:
 
     Speaks sd_notify when systemd started it. The log goes to standard error.
     """
-    settings = load_settings(config_file, overrides)
-    _log_to_stderr(settings.log.level)
-    from edge.service.listen import listen as run
+    # Before NumPy is imported: its products are small, a second thread would only wake up for them.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    pending = PendingSettings(config_file, overrides)
+    from edge.service.listen import listen as run  # while the settings are being checked
 
+    settings = pending.result()
+    _log_to_stderr(settings.log.level)
     return run(settings)
 
 

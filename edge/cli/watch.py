@@ -8,6 +8,7 @@ import queue
 import signal
 import threading
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import click
@@ -54,34 +55,36 @@ def watch(
     if not settings.publish.url:
         raise ConfigError("publish.url is empty", "name a broker: --broker mqtt://HOST")
     root = build_topics(settings).root
-    follow(build_broker(settings), root, seconds=seconds, plain=plain)
+    end_s = time.monotonic() + seconds if seconds is not None else float("inf")
+    interrupt = Interrupt()
+    follow(
+        build_broker(settings),
+        root,
+        plain=plain,
+        more=lambda: not interrupt.came and time.monotonic() < end_s,
+    )
     return EXIT_OK
 
 
-def follow(
-    broker: Broker,
-    root: str,
-    *,
-    seconds: float | None,
-    plain: bool,
-    going_on: Callable[[], bool] = lambda: True,
-) -> None:
-    """Show what is published below `root` until the time is up, Ctrl-C, or `going_on` says no."""
-    end_s = time.monotonic() + seconds if seconds is not None else float("inf")
-    interrupted = threading.Event()
-    previous = signal.signal(signal.SIGINT, lambda *_: interrupted.set())
-
-    def more() -> bool:
-        return time.monotonic() < end_s and not interrupted.is_set() and going_on()
-
+def follow(broker: Broker, root: str, *, plain: bool, more: Callable[[], bool]) -> None:
+    """Show what is published below `root` while `more()`."""
     messages = receive(broker, f"{root}/#", more)
-    try:
-        if plain:
-            _print_lines(messages)
-        else:
-            _show(messages, root, broker.url)
-    finally:
-        signal.signal(signal.SIGINT, previous)
+    if plain:
+        _print_lines(messages)
+    else:
+        _show(messages, root, broker.url)
+
+
+class Interrupt:
+    """Turns the first Ctrl-C into a flag, so that what runs can end in order."""
+
+    def __init__(self) -> None:
+        self.came = False
+        signal.signal(signal.SIGINT, self._note)
+        signal.signal(signal.SIGTERM, self._note)
+
+    def _note(self, *_: object) -> None:
+        self.came = True
 
 
 def receive(broker: Broker, topic: str, more: Callable[[], bool]) -> Iterator[Received | None]:
@@ -96,8 +99,6 @@ def receive(broker: Broker, topic: str, more: Callable[[], bool]) -> Iterator[Re
     handlers = Handlers(
         lost=trouble.append, received=lambda name, payload: inbox.put(Received(name, payload))
     )
-    from dataclasses import replace
-
     watcher = replace(broker, client_id=f"{broker.client_id}-watch-{os.getpid()}")
     link = Link(watcher, handlers=handlers, subscribe=topic)
     threading.Thread(target=link.run, name="mqtt", daemon=True).start()

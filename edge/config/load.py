@@ -4,17 +4,18 @@
 from __future__ import annotations
 
 import difflib
-import hashlib
 import json
+import re
+import sys
 import tomllib
-from importlib import resources
+from dataclasses import asdict, fields, is_dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, get_args
+from typing import TYPE_CHECKING, Any, Final, get_args, get_type_hints
 
-from pydantic import BaseModel, ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from edge.config.schema import Settings
-from edge.errors import ConfigError
+from edge.errors import EXIT_CONFIG, EXIT_OK, ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -23,6 +24,19 @@ if TYPE_CHECKING:
 
 SYSTEM_FILE: Final = Path("/etc/edge/edge.toml")
 DEFAULTS: Final = "default.toml"
+
+_ADAPTER: Final = TypeAdapter(Settings)
+_NAME: Final = r"[A-Za-z0-9_-]{1,64}"
+# What a type can't say: key, pattern, what to write.
+_TEXTS: Final = (
+    (("node", "id"), _NAME, "write 1 to 64 of A-Z a-z 0-9 _ -"),
+    (("publish", "base_topic"), rf"{_NAME}(/{_NAME}){{0,3}}", "write words of A-Z a-z 0-9 _ -"),
+    (
+        ("publish", "url"),
+        r"(mqtts?://([A-Za-z0-9._-]+|\[[0-9A-Fa-f:]+\])(:[0-9]{1,5})?/?)?",
+        "write mqtt://HOST[:PORT] or mqtts://HOST[:PORT], or nothing",
+    ),
+)
 
 Tree = dict[str, Any]
 Origins = dict[tuple[str, ...], str]
@@ -46,35 +60,28 @@ def load_settings(file: Path | None = None, overrides: Sequence[str] = ()) -> Se
     origins: Origins = {}
     for name, layer in _layers(file, overrides):
         _merge(tree, layer, (), name, origins)
-    try:
-        return Settings.model_validate(tree)
-    except ValidationError as error:
-        lines = [_explain(detail, origins) for detail in error.errors()]
-        count = "1 mistake" if len(lines) == 1 else f"{len(lines)} mistakes"
-        raise ConfigError(
-            "\n  ".join([f"{count} in the settings:", *lines]),
-            "`edge config` prints every key with the value in force",
-        ) from None
+    lines = [*_wrong_values(tree, origins), *_wrong_texts(tree, origins)]
+    if not lines:
+        return _validate(tree)
+    count = "1 mistake" if len(lines) == 1 else f"{len(lines)} mistakes"
+    raise ConfigError(
+        "\n  ".join([f"{count} in the settings:", *lines]),
+        "`edge config` prints every key with the value in force",
+    )
 
 
 def changed(settings: Settings) -> Tree:
     """Return only what differs from the defaults, as a tree."""
-    return _difference(settings.model_dump(mode="json"), load_defaults().model_dump(mode="json"))
+    return _difference(asdict(settings), asdict(load_defaults()))
 
 
 def load_defaults() -> Settings:
     """Return the settings of `default.toml` alone."""
-    return Settings.model_validate(tomllib.loads(_defaults_text()))
-
-
-def digest(settings: Settings) -> str:
-    """Return 12 hex digits that change with any setting (for the `info` message)."""
-    text = json.dumps(settings.model_dump(mode="json"), sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:12]
+    return _validate(tomllib.loads(_defaults_text()))
 
 
 def _defaults_text() -> str:
-    return resources.files("edge.config").joinpath(DEFAULTS).read_text(encoding="utf-8")
+    return Path(__file__).with_name(DEFAULTS).read_text(encoding="utf-8")
 
 
 def _layers(file: Path | None, overrides: Sequence[str]) -> Iterator[tuple[str, Tree]]:
@@ -125,16 +132,43 @@ def _merge(into: Tree, layer: Tree, path: tuple[str, ...], name: str, origins: O
             into[key] = value
 
 
-def _explain(detail: ErrorDetails, origins: Origins) -> str:
-    path = tuple(str(part) for part in detail["loc"])
-    origin = next(
+def _validate(tree: Tree) -> Settings:
+    # As JSON, because only there does the strict mode make records out of tables.
+    return _ADAPTER.validate_json(json.dumps(tree, default=str))
+
+
+def _wrong_values(tree: Tree, origins: Origins) -> Iterator[str]:
+    try:
+        _validate(tree)
+    except ValidationError as error:
+        for detail in error.errors():
+            yield _explain(detail, origins)
+
+
+def _wrong_texts(tree: Tree, origins: Origins) -> Iterator[str]:
+    for path, pattern, advice in _TEXTS:
+        value = tree[path[0]].get(path[1]) if isinstance(tree[path[0]], dict) else None
+        if isinstance(value, str) and not re.fullmatch(pattern, value):
+            yield f"{_origin(path, origins)}: {'.'.join(path)} = {value!r}: {advice}"
+    publish = tree["publish"] if isinstance(tree["publish"], dict) else {}
+    if bool(publish.get("key_file")) != bool(publish.get("cert_file")):
+        origin = _origin(("publish", "key_file"), origins)
+        yield f"{origin}: publish.cert_file and publish.key_file belong together: give both or none"
+
+
+def _origin(path: tuple[str, ...], origins: Origins) -> str:
+    return next(
         (origins[path[:n]] for n in range(len(path), 0, -1) if path[:n] in origins), DEFAULTS
     )
+
+
+def _explain(detail: ErrorDetails, origins: Origins) -> str:
+    path = tuple(str(part) for part in detail["loc"])
+    origin = _origin(path, origins)
     key = ".".join(path)
-    if detail["type"] == "extra_forbidden":
+    if detail["type"] == "unexpected_keyword_argument":
         return f"{origin}: {key}: unknown key{_suggest(path)}"
-    message = detail["msg"].removeprefix("Value error, ")
-    return f"{origin}: {key} = {detail['input']!r}: {message[0].lower()}{message[1:]}"
+    return f"{origin}: {key} = {detail['input']!r}: {detail['msg'][0].lower()}{detail['msg'][1:]}"
 
 
 def _suggest(path: tuple[str, ...]) -> str:
@@ -144,17 +178,17 @@ def _suggest(path: tuple[str, ...]) -> str:
 
 
 def _keys_at(path: tuple[str, ...]) -> list[str]:
-    model: type[BaseModel] | None = Settings
+    record: type | None = Settings
     for part in path:
-        if model is not None and part in model.model_fields:
-            model = _table_of(model.model_fields[part].annotation)
-        # A number is a place in a list, any other word a label: the table is the same.
-    return list(model.model_fields) if model else []
+        if record and part in (hints := get_type_hints(record)):
+            record = _record_in(hints[part])
+        # A number is a place in a list, any other word a label: the record is the same.
+    return [one.name for one in fields(record)] if record else []
 
 
-def _table_of(annotation: object) -> type[BaseModel] | None:
+def _record_in(annotation: object) -> type | None:
     for candidate in (annotation, *get_args(annotation)):
-        if isinstance(candidate, type) and issubclass(candidate, BaseModel):
+        if isinstance(candidate, type) and is_dataclass(candidate):
             return candidate
     return None
 
@@ -169,3 +203,19 @@ def _difference(value: Tree, base: Tree) -> Tree:
         elif mine != theirs:
             out[key] = mine
     return out
+
+
+def _main(asked: str) -> int:
+    """Answer `lean.PendingSettings` on standard output: settings, or message and help."""
+    file, overrides = json.loads(asked)
+    try:
+        settings = load_settings(Path(file) if file else None, overrides)
+    except ConfigError as error:
+        json.dump([error.message, error.help], sys.stdout)
+        return EXIT_CONFIG
+    json.dump(asdict(settings), sys.stdout)
+    return EXIT_OK
+
+
+if __name__ == "__main__":
+    sys.exit(_main(sys.argv[1]))

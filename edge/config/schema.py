@@ -1,84 +1,98 @@
 # SPDX-License-Identifier: MIT
-"""The settings as frozen records; `default.toml` beside this file is their reference."""
+"""The settings as frozen records; `default.toml` beside this file is their reference.
+
+Plain dataclasses: pydantic reads their annotations and checks values against
+them (`load.py`), but who only uses settings need not carry it (`lean.py`).
+"""
 
 from __future__ import annotations
 
-import re
-from pathlib import Path  # noqa: TC003 - pydantic reads annotations when the class is made
-from typing import Annotated, Final, Literal
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Literal, TypeVar, dataclass_transform
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
+from annotated_types import Interval, Len
 
-Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
-Topic = Annotated[
-    str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}(/[A-Za-z0-9_-]{1,64}){0,3}$")
-]
-BROKER_URL: Final = re.compile(r"(mqtts?://([A-Za-z0-9._-]+|\[[0-9A-Fa-f:]+\])(:[0-9]{1,5})?/?)?")
-Ratio = Annotated[float, Field(ge=0.1, le=1.0)]
-Threshold = Annotated[float, Field(ge=0.0, le=1.0)]
-Hits = Annotated[int, Field(ge=1, le=50)]
-Hold = Annotated[float, Field(ge=0.0, le=60.0)]
-Cooldown = Annotated[float, Field(ge=0.0, le=3600.0)]
-EventLength = Annotated[float, Field(ge=1.0, le=3600.0)]
+Text = Annotated[str, Len(1, 200)]
+Ratio = Annotated[float, Interval(ge=0.1, le=1.0)]
+Threshold = Annotated[float, Interval(ge=0.0, le=1.0)]
+Hits = Annotated[int, Interval(ge=1, le=50)]
+Hold = Annotated[float, Interval(ge=0.0, le=60.0)]
+Cooldown = Annotated[float, Interval(ge=0.0, le=3600.0)]
+EventLength = Annotated[float, Interval(ge=1.0, le=3600.0)]
+Decibels = Annotated[float, Interval(ge=-60.0, le=60.0)]
 
-
-class Section(BaseModel):
-    """A table of the settings: frozen, no unknown key, no value turned into another type."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+T = TypeVar("T")
 
 
-class Node(Section):
+@dataclass_transform(frozen_default=True, kw_only_default=True)
+def section(cls: type[T]) -> type[T]:
+    """Make a frozen record in which no unknown key and no value of another type is taken."""
+    cls.__pydantic_config__ = {  # type: ignore[attr-defined] # read by pydantic alone
+        "extra": "forbid",
+        "strict": True,
+        "allow_inf_nan": False,
+    }
+    return dataclass(frozen=True, kw_only=True)(cls)
+
+
+@section
+class Node:
     """Who this box is."""
 
-    id: Name
-    name: Annotated[str, StringConstraints(min_length=1, max_length=100)]
+    id: str
+    name: Text
 
 
-class Capture(Section):
+@section
+class Capture:
     """Where the samples come from."""
 
     source: Literal["alsa", "replay", "synth"]
-    device: Annotated[str, StringConstraints(min_length=1, max_length=200)]
-    rate_hz: Annotated[int, Field(ge=8000, le=192000)]
-    channels: Annotated[int, Field(ge=1, le=32)]
-    channel: Literal["mean"] | Annotated[int, Field(ge=0, le=31)]
-    period_size: Annotated[int, Field(ge=32, le=16384)]
-    periods: Annotated[int, Field(ge=2, le=64)]
+    device: Text
+    rate_hz: Annotated[int, Interval(ge=8000, le=192000)]
+    channels: Annotated[int, Interval(ge=1, le=32)]
+    channel: Literal["mean"] | Annotated[int, Interval(ge=0, le=31)]
+    period_size: Annotated[int, Interval(ge=32, le=16384)]
+    periods: Annotated[int, Interval(ge=2, le=64)]
     sample_format: Literal["auto", "S16_LE", "S24_3LE", "S24_LE", "S32_LE", "FLOAT_LE"]
     files: list[str]
     pace: Literal["real", "fast"]
     signal: Literal["scene", "tone", "sweep", "white", "pink", "clicks", "silence"]
-    seconds: Annotated[float, Field(ge=0.0, le=86400.0)]
-    seed: Annotated[int, Field(ge=0, le=2**31)]
+    seconds: Annotated[float, Interval(ge=0.0, le=86400.0)]
+    seed: Annotated[int, Interval(ge=0, le=2**31)]
 
 
-class Filter(Section):
+@section
+class Filter:
     """One filter of the chain."""
 
     kind: Literal["highpass", "lowpass", "bandpass", "notch", "peaking", "lowshelf", "highshelf"]
-    freq_hz: Annotated[float, Field(gt=0.0, lt=96000.0)]
-    q: Annotated[float, Field(ge=0.05, le=200.0)] = 0.7071067811865476
-    gain_db: Annotated[float, Field(ge=-60.0, le=60.0)] = 0.0
-    order: Annotated[int, Field(ge=1, le=8)] = 2
+    freq_hz: Annotated[float, Interval(gt=0.0, lt=96000.0)]
+    q: Annotated[float, Interval(ge=0.05, le=200.0)] = 0.7071067811865476
+    gain_db: Decibels = 0.0
+    order: Annotated[int, Interval(ge=1, le=8)] = 2
 
 
-class Core(Section):
+@section
+class Core:
     """What happens to the samples before anything listens."""
 
-    gain_db: Annotated[float, Field(ge=-60.0, le=60.0)]
-    highpass_hz: Annotated[float, Field(ge=0.0, le=1000.0)]
+    gain_db: Decibels
+    highpass_hz: Annotated[float, Interval(ge=0.0, le=1000.0)]
     filters: list[Filter]
 
 
-class Model(Section):
+@section
+class Model:
     """The classifier."""
 
     path: str
-    top_scores: Annotated[int, Field(ge=1, le=20)]
+    top_scores: Annotated[int, Interval(ge=1, le=20)]
 
 
-class LabelRule(Section):
+@section
+class LabelRule:
     """What differs for one label; None: as in `[detector]`."""
 
     threshold: Threshold | None = None
@@ -89,7 +103,8 @@ class LabelRule(Section):
     max_event_s: EventLength | None = None
 
 
-class Detector(Section):
+@section
+class Detector:
     """How scores become events."""
 
     threshold: Threshold
@@ -99,58 +114,53 @@ class Detector(Section):
     cooldown_s: Cooldown
     max_event_s: EventLength
     ignore: list[str]
-    labels: dict[str, LabelRule] = Field(default_factory=dict)
+    labels: dict[str, LabelRule] = field(default_factory=dict)
 
 
-class Publish(Section):
+@section
+class Publish:
     """The broker. Secrets live in files: none is ever a setting."""
 
     url: str
-    base_topic: Topic
+    base_topic: str
     user: str
     password_file: str
     ca_file: str
     cert_file: str
     key_file: str
-    keepalive_s: Annotated[int, Field(ge=5, le=600)]
+    keepalive_s: Annotated[int, Interval(ge=5, le=600)]
     live: bool
-    outbox_max_mb: Annotated[int, Field(ge=1, le=4096)]
-
-    @field_validator("url")
-    @classmethod
-    def _is_a_broker(cls, value: str) -> str:
-        if not BROKER_URL.fullmatch(value):
-            raise ValueError("write mqtt://HOST[:PORT] or mqtts://HOST[:PORT], or nothing")
-        return value
-
-    @field_validator("key_file")
-    @classmethod
-    def _key_needs_certificate(cls, value: str, info: object) -> str:
-        certificate = getattr(info, "data", {}).get("cert_file", "")
-        if bool(value) != bool(certificate):
-            raise ValueError("cert_file and key_file belong together: give both or neither")
-        return value
+    outbox_max_mb: Annotated[int, Interval(ge=1, le=4096)]
 
 
-class Health(Section):
+@section
+class Health:
     """The figures of the box itself."""
 
-    interval_s: Annotated[float, Field(ge=1.0, le=3600.0)]
+    interval_s: Annotated[float, Interval(ge=1.0, le=3600.0)]
 
 
-class State(Section):
+@section
+class State:
     """Where the box keeps what must survive a restart."""
 
-    directory: Path = Field(strict=False)
+    directory: Text
+
+    @property
+    def path(self) -> Path:
+        """The directory as a path."""
+        return Path(self.directory)
 
 
-class Log(Section):
+@section
+class Log:
     """What is written to the journal."""
 
     level: Literal["debug", "info", "warning", "error"]
 
 
-class Settings(Section):
+@section
+class Settings:
     """All settings of a box."""
 
     node: Node

@@ -4,11 +4,12 @@
 from __future__ import annotations
 
 import os
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge import __version__
-from edge.config.load import digest
+from edge.config.lean import digest
 from edge.dsp.spec import CoreSpec
 from edge.errors import ConfigError
 from edge.model.detector import Detector, Rule
@@ -84,7 +85,7 @@ def build_pipeline(
     spec = CoreSpec(stream.rate_hz, model.front_end.rate_hz, filters)
     return Pipeline(
         stream=stream,
-        design=core_design(spec, settings.state.directory),
+        design=core_design(spec, settings.state.path),
         front_end=model.front_end,
         patch_frames=model.patch_frames,
         patch_hop=model.patch_hop,
@@ -162,7 +163,7 @@ def _channel(channel: int | str, stream: StreamFormat) -> int | None:
 def _filters(settings: Settings, rate_hz: int) -> tuple[FilterSpec, ...]:
     core = settings.core
     first = (FilterSpec("highpass", core.highpass_hz),) if core.highpass_hz else ()
-    chain = tuple(FilterSpec(**one.model_dump()) for one in core.filters)
+    chain = tuple(FilterSpec(**asdict(one)) for one in core.filters)
     for number, one in enumerate(chain):
         if one.freq_hz >= rate_hz / 2:
             raise ConfigError(
@@ -174,9 +175,8 @@ def _filters(settings: Settings, rate_hz: int) -> tuple[FilterSpec, ...]:
 
 def _rule(settings: Settings, own: LabelRule | None, learned: float | None) -> Rule:
     """Return a label's rule: its own setting, else the general one, else what the model learned."""
-    general = settings.detector
-    given = own.model_dump(exclude_none=True) if own else {}
-    merged = general.model_dump(exclude={"ignore", "labels"}) | given
+    given = {key: value for key, value in asdict(own).items() if value is not None} if own else {}
+    merged = asdict(settings.detector) | given
     threshold = merged["threshold"] or learned or 0.5
     return Rule(
         threshold=threshold,

@@ -14,6 +14,8 @@ main        watchdog, health, signals                      nothing
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import gc
 import logging
 import os
@@ -63,7 +65,7 @@ class Listener:
         self._patches: Mailbox[Patch] = Mailbox()
         self._liveness = Liveness(stream.rate_hz)
         self._topics = build.build_topics(settings)
-        self._box = BoxHealth(settings.state.directory)
+        self._box = BoxHealth(settings.state.path)
         self._uplink = Uplink(settings) if settings.publish.url else None
         self._reporter = Reporter(
             topics=self._topics,
@@ -87,8 +89,7 @@ class Listener:
             signal.signal(number, lambda *_: self._supervisor.end())
         sys.setswitchinterval(SWITCH_INTERVAL_S)
         self._start()
-        gc.collect()
-        gc.freeze()  # a collection of everything imported would cost capture 40 ms and more
+        settle_memory()
         try:
             self._watch()
         finally:
@@ -220,6 +221,17 @@ class Listener:
     def _send(self, message: Message) -> None:
         if self._uplink:
             self._uplink.send(message)
+
+
+def settle_memory() -> None:
+    """Give back what starting has left over, and spare the rest from every later collection.
+
+    A collection of everything imported would cost the capture thread 40 ms and more.
+    """
+    gc.collect()
+    gc.freeze()
+    with contextlib.suppress(AttributeError):  # musl has no malloc_trim
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def listen(settings: Settings) -> int:

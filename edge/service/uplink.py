@@ -81,7 +81,7 @@ class Uplink:
 
 
 def _open_outbox(settings: Settings) -> Outbox:
-    directory = settings.state.directory
+    directory = settings.state.path
     try:
         directory.mkdir(parents=True, exist_ok=True)
         return Outbox(

@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.config.load import changed, digest, load_defaults, load_settings
+from edge.config.lean import PendingSettings, digest
+from edge.config.load import changed, load_defaults, load_settings
 from edge.errors import EXIT_CONFIG, ConfigError
 
 FIVE_MISTAKES = """
@@ -110,3 +111,21 @@ def test_no_file_ends_in_a_traceback(
         load_settings(file)
     except ConfigError as error:
         assert error.message  # noqa: PT017 - as above
+
+
+class TestLean:
+    """What the child hands over is what the parent would have read."""
+
+    def test_the_records_are_the_same(self, tmp_path: Path) -> None:
+        text = (
+            "[[core.filters]]\nkind = 'notch'\nfreq_hz = 50.0\n[detector.labels.rain]\nmin_hits = 2"
+        )
+        file = write(tmp_path / "edge.toml", text)
+        overrides = ["node.name=Hive 7", "capture.channel=1"]
+        assert PendingSettings(file, overrides).result() == load_settings(file, overrides)
+
+    def test_the_mistakes_are_the_same(self, tmp_path: Path) -> None:
+        file = write(tmp_path / "edge.toml", FIVE_MISTAKES)
+        with pytest.raises(ConfigError) as caught:
+            PendingSettings(file, ()).result()
+        assert str(caught.value) == refused(file)
