@@ -3,10 +3,8 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import json
-import tempfile
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -89,12 +87,17 @@ def read_model(path: Path) -> ModelInfo:
 
 def model_info(session: Session, path: Path) -> ModelInfo:
     """Return the description of an open model; raises as `read_model`."""
-    document = _document(session.metadata.get(METADATA_KEY), path)
+    return _fitting(session.metadata.get(METADATA_KEY), session, path)
+
+
+def _fitting(text: str | None, session: Session, path: Path) -> ModelInfo:
+    """Return what a description says once it is seen to fit the model."""
+    document = _document(text, path)
     info = ModelInfo(
         name=document["name"],
         version=document["version"],
         path=path,
-        sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
+        sha256=_digest(path),
         labels=tuple(document["labels"]),
         front_end=front_end_from_json(document["front_end"]),
         patch_frames=document["patch_frames"],
@@ -117,6 +120,8 @@ def read_labels(path: Path) -> tuple[str, ...]:
 
     Raises `ModelError` if the file can't be read or holds none.
     """
+    import csv  # for describing a model, not for listening
+
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
@@ -173,8 +178,15 @@ def describe(
         "embedding_output": embedding_output,
         "thresholds": dict(thresholds or {}),
     }
-    _write(path, out, json.dumps(document, ensure_ascii=False))
+    text = json.dumps(document, ensure_ascii=False)
+    _fitting(text, session, path)
+    _write(path, out, text)
     return read_model(out)
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _write(path: Path, out: Path, description: str) -> None:
@@ -183,13 +195,12 @@ def _write(path: Path, out: Path, description: str) -> None:
     model = onnx.load(path)
     others = {one.key: one.value for one in model.metadata_props if one.key != METADATA_KEY}
     onnx.helper.set_model_props(model, {**others, METADATA_KEY: description})
+    draft = out.with_name(f".{out.name}.part")
     try:
-        with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as folder:
-            draft = Path(folder) / out.name
-            draft.write_bytes(model.SerializeToString(deterministic=True))
-            read_model(draft)
-            draft.replace(out)
+        draft.write_bytes(model.SerializeToString(deterministic=True))
+        draft.replace(out)
     except OSError as error:
+        draft.unlink(missing_ok=True)
         raise ModelError(f"{out} can't be written: {error.strerror}") from error
 
 
