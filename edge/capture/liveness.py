@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Final, Literal
 import numpy as np
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from edge.types import Period
 
 State = Literal["ok", "zeros", "stuck", "dc"]
@@ -23,10 +25,10 @@ DC_OFFSET: Final = 2.0**-7
 
 
 class Liveness:
-    """Tells a dead microphone from a quiet room, on all channels together.
+    """Tells a dead microphone from a quiet room; one live channel is life.
 
-    Keeps the lowest and highest value since the signal last moved. `process` costs a
-    minimum and a maximum over the period.
+    Keeps each channel's lowest and highest value since the signal last moved. `process`
+    costs a minimum and a maximum over the period.
     """
 
     def __init__(self, rate_hz: int) -> None:
@@ -36,7 +38,8 @@ class Liveness:
     def reset(self) -> None:
         """Forget everything, as after a gap."""
         self._still_samples = 0
-        self._low = self._high = 0.0
+        self._low: NDArray[np.float64] = np.zeros(0)
+        self._high: NDArray[np.float64] = np.zeros(0)
 
     def process(self, period: Period) -> State:
         """Return what the last second was; "ok" until it has passed."""
@@ -44,11 +47,11 @@ class Liveness:
         if samples.size == 0:
             return self._state()
         scale = 1.0 if samples.dtype == np.float32 else 2.0 ** (1 - 8 * samples.itemsize)
-        low, high = float(samples.min()) * scale, float(samples.max()) * scale
+        low, high = samples.min(axis=0) * scale, samples.max(axis=0) * scale
         if self._still_samples:
-            low, high = min(low, self._low), max(high, self._high)
-        # A NaN fails both comparisons, so that it counts as alive: it's another's trouble.
-        if not (high - low <= DC_RIPPLE):
+            low, high = np.minimum(low, self._low), np.maximum(high, self._high)
+        # A NaN fails the comparison, so that it counts as alive: it's another's trouble.
+        if not (high - low <= DC_RIPPLE).all():
             self._still_samples = 0
             return "ok"
         self._low, self._high = low, high
@@ -58,7 +61,8 @@ class Liveness:
     def _state(self) -> State:
         if self._still_samples < self._patience_samples:
             return "ok"
-        if self._low == self._high:
-            return "zeros" if self._low == 0.0 else "stuck"
-        offset = abs(self._low + self._high) / 2
-        return "dc" if offset > DC_OFFSET else "ok"
+        constant = self._low == self._high
+        if constant.all():
+            return "stuck" if self._low.any() else "zeros"
+        offset = np.abs(self._low + self._high) / 2
+        return "dc" if (constant | (offset > DC_OFFSET)).all() else "ok"

@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: MIT
+"""The virtual microphone itself, as far as the tests of the card don't show it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from tools.lab.microphone import VirtualMicrophone, build
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+
+def test_it_is_compiled_once(lab: Path) -> None:
+    first = build(lab)
+    stamp = first.stat().st_mtime_ns
+    assert build(lab) == first
+    assert first.stat().st_mtime_ns == stamp
+
+
+def test_without_a_compiler_it_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(RuntimeError, match="gcc libc6-dev libasound2-dev"):
+        build(tmp_path)
+
+
+def test_when_it_does_not_compile_it_shows_the_compilers_words(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As without libasound2-dev: a compiler that finds no header."""
+    compiler = tmp_path / "cc"
+    compiler.write_text("#!/bin/sh\necho 'alsa/asoundlib.h: No such file' >&2\nexit 1\n")
+    compiler.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    with pytest.raises(RuntimeError, match=r"libasound2-dev\n.*asoundlib"):
+        build(tmp_path)
+    assert not list(tmp_path.glob("*.so"))
+
+
+@pytest.mark.skipif(shutil.which("arecord") is None, reason="alsa-utils is not installed")
+def test_another_program_hears_it_by_the_environment_alone(
+    lab: Path, tmp_path: Path, ramp: NDArray[np.int32]
+) -> None:
+    """ALSA's own recorder, which knows nothing of this project."""
+    raw = tmp_path / 'a "b" c.raw'
+    raw.write_bytes(ramp.astype("<i2")[:16000].tobytes())
+    microphone = VirtualMicrophone(lab, raw, rate_hz=16000, name="elsewhere", loop=True)
+    recorded = subprocess.run(
+        [
+            "arecord",
+            "-q",
+            "-D",
+            "elsewhere",
+            "-t",
+            "raw",
+            "-f",
+            "S16_LE",
+            "-r",
+            "16000",
+            "-s",
+            "4000",
+        ],
+        env=microphone.environment(),
+        capture_output=True,
+        check=True,
+    )
+    heard = np.frombuffer(recorded.stdout, dtype="<i2")
+    np.testing.assert_array_equal(heard[:4000], ramp[:4000])
+    assert microphone.overruns() == []
