@@ -67,7 +67,7 @@ def log_mel(samples: Float32, spec: LogMelSpec) -> Float32:
     front_end = _FrontEnd(spec)
     n_frames = _whole_frames(samples.size, spec)
     frames = np.empty((n_frames, spec.n_mels), np.float32)
-    front_end.compute(np.ascontiguousarray(samples, np.float32), frames)
+    front_end.compute(_windows(np.ascontiguousarray(samples, np.float32), n_frames, spec), frames)
     return frames
 
 
@@ -119,6 +119,7 @@ class LogMelStream:
         # One hop and one frame more, for `flush`.
         self._samples = np.zeros(self._room + spec.hop_length, np.float32)
         n_frames = _whole_frames(self._samples.size, spec)
+        self._windows = _windows(self._samples, n_frames, spec)
         self._frames = np.empty((n_frames, spec.n_mels), np.float32)
         self._filled = 0
         self.frame_index = 0
@@ -173,7 +174,7 @@ class LogMelStream:
 
     def _compute(self, n_frames: int) -> Float32:
         frames = self._frames[:n_frames]
-        self._front_end.compute(self._samples, frames)
+        self._front_end.compute(self._windows[:n_frames], frames)
         consumed = n_frames * self._spec.hop_length
         kept = max(self._filled - consumed, 0)
         self._samples[:kept] = self._samples[consumed : consumed + kept]
@@ -186,40 +187,31 @@ class _FrontEnd:
     """Window, FFT, mel and logarithm with their tables and work space."""
 
     def __init__(self, spec: LogMelSpec) -> None:
-        mel = mel_filterbank(spec)
-        used = np.flatnonzero(mel.any(axis=1))
-        # Bins outside every triangle are left out of the product.
-        self._bins = slice(used[0], used[-1] + 1) if used.size else slice(0, 1)
-        self._mel = np.ascontiguousarray(mel[self._bins])
         self._spec = spec
         self._window = _window(spec)
+        self._products = _products(mel_filterbank(spec))
+        # The FFT reads whole rows much faster than it pads short ones.
         self._padded = np.zeros((_BATCH_FRAMES, spec.n_fft), np.float32)
         self._spectrum = np.empty((_BATCH_FRAMES, spec.n_fft // 2 + 1), np.complex64)
-        self._magnitude = np.empty((_BATCH_FRAMES, len(self._mel)), np.float32)
+        self._magnitude = np.empty(self._spectrum.shape, np.float32)
 
-    def compute(self, samples: Float32, frames: Float32) -> None:
-        """Fill `frames` (n_frames, n_mels) from contiguous `samples`, which reach that far."""
-        hop = self._spec.hop_length
+    def compute(self, windows: Float32, frames: Float32) -> None:
+        """Fill `frames` (n_frames, n_mels) from `windows` (n_frames, win_length)."""
         for first in range(0, len(frames), _BATCH_FRAMES):
-            self._batch(samples[first * hop :], frames[first : first + _BATCH_FRAMES])
+            batch = slice(first, first + _BATCH_FRAMES)
+            self._batch(windows[batch], frames[batch])
 
-    def _batch(self, samples: Float32, mel: Float32) -> None:
-        spec, n_frames, stride = self._spec, len(mel), samples.itemsize
-        windows = as_strided(
-            samples,
-            (n_frames, spec.win_length),
-            (spec.hop_length * stride, stride),
-            writeable=False,
-        )
+    def _batch(self, windows: Float32, mel: Float32) -> None:
+        spec, n_frames = self._spec, len(mel)
         padded = self._padded[:n_frames]
         np.multiply(windows, self._window, out=padded[:, : spec.win_length])
         # NumPy's stubs forget that float32 gives complex64.
-        np.fft.rfft(padded, out=self._spectrum[:n_frames])  # type: ignore[arg-type]
-        spectrum = self._spectrum[:n_frames, self._bins]
+        spectrum = np.fft.rfft(padded, out=self._spectrum[:n_frames])  # type: ignore[arg-type]
         magnitude = np.abs(spectrum, out=self._magnitude[:n_frames])
         if spec.power == 2:
             np.square(magnitude, out=magnitude)
-        np.matmul(magnitude, self._mel, out=mel)
+        for bins, bands, triangles in self._products:
+            np.matmul(magnitude[:, bins], triangles, out=mel[:, bands])
         self._log(mel)
 
     def _log(self, mel: Float32) -> None:
@@ -233,6 +225,27 @@ class _FrontEnd:
         np.log(mel, out=mel)
         mel *= decibels / math.log(10.0)
         mel -= decibels * math.log10(spec.ref)
+
+
+def _products(mel: Float32) -> list[tuple[slice, slice, Float32]]:
+    """Cut the matrix in a lower and an upper half of the bands, each with the bins it needs.
+
+    A band is a few bins wide: half of the full product would multiply by zero.
+    """
+    products = []
+    middle = (mel.shape[1] + 1) // 2
+    for bands in (slice(0, middle), slice(middle, mel.shape[1])):
+        used = np.flatnonzero(mel[:, bands].any(axis=1))
+        bins = slice(int(used[0]), int(used[-1]) + 1) if used.size else slice(0, 1)
+        products.append((bins, bands, np.ascontiguousarray(mel[bins, bands])))
+    return products
+
+
+def _windows(samples: Float32, n_frames: int, spec: LogMelSpec) -> Float32:
+    """Return the windows as a view, (n_frames, win_length), of contiguous samples."""
+    stride = samples.itemsize
+    shape = (n_frames, spec.win_length)
+    return as_strided(samples, shape, (spec.hop_length * stride, stride), writeable=False)
 
 
 def _whole_frames(n_samples: int, spec: LogMelSpec) -> int:

@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: MIT
+"""The command line of `tools/bench`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import warnings
+
+from tools.benchmark import core, hour, logmel
+from tools.benchmark.stopwatch import pin, stamp
+
+PEERS = ("kaldi_native_fbank", "librosa", "sklearn")
+
+
+def main() -> int:
+    """Measure what was asked for; 1 if a peer is missing or disagrees."""
+    parser = argparse.ArgumentParser(prog="tools/bench", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    about_core = "log-Mel against its peers, and the core of a 48 kHz stream"
+    core_parser = commands.add_parser("core", help=about_core)
+    core_parser.add_argument("--seconds", type=int, default=60, help="of sound, 30 or more")
+    core_parser.add_argument("--json", action="store_true", help="figures for programs")
+    commands.add_parser("hour", help="one hour of sound as fast as it goes")
+    args = parser.parse_args()
+    # librosa warns once per short chunk of the naive reference, 100 times a second.
+    warnings.filterwarnings("ignore", message="n_fft=.* is too large for input signal")
+    if args.command == "hour":
+        return _hour()
+    if args.seconds < logmel.NAIVE_SHARE:
+        parser.error(f"--seconds must be {logmel.NAIVE_SHARE} or more, not {args.seconds}")
+    missing = [peer for peer in PEERS if not _importable(peer)]
+    if missing:
+        print(f"tools/bench: {', '.join(missing)} missing: install the extra `bench`")
+        return 1
+    return _core(args.seconds, as_json=args.json)
+
+
+def _core(seconds: int, *, as_json: bool) -> int:
+    number = pin()
+    # First the core: the peers' libraries would fill the caches and the collector.
+    core_48k = core.measure(seconds)
+    log_mel = logmel.compare(seconds)
+    if as_json:
+        print(json.dumps({"log_mel": log_mel, "core_48k": core_48k}, indent=2))
+        return 0
+    print("\n".join(stamp(number)))
+    _print_log_mel(log_mel)
+    _print_core(core_48k)
+    return 0
+
+
+def _print_log_mel(rows: dict[str, dict[str, float]]) -> None:
+    print("\nlog-Mel, CPU ms per second of sound; in brackets our time to theirs")
+    for period, row in rows.items():
+        theirs = ", ".join(
+            f"{side} {row[f'{side}_ms_per_s']:.3f} ({row[f'vs_{side}']:.4g})"
+            for side in ("c_floor", "kaldi", "librosa_minute", "naive")
+        )
+        print(f"  period {period:>4}: ours {row['ours_ms_per_s']:.3f}, {theirs}")
+
+
+def _print_core(figures: dict[str, object]) -> None:
+    print("\ncore of a 48 kHz stream, periods of 1024")
+    for name, value in figures.items():
+        print(f"  {name}: {value:.4g}" if isinstance(value, float) else f"  {name}: {value}")
+
+
+def _hour() -> int:
+    print("\n".join(stamp(pin())))
+    for tenth in hour.run():
+        print("  " + ", ".join(f"{name} {value:.6g}" for name, value in tenth.items()))
+    return 0
+
+
+def _importable(module: str) -> bool:
+    try:
+        __import__(module)
+    except ImportError:
+        return False
+    return True
+
+
+if __name__ == "__main__":
+    sys.exit(main())
