@@ -193,7 +193,7 @@ def _write(path: Path, out: Path, description: str) -> None:
     import onnx  # tens of megabytes that the listening process never needs
 
     model = onnx.load(path)
-    others = {one.key: one.value for one in model.metadata_props if one.key != METADATA_KEY}
+    others = {one.key: one.value for one in model.metadata_props}
     onnx.helper.set_model_props(model, {**others, METADATA_KEY: description})
     draft = out.with_name(f".{out.name}.part")
     try:

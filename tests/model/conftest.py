@@ -21,7 +21,10 @@ ModelMaker = Callable[..., "Path"]
 
 @pytest.fixture
 def make_model(tmp_path: Path) -> ModelMaker:
-    """Return a maker of models whose scores are the first value of the patch plus a bias."""
+    """Return a maker of models whose scores are the first value of the patch plus a bias.
+
+    A `row` that is not the size of a patch makes one that fails when it runs.
+    """
 
     def make(
         name: str = "model.onnx",
@@ -29,13 +32,14 @@ def make_model(tmp_path: Path) -> ModelMaker:
         shape: Sequence[int | str] = ("N", N_FRAMES, N_MELS),
         bias: Sequence[float] = (0.1, 0.2, 0.3),
         inputs: int = 1,
+        row: int = -1,
     ) -> Path:
         patches = [
             helper.make_tensor_value_info(f"patch{k}", TensorProto.FLOAT, list(shape))
             for k in range(inputs)
         ]
         constants = {
-            "flat": np.array([1, -1]),
+            "flat": np.array([1, row]),
             "from": np.array([0]),
             "to": np.array([1]),
             "axis": np.array([1]),
