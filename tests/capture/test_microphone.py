@@ -55,21 +55,9 @@ def test_another_program_hears_it_by_the_environment_alone(
     raw = tmp_path / 'a "b" c.raw'
     raw.write_bytes(ramp.astype("<i2")[:16000].tobytes())
     microphone = VirtualMicrophone(lab, raw, rate_hz=16000, name="elsewhere", loop=True)
+    recorder = ["arecord", "-q", "-D", "elsewhere", "-t", "raw", "-f", "S16_LE"]
     recorded = subprocess.run(
-        [
-            "arecord",
-            "-q",
-            "-D",
-            "elsewhere",
-            "-t",
-            "raw",
-            "-f",
-            "S16_LE",
-            "-r",
-            "16000",
-            "-s",
-            "4000",
-        ],
+        [*recorder, "-r", "16000", "-s", "4000"],
         env=microphone.environment(),
         capture_output=True,
         check=True,

@@ -162,22 +162,16 @@ def person_sneeze(n_samples: int, rate_hz: int, rng: Random) -> Signal:
 
 
 def _sneeze(rate_hz: int, rng: Random) -> Signal:
-    n_in, n_out = round(0.38 * rate_hz), round(0.5 * rate_hz)
-    drawn = texture.noise(
-        n_in, rate_hz, rng, [(300, -12), (900, 0), (1800, -2), (4000, -10), (10000, -26)]
-    )
-    drawn *= texture.contour(n_in, [(0, 0), (0.5, 0.05), (0.9, 0.12), (1, 0)])
-    burst = texture.noise(
-        n_out,
-        rate_hz,
-        rng,
-        [(300, -12), (1000, -3), (2500, 2), (5000, 3), (9000, -3), (18000, -16)],
-    )
-    burst *= texture.contour(n_out, [(0, 0), (0.03, 1), (0.18, 0.8), (0.4, 0.25), (1, 0)])
-    pitch = texture.contour(n_out, [(0, 420), (0.2, 380), (1, 200)])
-    tone = texture.unit(texture.voice(pitch, rate_hz, n_harmonics=24, tilt_db=-4))
-    tone = texture.shape(
-        tone, rate_hz, [(150, -10), (400, 0), (900, 2), (1700, -4), (3000, -14), (8000, -34)]
-    )
-    tone *= texture.contour(n_out, [(0, 0), (0.06, 0.8), (0.25, 0.7), (0.6, 0.15), (1, 0)])
+    n_in, n_out = round(0.3 * rate_hz), round(0.36 * rate_hz)
+    drawn_db = [(300, -16), (900, 0), (1800, -2), (4000, -8), (10000, -20)]
+    drawn = texture.noise(n_in, rate_hz, rng, drawn_db)
+    drawn *= texture.contour(n_in, [(0, 0), (0.4, 0.04), (0.8, 0.1), (1, 0)])
+    burst_db = [(300, -14), (1000, -4), (2200, 3), (4500, 4), (7000, 0), (12000, -8), (20000, -20)]
+    burst = texture.noise(n_out, rate_hz, rng, burst_db)
+    burst *= texture.contour(n_out, [(0, 0), (0.12, 0.5), (0.3, 1), (0.6, 0.8), (0.8, 0.2), (1, 0)])
+    pitch = texture.contour(n_out, [(0, 260), (0.25, 420), (0.6, 360), (1, 180)])
+    voiced = texture.unit(texture.voice(pitch, rate_hz, n_harmonics=24, tilt_db=-3))
+    mouth_db = [(150, -8), (400, 0), (900, 3), (1700, 0), (3000, -8), (8000, -26)]
+    tone = texture.shape(voiced, rate_hz, mouth_db)
+    tone *= texture.contour(n_out, [(0, 0), (0.08, 0.8), (0.25, 0.9), (0.55, 0.35), (1, 0)])
     return (0.2 * np.concatenate([drawn, burst + 0.7 * tone])).astype(np.float32)

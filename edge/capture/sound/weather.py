@@ -25,23 +25,23 @@ def rain(n_samples: int, rate_hz: int, rng: Random) -> Signal:
         n_samples,
         rate_hz,
         rng,
-        [(50, -16), (300, -8), (1000, -3), (3000, 0), (7000, -2), (16000, -12), (22000, -20)],
+        [(50, -10), (300, -4), (1000, 0), (3000, 0), (9000, -3), (16000, -10), (22000, -16)],
     )
     far *= 1 + 0.08 * texture.drift(n_samples, rate_hz, rng, per_second=3)
     drops = [
         texture.burst(
             rate_hz,
             rng,
-            decay_s=rng.uniform(0.002, 0.006),
+            decay_s=rng.uniform(0.0007, 0.0022),
             curve_db=[(200, -24), (pitch / 1.6, -9), (pitch, 6), (pitch * 1.6, -6), (20000, -24)],
         )
-        for pitch in rng.uniform(600, 4500, 12)
+        for pitch in rng.uniform(1800, 8000, 12)
     ]
-    at = texture.poisson(n_samples, rate_hz, rng, per_second=120)
+    at = texture.poisson(n_samples, rate_hz, rng, per_second=250)
     near = texture.scatter(
         n_samples, at, np.minimum(rng.lognormal(-1.5, 0.7, len(at)), 1.5), drops, rng
     )
-    return (0.06 * (far + 0.9 * near)).astype(np.float32)
+    return (0.06 * (far + near)).astype(np.float32)
 
 
 def sea_waves(n_samples: int, rate_hz: int, rng: Random) -> Signal:
