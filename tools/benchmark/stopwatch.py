@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 ROOT = Path(__file__).parents[2]
+MEASURED = ("edge/dsp", "edge/pipeline.py", "edge/ring.py", "tools/benchmark")
 PACKAGES = ("numpy", "scipy", "librosa", "kaldi-native-fbank", "scikit-learn", "soxr")
 
 
@@ -59,14 +60,22 @@ def percentile(sorted_values: list[float], share: float) -> float:
 
 def stamp(core: int) -> list[str]:
     """Return where and with what this was measured, for people."""
-    git = ["git", "-C", str(ROOT), "describe", "--always", "--dirty"]
-    commit = subprocess.run(git, capture_output=True, text=True, check=False).stdout.strip()
     packages = ", ".join(f"{name} {_version(name)}" for name in PACKAGES)
     load = os.getloadavg()[0]
     return [
-        f"commit {commit or 'unknown'}, Python {platform.python_version()}, {packages}",
+        f"commit {_commit()}, Python {platform.python_version()}, {packages}",
         f"{_processor()}, core {core} of {os.cpu_count()}, load {load:.1f}",
     ]
+
+
+def _commit() -> str:
+    """Name the commit, and whether what is measured has changed since."""
+    git = ["git", "-C", str(ROOT)]
+    describe = [*git, "rev-parse", "--short", "HEAD"]
+    commit = subprocess.run(describe, capture_output=True, text=True, check=False).stdout.strip()
+    diff = [*git, "diff", "--quiet", "HEAD", "--", *MEASURED]
+    changed = subprocess.run(diff, capture_output=True, check=False).returncode != 0
+    return (commit or "unknown") + (" and changes" if changed else "")
 
 
 def _version(package: str) -> str:
