@@ -51,7 +51,10 @@ class Timeline:
         """The card's true rate in samples per monotonic second, as far as it is known."""
         if not self._anchors:
             return self._nominal_hz
-        (first_s, first), (last_s, last) = self._anchors[0], self._anchors[-1]
+        # The best of each end: some seconds in which every wake-up was late tilt nothing.
+        third = -(-len(self._anchors) // 3)
+        anchors = list(self._anchors)
+        (first_s, first), (last_s, last) = self._best(anchors[:third]), self._best(anchors[-third:])
         if last_s - first_s < BASELINE_S:
             return self._nominal_hz
         slope = (last - first) / (last_s - first_s)
@@ -77,6 +80,9 @@ class Timeline:
         rate_hz = self.rate_hz
         recent = list(self._anchors)[-ENVELOPE_BLOCKS:]
         return max(self._reach(anchor, time_s, rate_hz) for anchor in recent)
+
+    def _best(self, anchors: list[tuple[float, float]]) -> tuple[float, float]:
+        return max(anchors, key=lambda anchor: self._reach(anchor, 0.0, self._nominal_hz))
 
     @staticmethod
     def _reach(anchor: tuple[float, float], time_s: float, rate_hz: float) -> float:

@@ -47,6 +47,12 @@ def test_an_offset_with_less_than_a_microphones_noise_is_dc() -> None:
     assert states((9000 + ripple).astype(np.int16))[-1] == "dc"
 
 
+def test_a_dead_channel_beside_one_with_an_offset_is_dc() -> None:
+    samples = np.zeros((2 * RATE_HZ, 2), dtype=np.int16)
+    samples[:, 1] = 9000 + np.arange(2 * RATE_HZ) % 2
+    assert states(samples)[-1] == "dc"
+
+
 def test_a_quiet_room_is_alive() -> None:
     """One bit of noise around zero is the quietest there is."""
     noise = np.random.default_rng(0).integers(-1, 1, 3 * RATE_HZ).astype(np.int16)

@@ -79,6 +79,26 @@ def test_late_wake_ups_never_pull_the_clock_back() -> None:
     assert timeline.sample_index_at(2.0) == 96000
 
 
+@pytest.mark.parametrize("ppm", [-200, 200])
+def test_seconds_in_which_every_wake_up_is_late_change_nothing(ppm: float) -> None:
+    """The machine was busy before the gap, as it is when gaps come."""
+    timeline = Timeline(RATE_HZ)
+    true_hz = RATE_HZ * (1 + ppm / 1e6)
+    heard(timeline, seconds=30, ppm=ppm)
+    for number in range(5 * 50):
+        at_s = 30 + number * 0.02
+        timeline.observe(at_s, int((at_s - 0.012) * true_hz))
+    assert timeline.sample_index_at(36) == pytest.approx(36 * true_hz, abs=0.0002 * RATE_HZ)
+
+
+def test_one_prompt_wake_up_a_second_is_enough() -> None:
+    timeline = Timeline(RATE_HZ)
+    for number in range(20 * 50):
+        late_s = 0.0 if number % 50 == 20 else 0.005
+        timeline.observe(number * 0.02, int((number * 0.02 - late_s) * RATE_HZ))
+    assert timeline.sample_index_at(21) == pytest.approx(21 * RATE_HZ, abs=2)
+
+
 def test_a_disturbed_slope_is_bounded() -> None:
     timeline = Timeline(RATE_HZ)
     timeline.observe(0.0, 0)
