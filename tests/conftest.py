@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import subprocess
+import threading
 import time
 from contextlib import ExitStack
 from pathlib import Path
@@ -39,6 +40,7 @@ class Mosquitto:
         # Started by root it would change to a user who can't read the test's files.
         self._file.write_text(f"user root\nlistener {self.port} 127.0.0.1\n{settings}\n")
         self._process: subprocess.Popen[bytes] | None = None
+        self._ears: list[Subscriber] = []
         self.start()
 
     @property
@@ -60,22 +62,28 @@ class Mosquitto:
             raise
 
     def kill(self) -> None:
-        self._send(signal.SIGKILL)
+        self._signal(signal.SIGKILL)
         if self._process:
             self._process.wait()
 
     def freeze(self) -> None:
-        self._send(signal.SIGSTOP)
+        self._signal(signal.SIGSTOP)
 
     def thaw(self) -> None:
-        self._send(signal.SIGCONT)
+        self._signal(signal.SIGCONT)
 
-    def _send(self, number: signal.Signals) -> None:
+    def _signal(self, number: signal.Signals) -> None:
         if self._process and self._process.poll() is None:
             self._process.send_signal(number)
 
     def subscribe(self, topic: str = "#", *options: str) -> Subscriber:
-        return Subscriber(self.port, topic, *options)
+        self._ears.append(Subscriber(self.port, topic, *options))
+        return self._ears[-1]
+
+    def close(self) -> None:
+        for ear in self._ears:
+            ear.close()
+        self.kill()
 
 
 class Subscriber:
@@ -83,27 +91,27 @@ class Subscriber:
 
     def __init__(self, port: int, topic: str, *options: str) -> None:
         self._out: list[str] = []
-        command = [
-            "mosquitto_sub",
-            "-h",
-            "127.0.0.1",
-            "-p",
-            str(port),
-            "-v",
-            "-q",
-            "1",
-            "-t",
-            topic,
-        ]
+        # -d, line by line: the only way to learn that the subscription stands.
+        command = ["stdbuf", "-oL", "mosquitto_sub", "-d", "-v", "-h", "127.0.0.1"]
+        command += ["-p", str(port), "-q", "1", "-t", topic]
         self._process = subprocess.Popen([*command, *options], stdout=subprocess.PIPE, text=True)
+        self._subscribed = threading.Event()
+        self._reader = threading.Thread(target=self._read)
+        self._reader.start()
+        if not self._subscribed.wait(15):
+            self.close()
+            pytest.fail("mosquitto_sub did not subscribe within 15 s")
+
+    def _read(self) -> None:
         assert self._process.stdout is not None
-        os.set_blocking(self._process.stdout.fileno(), False)
+        for line in self._process.stdout:
+            if line.startswith("Subscribed"):
+                self._subscribed.set()
+            elif not line.startswith("Client "):
+                self._out.append(line.rstrip("\n"))
 
     def lines(self) -> list[str]:
-        assert self._process.stdout is not None
-        while line := self._process.stdout.readline():
-            self._out.append(line.rstrip("\n"))
-        return self._out
+        return list(self._out)
 
     def wait_for(self, text: str, timeout_s: float = 15.0) -> str:
         """Return the first line with `text` in it."""
@@ -114,10 +122,12 @@ class Subscriber:
         return wait_until(found, f"a message with {text!r}", timeout_s)
 
     def close(self) -> None:
+        """Stop listening; what was heard stays."""
         self._process.kill()
         self._process.wait()
-        assert self._process.stdout is not None
-        self._process.stdout.close()
+        self._reader.join()
+        if self._process.stdout:
+            self._process.stdout.close()
 
 
 def wait_until(condition: Callable[[], T | None], what: str, timeout_s: float = 15.0) -> T:
@@ -149,7 +159,7 @@ def mosquitto(tmp_path: Path) -> Iterator[Callable[..., Mosquitto]]:
 
         def start(settings: str = "allow_anonymous true") -> Mosquitto:
             broker = Mosquitto(tmp_path, settings)
-            running.callback(broker.kill)
+            running.callback(broker.close)
             return broker
 
         yield start

@@ -84,7 +84,6 @@ def test_live_states_and_durable_messages_arrive(mosquitto: Callable[..., Mosqui
         for text in ("level live", "info state", "event event-1."):
             ear.wait_for(text)
         wait_until(lambda: run.publisher.depth == 0, "the acknowledgement")
-    ear.close()
 
 
 def test_durable_messages_wait_for_a_broker_that_comes_late(tmp_path: Path) -> None:
@@ -106,8 +105,7 @@ def test_durable_messages_wait_for_a_broker_that_comes_late(tmp_path: Path) -> N
         heard = [line for line in ear.lines() if "event-" in line]
         assert heard == [f"edge/x/event event-{n}." for n in range(50)]
         assert not any("live" in line for line in ear.lines())
-    ear.close()
-    server.kill()
+    server.close()
 
 
 def test_nothing_is_forgotten_before_the_broker_has_acknowledged_it(
@@ -132,7 +130,6 @@ def test_nothing_is_forgotten_before_the_broker_has_acknowledged_it(
     with running(broker_of(server), path) as run:
         ear.wait_for("event-4.")
         wait_until(lambda: run.publisher.depth == 0, "acknowledged")
-    ear.close()
 
 
 def test_states_are_told_again_to_a_broker_that_forgot_them(
@@ -147,7 +144,6 @@ def test_states_are_told_again_to_a_broker_that_forgot_them(
         server.start()
         ear = server.subscribe()
         ear.wait_for("info state", 20)
-    ear.close()
 
 
 def test_a_sender_that_is_killed_leaves_its_will(mosquitto: Callable[..., Mosquitto]) -> None:
@@ -157,7 +153,6 @@ def test_a_sender_that_is_killed_leaves_its_will(mosquitto: Callable[..., Mosqui
         wait_until(lambda: run.link.connected, "connected")
         run.link._client._sock_close()  # noqa: SLF001 - a cut cable has no public name
         ear.wait_for("status offline")
-    ear.close()
 
 
 def test_what_the_access_list_denies_is_counted_and_blocks_nothing(
@@ -172,7 +167,6 @@ def test_what_the_access_list_denies_is_counted_and_blocks_nothing(
         ear.wait_for("event-1.")
         wait_until(lambda: run.publisher.depth == 0, "both are settled")
         assert run.publisher.counters.refused == 1
-    ear.close()
 
 
 class TestReasons:

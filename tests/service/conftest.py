@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: MIT
+"""`edge listen` as a process of its own, on a virtual microphone of the real alsa-lib."""
+
+from __future__ import annotations
+
+import json
+import signal
+import socket
+import subprocess
+import sys
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from edge.capture.scene import synthesise_scene
+from tests.conftest import Subscriber, wait_until
+from tools.lab.microphone import VirtualMicrophone
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+
+class Listener:
+    """A running `edge listen`, what it tells its service manager, and its log."""
+
+    def __init__(
+        self,
+        directory: Path,
+        microphone: VirtualMicrophone,
+        *overrides: str,
+        wrap: tuple[str, ...] = (),
+    ) -> None:
+        self._manager = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        address = directory / "notify"
+        address.unlink(missing_ok=True)
+        self._manager.bind(str(address))
+        self._manager.setblocking(False)
+        self.told: list[str] = []
+        self._log = directory / "listen.log"
+        settings = [
+            f'capture.device="{microphone.name}"',
+            f'state.directory="{directory / "state"}"',
+            "health.interval_s=1.0",
+            *overrides,
+        ]
+        arguments = [part for one in settings for part in ("--set", one)]
+        environment = microphone.environment() | {
+            "NOTIFY_SOCKET": str(address),
+            "WATCHDOG_USEC": "1000000",
+        }
+        with self._log.open("wb") as log:
+            self._process = subprocess.Popen(
+                [*wrap, sys.executable, "-m", "edge", "listen", *arguments],
+                env=environment,
+                stdout=log,
+                stderr=log,
+            )
+
+    def log(self) -> str:
+        return self._log.read_text(errors="replace")
+
+    def heard(self, word: str) -> str | None:
+        """Return what the service manager was told that has `word` in it."""
+        while True:
+            try:
+                self.told.append(self._manager.recv(4096).decode())
+            except BlockingIOError:
+                return next((text for text in self.told if word in text), None)
+
+    def wait_ready(self) -> None:
+        wait_until(lambda: self.heard("READY=1") or self._ended(), "READY=1")
+        assert self._process.poll() is None, self.log()
+
+    def send(self, number: signal.Signals) -> None:
+        self._process.send_signal(number)
+
+    def wait(self, timeout_s: float = 5.0) -> int:
+        """Return the exit code; the default is the time that a stop may take."""
+        try:
+            return self._process.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            pytest.fail(f"still running after {timeout_s} s:\n{self.log()}")
+
+    def stop(self) -> int:
+        self.send(signal.SIGTERM)
+        return self.wait()
+
+    def close(self) -> None:
+        self._process.kill()
+        self._process.wait()
+        self._manager.close()
+
+    def _ended(self) -> str | None:
+        return None if self._process.poll() is None else "ended"
+
+
+@pytest.fixture(scope="session")
+def scene_raw(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the synthesised scene as the microphone hears it."""
+    samples, _ = synthesise_scene(30.0, 48000, seed=0)
+    raw = tmp_path_factory.mktemp("scene") / "scene.raw"
+    raw.write_bytes(np.round(samples * 32767).astype("<i2").tobytes())
+    return raw
+
+
+@pytest.fixture
+def microphone(tmp_path: Path, scene_raw: Path) -> VirtualMicrophone:
+    return VirtualMicrophone(tmp_path / "microphone", scene_raw, loop=True)
+
+
+@pytest.fixture
+def listen(tmp_path: Path, microphone: VirtualMicrophone) -> Iterator[Callable[..., Listener]]:
+    """Start listeners that end with the test."""
+    with ExitStack() as running:
+
+        def start(
+            *overrides: str,
+            on: VirtualMicrophone = microphone,
+            wrap: tuple[str, ...] = (),
+        ) -> Listener:
+            directory = tmp_path / f"listener-{len(list(tmp_path.iterdir()))}"
+            directory.mkdir()
+            listener = Listener(directory, on, *overrides, wrap=wrap)
+            running.callback(listener.close)
+            return listener
+
+        yield start
+
+
+def body_of(ear: Subscriber, topic: str) -> dict[str, Any]:
+    """Return the next message of a topic as JSON."""
+    line = ear.wait_for(f"/{topic} {{")
+    body: dict[str, Any] = json.loads(line.partition(" ")[2])
+    return body

@@ -1,0 +1,217 @@
+# SPDX-License-Identifier: MIT
+"""The listening unit from the sound card to the broker: real alsa-lib, real Mosquitto."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from edge.errors import EXIT_CONFIG, EXIT_DEVICE, EXIT_MODEL
+from tests.conftest import wait_until
+from tests.service.conftest import Listener, body_of
+from tools.lab.microphone import VirtualMicrophone
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from tests.conftest import Mosquitto
+
+Start = "Callable[..., Listener]"
+NO_BROKER = 'publish.url=""'
+
+
+def health_of(listener: Listener) -> dict[str, str]:
+    """Return the newest figures from the log's `stats` line."""
+    lines = [line for line in listener.log().splitlines() if " stats " in line]
+    pairs = lines[-1].partition(" stats ")[2].split() if lines else []
+    return dict(pair.partition("=")[::2] for pair in pairs)
+
+
+def test_a_sound_in_the_room_becomes_messages_at_the_broker(
+    listen: Start, mosquitto: Callable[..., Mosquitto]
+) -> None:
+    server = mosquitto()
+    ear = server.subscribe()
+    listener = listen(f'publish.url="{server.url}"', "health.interval_s=1.0")
+    listener.wait_ready()
+    ear.wait_for("edge/edge/status online")
+    info = body_of(ear, "info")
+    assert (info["rate_hz"], info["sample_format"]) == (48000, "S16_LE")
+    assert info["labels"]
+    level = body_of(ear, "level")
+    assert -90 < level["laeq_dbfs"] < 0
+    assert level["calibrated"] is False
+    scores = body_of(ear, "scores")["scores"]
+    assert len(scores) == 3
+    assert all(0 <= score <= 1 for score in scores.values())
+    event = body_of(ear, "event")
+    assert event["event_type"] == "onset"
+    ear.wait_for(f"detected/{event['label']} ON")
+    health = body_of(ear, "health")
+    assert (health["microphone"], health["xruns"], health["gaps"]) == ("ok", 0, 0)
+    assert listener.stop() == 0
+    ear.wait_for("status offline")
+    states: dict[str, str] = {}
+    for line in ear.lines():
+        topic, _, payload = line.partition(" ")
+        states[topic] = payload
+    assert "ON" not in states.values(), "what sounded at the end is closed"
+    onsets, offsets = edges(ear.lines())
+    assert onsets == offsets
+
+
+def edges(lines: list[str]) -> tuple[list[str], list[str]]:
+    bodies: list[dict[str, Any]] = [
+        json.loads(line.partition(" ")[2]) for line in lines if "/event {" in line
+    ]
+    by_edge: dict[str, list[str]] = {"onset": [], "offset": []}
+    for body in bodies:
+        by_edge[body["event_type"]].append(body["event_id"])
+    return sorted(by_edge["onset"]), sorted(by_edge["offset"])
+
+
+def test_the_manager_hears_ready_status_watchdog_and_stopping(listen: Start) -> None:
+    listener = listen(NO_BROKER)
+    listener.wait_ready()
+    wait_until(lambda: listener.heard("WATCHDOG=1"), "WATCHDOG=1")
+    wait_until(lambda: listener.heard("STATUS="), "STATUS=")
+    assert listener.stop() == 0
+    assert listener.heard("STOPPING=1")
+
+
+def test_a_listener_that_is_killed_leaves_offline_behind(
+    listen: Start, mosquitto: Callable[..., Mosquitto]
+) -> None:
+    server = mosquitto()
+    ear = server.subscribe()
+    listener = listen(f'publish.url="{server.url}"')
+    ear.wait_for("status online")
+    listener.send(signal.SIGKILL)
+    ear.wait_for("status offline")
+
+
+def test_no_broker_at_all_disturbs_nothing(listen: Start) -> None:
+    listener = listen('publish.url="mqtt://127.0.0.1:9"')
+    listener.wait_ready()
+    wait_until(lambda: int(health_of(listener).get("inferences", 0)) > 4, "inferences")
+    figures = health_of(listener)
+    assert (figures["xruns"], figures["late_patches"]) == ("0", "0")
+    assert listener.log().count("no broker") == 1, "said once"
+    assert listener.stop() == 0
+
+
+def test_a_broker_that_hangs_can_not_delay_the_end(
+    listen: Start, mosquitto: Callable[..., Mosquitto]
+) -> None:
+    server = mosquitto()
+    listener = listen(f'publish.url="{server.url}"')
+    listener.wait_ready()
+    wait_until(lambda: "the broker is there" in listener.log(), "connected")
+    server.freeze()
+    time.sleep(1.0)
+    assert listener.stop() == 0
+
+
+def test_a_broker_that_comes_late_gets_the_events_that_waited(
+    listen: Start, mosquitto: Callable[..., Mosquitto]
+) -> None:
+    server = mosquitto()
+    server.kill()
+    listener = listen(f'publish.url="{server.url}"')
+    wait_until(lambda: int(health_of(listener).get("outbox_depth", 0)) > 0, "an event waits", 20)
+    server.start()
+    ear = server.subscribe()
+    assert body_of(ear, "event")["event_type"] == "onset"
+    ear.wait_for("status online")
+    assert listener.stop() == 0
+
+
+def test_an_unplugged_microphone_ends_the_unit_with_its_own_code(
+    listen: Start, microphone: VirtualMicrophone
+) -> None:
+    listener = listen(NO_BROKER)
+    listener.wait_ready()
+    microphone.unplug()
+    assert listener.wait() == EXIT_DEVICE
+    assert "Traceback" not in listener.log()
+
+
+def test_a_microphone_that_hears_nothing_is_reported(listen: Start, tmp_path: Path) -> None:
+    silence = tmp_path / "silence.raw"
+    silence.write_bytes(bytes(96000))
+    mute = VirtualMicrophone(tmp_path / "mute", silence, loop=True, name="mute")
+    listener = listen(NO_BROKER, on=mute)
+    listener.wait_ready()
+    wait_until(lambda: health_of(listener).get("microphone") == "zeros", "zeros are noticed")
+    assert listener.stop() == 0
+
+
+@pytest.mark.parametrize(
+    ("override", "code", "word"),
+    [
+        ('capture.device="nowhere"', EXIT_DEVICE, "nowhere"),
+        ("capture.rate_hz=44100", EXIT_DEVICE, "44100"),
+        ("capture.channels=2", EXIT_DEVICE, "channel"),
+        ("capture.channel=1", EXIT_CONFIG, "capture.channel = 1"),
+        ('model.path="/dev/null"', EXIT_MODEL, "/dev/null"),
+        ('detector.ignore=["unicorn"]', EXIT_CONFIG, "unicorn"),
+        ('core.filters=[{kind="lowpass",freq_hz=24000.0}]', EXIT_CONFIG, "24000"),
+        ("capture.period_size=7", EXIT_CONFIG, "capture.period_size = 7"),
+    ],
+)
+def test_what_can_not_work_ends_at_once_with_a_sentence(
+    listen: Start, override: str, code: int, word: str
+) -> None:
+    listener = listen(NO_BROKER, override)
+    assert listener.wait(20) == code
+    log = listener.log()
+    assert word in log
+    assert "Traceback" not in log
+
+
+def test_a_state_directory_that_can_not_be_made_is_survived(listen: Start) -> None:
+    listener = listen('publish.url="mqtt://127.0.0.1:9"', 'state.directory="/proc/edge"')
+    listener.wait_ready()
+    assert "messages won't survive a restart" in listener.log()
+    assert listener.stop() == 0
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a small disk")
+def test_a_full_disk_is_survived_and_said_once(
+    listen: Start, tmp_path: Path, mosquitto: Callable[..., Mosquitto]
+) -> None:
+    server = mosquitto()
+    ear = server.subscribe()
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    # 100 kB hold the empty database; the filler takes the rest.
+    prepare = f'mount -t tmpfs -o size=100k tmpfs {disk} && exec "$0" "$@"'
+    listener = listen(
+        f'publish.url="{server.url}"',
+        f'state.directory="{disk}"',
+        wrap=("unshare", "-m", "--propagation", "private", "sh", "-c", prepare),
+    )
+    listener.wait_ready()
+    body_of(ear, "event")
+    assert listener.stop() == 0
+    assert "Traceback" not in listener.log()
+
+
+def test_the_listener_is_lean(listen: Start) -> None:
+    """Neither librosa nor its kin, nor pydantic or scipy, is in the running process."""
+    listener = listen(NO_BROKER)
+    listener.wait_ready()
+    wait_until(lambda: int(health_of(listener).get("inferences", 0)) > 0, "an inference")
+    maps = f"/proc/{listener._process.pid}/maps"  # noqa: SLF001 - the test's own class
+    with open(maps) as mapped:  # noqa: PTH123 - no path of ours
+        libraries = mapped.read()
+    assert "onnxruntime" in libraries
+    for heavy in ("scipy", "numba", "llvmlite", "sklearn", "matplotlib", "pydantic", "librosa"):
+        assert f"/{heavy}" not in libraries
+    assert listener.stop() == 0

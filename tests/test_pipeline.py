@@ -1,0 +1,178 @@
+# SPDX-License-Identifier: MIT
+"""The real-time path as a function of its samples."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from edge.dsp.filters import filter_samples
+from edge.dsp.logmel import log_mel
+from edge.dsp.spec import CoreSpec, LogMelSpec
+from edge.model.detector import Detector, Rule
+from edge.pipeline import Pipeline
+from edge.service.designs import design
+from edge.types import FilterSpec, Gap, Level, Patch, Period, StreamFormat
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from edge.dsp.spec import CoreDesign
+
+RATE_HZ = 48000
+HIGHPASS = FilterSpec("highpass", 10.0)
+DESIGNS: dict[tuple[int, tuple[FilterSpec, ...]], CoreDesign] = {}
+
+
+def pipeline(
+    rate_hz: int = RATE_HZ,
+    filters: tuple[FilterSpec, ...] = (HIGHPASS,),
+    period_size: int = 1024,
+    channel: int | None = None,
+) -> Pipeline:
+    key = (rate_hz, filters)
+    if key not in DESIGNS:
+        DESIGNS[key] = design(CoreSpec(rate_hz, 16000, filters))
+    rule = Rule(0.5, 0.3, 1, 0.5, 0.5, 60.0)
+    return Pipeline(
+        stream=StreamFormat(rate_hz, 1, period_size, "S16_LE"),
+        design=DESIGNS[key],
+        front_end=LogMelSpec(),
+        patch_frames=96,
+        patch_hop=48,
+        detector=Detector(("a",), {"a": rule}, rate_hz, "t"),
+        channel=channel,
+    )
+
+
+def noise(n_samples: int, seed: int = 1) -> NDArray[np.int16]:
+    rng = np.random.default_rng(seed)
+    return (rng.standard_normal((n_samples, 1)) * 3000 + 400).astype(np.int16)
+
+
+def run(
+    path: Pipeline, samples: NDArray[np.int16], cuts: Sequence[int], start: int = 0
+) -> tuple[list[Level], list[Patch]]:
+    """Feed `samples` in periods of the sizes `cuts`, over and over; return all that comes out."""
+    out: list[Level | Patch] = []
+    at, k = 0, 0
+    while at < len(samples):
+        n = cuts[k % len(cuts)]
+        out += path.process(Period(start + at, samples[at : at + n], 0.0))
+        at, k = at + n, k + 1
+    out += path.flush()
+    return [o for o in out if isinstance(o, Level)], [o for o in out if isinstance(o, Patch)]
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.lists(st.integers(1, 16384), min_size=1, max_size=8))
+def test_any_cut_into_periods_gives_the_same_levels_and_patches(cuts: list[int]) -> None:
+    samples = noise(3 * RATE_HZ)
+    cuts = [*cuts, 1024]  # a run of one-sample periods alone would take minutes
+    levels, patches = run(pipeline(period_size=max(cuts)), samples, cuts)
+    whole_levels, whole_patches = run(pipeline(), samples, [1024])
+    assert len(levels) == 3
+    assert len(patches) == len(whole_patches) == 5
+    for mine, theirs in zip(patches, whole_patches, strict=True):
+        assert (mine.sample_index, mine.n_samples) == (theirs.sample_index, theirs.n_samples)
+        np.testing.assert_allclose(mine.frames, theirs.frames, atol=1e-3)
+    for one, other in zip(levels, whole_levels, strict=True):
+        assert one.laeq_dbfs == pytest.approx(other.laeq_dbfs, abs=1e-3)
+        assert one.lafmax_dbfs == pytest.approx(other.lafmax_dbfs, abs=1e-3)
+
+
+def test_at_the_model_s_own_rate_a_patch_is_the_plain_log_mel() -> None:
+    samples = noise(3 * 16000)
+    _, patches = run(pipeline(16000, filters=()), samples, [1024])
+    whole = log_mel(samples[:, 0].astype(np.float32) / 32768, LogMelSpec())
+    for k, patch in enumerate(patches):
+        np.testing.assert_allclose(patch.frames, whole[48 * k : 48 * k + 96], atol=1e-4)
+        assert (patch.sample_index, patch.n_samples) == (48 * 160 * k, 95 * 160 + 400)
+
+
+def test_levels_are_those_of_the_filtered_signal() -> None:
+    samples = noise(2 * RATE_HZ)
+    levels, _ = run(pipeline(), samples, [1024])
+    heard = filter_samples(
+        DESIGNS[RATE_HZ, (HIGHPASS,)].chain_sos, samples[:, 0] / np.float32(32768)
+    )
+    for k, level in enumerate(levels):
+        second = heard[k * RATE_HZ : (k + 1) * RATE_HZ].astype(np.float64)
+        assert level.lzeq_dbfs == pytest.approx(10 * np.log10(np.mean(second**2)), abs=0.01)
+
+
+def test_a_click_is_found_where_it_was_captured() -> None:
+    """The resampler's delay is taken back: patch times are true to a fraction of a hop."""
+    samples = np.zeros((3 * RATE_HZ, 1), np.int16)
+    click = 70_000
+    samples[click] = 30000
+    _, patches = run(pipeline(filters=()), samples, [1024])
+    for patch in patches:
+        if not patch.sample_index < click < patch.sample_index + patch.n_samples:
+            continue
+        loud = patch.frames.sum(axis=1)
+        centre = np.mean(np.flatnonzero(loud > loud.min() + 1)) * 480 + 600  # of the windows
+        assert patch.sample_index + centre == pytest.approx(click, abs=480)
+        return
+    pytest.fail("no patch covers the click")
+
+
+def test_a_patch_is_cut_one_period_after_the_batch_that_completed_it() -> None:
+    """Batch and log-Mel never meet in one period of the default size."""
+    path = pipeline()
+    samples = noise(4 * RATE_HZ)
+    patches_at, levels_at = [], []
+    for k, at in enumerate(range(0, len(samples), 1024)):
+        for output in path.process(Period(at, samples[at : at + 1024], 0.0)):
+            (patches_at if isinstance(output, Patch) else levels_at).append(k)
+    assert len(patches_at) >= 6
+    assert not set(patches_at) & set(levels_at)
+
+
+def test_behind_a_gap_everything_begins_anew_and_the_index_goes_on() -> None:
+    before, after, lost = noise(100_000), noise(120_000, seed=2), 50_001
+    path = pipeline()
+    levels, patches = run(path, before, [1024])
+    out = path.process(Gap(100_000, lost, "xrun", 0.0))
+    start = 100_000 + lost
+    more_levels, more_patches = run(path, after, [1024], start=start)
+    levels += [one for one in out if isinstance(one, Level)] + more_levels
+    fresh_levels, fresh_patches = run(pipeline(), after, [1024])
+    assert len(more_patches) == len(fresh_patches)
+    for mine, fresh in zip(more_patches, fresh_patches, strict=True):
+        assert mine.sample_index == fresh.sample_index + start
+        np.testing.assert_allclose(mine.frames, fresh.frames, atol=1e-3)
+    assert [level.gap for level in levels] == [False, False, True, True, False]
+    assert not any(p.sample_index < start < p.sample_index + p.n_samples for p in patches)
+    assert fresh_levels
+
+
+def test_an_item_out_of_order_is_refused() -> None:
+    path = pipeline()
+    path.process(Period(0, noise(100), 0.0))
+    with pytest.raises(ValueError, match="expected sample 100, got 200"):
+        path.process(Period(200, noise(100), 0.0))
+
+
+def test_a_nan_in_the_source_does_not_outlive_its_batch() -> None:
+    samples = np.full((2 * RATE_HZ, 1), 0.1, np.float32) * noise(2 * RATE_HZ) / 3000
+    samples = samples.astype(np.float32)
+    samples[5000] = np.nan
+    levels, patches = run(pipeline(), samples, [1024])  # type: ignore[arg-type] # a float source
+    assert all(np.isfinite(patch.frames).all() for patch in patches)
+    assert all(np.isfinite(level.laeq_dbfs) for level in levels)
+
+
+def test_the_chosen_channel_is_the_one_that_is_heard() -> None:
+    loud, quiet = noise(RATE_HZ), noise(RATE_HZ, seed=3) // 100
+    both = np.hstack([loud, quiet])
+    for channel, expected in ((0, loud), (1, quiet)):
+        levels, _ = run(pipeline(channel=channel), both, [1024])
+        alone, _ = run(pipeline(), expected, [1024])
+        assert levels[0].laeq_dbfs == pytest.approx(alone[0].laeq_dbfs, abs=1e-4)
