@@ -8,7 +8,7 @@ Overruns are counted, and located by the card's own clock (`timeline`): the gap 
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
@@ -17,7 +17,7 @@ import alsaaudio
 from edge.capture.card import read_cards
 from edge.capture.selection import inventory, resolve
 from edge.capture.timeline import Timeline
-from edge.capture.unpack import SAMPLE_BYTES, Unpacker
+from edge.capture.unpack import Unpacker
 from edge.errors import DeviceError
 from edge.types import Gap, Period, StreamFormat
 
@@ -40,6 +40,9 @@ BEST_FIRST: Final[tuple[SampleFormat, ...]] = (
 
 MAX_INTERRUPTIONS: Final = 100
 """In a row, without one sample between them."""
+
+LOOK_EVERY_S: Final = 0.1
+"""How often the card's clock is read: a look costs as much as a read, nobody needs more."""
 
 CLOSE_LOOK_S: Final = 50e-6
 CLOSE_LOOKS: Final = 8
@@ -123,11 +126,11 @@ class AlsaSource:
         )
         self._name = next((c.name for c in cards if c.index == granted["card_no"]), pcm_name)
         self._buffer_size = int(granted["buffer_size"])
-        self._sample_bytes = SAMPLE_BYTES[self._sample_format] * channels
         self._unpack = Unpacker(self._sample_format, channels, self._format.period_size).unpack
         self._timeline = Timeline(rate_hz)
         self._sample_index = 0
         self._held: Period | None = None
+        self._next_look_s = 0.0
 
     @property
     def format(self) -> StreamFormat:
@@ -149,16 +152,12 @@ class AlsaSource:
             return period
         data, cause = self._pull()
         mono_s = time.monotonic()
-        count = len(data) // self._sample_bytes
-        captured_s, waiting = self._waiting(looks=CLOSE_LOOKS if cause else 1)
-        gap = self._gap(cause, captured_s, count + waiting, mono_s) if cause else None
         period = Period(self._sample_index, self._unpack(data), mono_s)
-        self._sample_index += count
-        self._timeline.observe(captured_s, self._sample_index + waiting)
-        if gap is None:
+        if cause is None and mono_s < self._next_look_s:
+            self._sample_index += len(period.samples)
             return period
-        self._held = period
-        return gap
+        self._next_look_s = mono_s + LOOK_EVERY_S
+        return self._looked(period, cause)
 
     def close(self) -> None:
         """Let go of the device; a second call does nothing."""
@@ -243,6 +242,19 @@ class AlsaSource:
                 break
         return best[1], best[2]
 
+    def _looked(self, period: Period, cause: GapCause | None) -> Period | Gap:
+        """Read the card's clock; hold the period back where a gap comes before it."""
+        captured_s, waiting = self._waiting(looks=CLOSE_LOOKS if cause else 1)
+        count = len(period.samples)
+        gap = self._gap(cause, captured_s, count + waiting, period.mono_s) if cause else None
+        period = replace(period, sample_index=self._sample_index)
+        self._sample_index += count
+        self._timeline.observe(captured_s, self._sample_index + waiting)
+        if gap is None:
+            return period
+        self._held = period
+        return gap
+
     def _gap(self, cause: GapCause, at_s: float, captured: int, mono_s: float) -> Gap | None:
         """Return the hole before a stream that has captured `captured` samples by `at_s`."""
         if not self._timeline.known:  # nothing was delivered yet, so nothing is missing
@@ -251,6 +263,7 @@ class AlsaSource:
         lost = max(1, round(reached) - captured - self._sample_index)
         gap = Gap(self._sample_index, lost, cause, mono_s)
         self._sample_index += lost
+        self._timeline.restart()
         return gap
 
 

@@ -27,64 +27,96 @@ MAX_SKEW: Final = 1e-3
 """Crystals stay within 200 ppm; a slope beyond this comes from disturbed anchors."""
 
 
+Anchor = tuple[float, float]
+"""A time in seconds and the samples captured by then."""
+
+
 class Timeline:
     """The card's clock against the monotonic one, followed for ever.
 
     Keeps `MEMORY_BLOCKS` anchors. `observe` costs about 1 us and allocates a tuple.
     With pairs that are at most 0.1 ms late at best in each second, the estimate is
     within 0.2 ms for gaps of up to 10 s once `BASELINE_S` have passed; before that the
-    card's skew over the gap and the baseline adds (200 ppm over 10 s: 2 ms).
+    card's skew over the gap and the last two seconds adds (200 ppm over 10 s: 2.4 ms).
     """
 
     def __init__(self, rate_hz: int) -> None:
         self._nominal_hz = float(rate_hz)
-        self._anchors: deque[tuple[float, float]] = deque(maxlen=MEMORY_BLOCKS)
+        self._stretches: deque[deque[Anchor]] = deque([deque()])
         self._block_end_s = float("-inf")
 
     @property
     def known(self) -> bool:
-        """Whether anything was observed yet."""
-        return bool(self._anchors)
+        """Whether anything was observed since the start or the last `restart`."""
+        return bool(self._stretches[-1])
 
     @property
     def rate_hz(self) -> float:
         """The card's true rate in samples per monotonic second, as far as it is known."""
-        if not self._anchors:
+        spans = [self._span(list(stretch)) for stretch in self._stretches]
+        seconds = sum(span_s for span_s, _ in spans)
+        if seconds < BASELINE_S:
             return self._nominal_hz
-        # The best of each end: some seconds in which every wake-up was late tilt nothing.
-        third = -(-len(self._anchors) // 3)
-        anchors = list(self._anchors)
-        (first_s, first), (last_s, last) = self._best(anchors[:third]), self._best(anchors[-third:])
-        if last_s - first_s < BASELINE_S:
-            return self._nominal_hz
-        slope = (last - first) / (last_s - first_s)
+        slope = sum(count for _, count in spans) / seconds
         skew = max(-MAX_SKEW, min(MAX_SKEW, slope / self._nominal_hz - 1.0))
         return self._nominal_hz * (1.0 + skew)
 
     def observe(self, time_s: float, sample_index: int) -> None:
         """Note that `sample_index` samples were captured by `time_s`, and maybe some more."""
+        anchors = self._stretches[-1]
         if time_s >= self._block_end_s:
             self._block_end_s = time_s + BLOCK_S
-            self._anchors.append((time_s, sample_index))
-        elif sample_index > self._reach(self._anchors[-1], time_s, self._nominal_hz):
-            self._anchors[-1] = (time_s, sample_index)
+            anchors.append((time_s, sample_index))
+            self._forget()
+        elif sample_index > self._reach(anchors[-1], time_s, self._nominal_hz):
+            anchors[-1] = (time_s, sample_index)
+
+    def restart(self) -> None:
+        """Begin a new stretch after a gap, whose length was only an estimate.
+
+        A rate measured across gaps would confirm the very rate that they were estimated
+        with: it is measured within stretches.
+        """
+        if self._stretches[-1]:
+            self._stretches.append(deque())
+        self._block_end_s = float("-inf")
 
     def sample_index_at(self, time_s: float) -> float:
         """Return how many samples the card has captured by `time_s`, were it never stopped.
 
-        Raises ValueError before the first observation.
+        Raises ValueError where nothing was observed yet.
         """
-        if not self._anchors:
+        if not self.known:
             message = "nothing was observed yet"
             raise ValueError(message)
         rate_hz = self.rate_hz
-        recent = list(self._anchors)[-ENVELOPE_BLOCKS:]
+        # Old anchors guard against late wake-ups, but only with the true rate.
+        blocks = ENVELOPE_BLOCKS if rate_hz != self._nominal_hz else 2
+        recent = list(self._stretches[-1])[-blocks:]
         return max(self._reach(anchor, time_s, rate_hz) for anchor in recent)
 
-    def _best(self, anchors: list[tuple[float, float]]) -> tuple[float, float]:
+    def _forget(self) -> None:
+        while sum(len(stretch) for stretch in self._stretches) > MEMORY_BLOCKS:
+            self._stretches[0].popleft()
+            if not self._stretches[0]:
+                self._stretches.popleft()
+
+    def _span(self, anchors: list[Anchor]) -> Anchor:
+        """Return the seconds and samples between the best anchors of both ends.
+
+        The best of a third, so that some seconds of late wake-ups tilt nothing.
+        """
+        if len(anchors) < 2:
+            return 0.0, 0.0
+        third = -(-len(anchors) // 3)
+        first_s, first = self._best(anchors[:third])
+        last_s, last = self._best(anchors[-third:])
+        return last_s - first_s, last - first
+
+    def _best(self, anchors: list[Anchor]) -> Anchor:
         return max(anchors, key=lambda anchor: self._reach(anchor, 0.0, self._nominal_hz))
 
     @staticmethod
-    def _reach(anchor: tuple[float, float], time_s: float, rate_hz: float) -> float:
+    def _reach(anchor: Anchor, time_s: float, rate_hz: float) -> float:
         anchor_s, sample_index = anchor
         return sample_index + (time_s - anchor_s) * rate_hz

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,14 +13,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from edge.types import SampleFormat, Samples
-
-SAMPLE_BYTES: Final[dict[SampleFormat, int]] = {
-    "S16_LE": 2,
-    "S24_3LE": 3,
-    "S24_LE": 4,
-    "S32_LE": 4,
-    "FLOAT_LE": 4,
-}
 
 
 class Unpacker:

@@ -99,6 +99,27 @@ def test_one_prompt_wake_up_a_second_is_enough() -> None:
     assert timeline.sample_index_at(21) == pytest.approx(21 * RATE_HZ, abs=2)
 
 
+@pytest.mark.parametrize("ppm", [-200, 200])
+def test_gap_after_gap_the_rate_is_still_learned(ppm: float) -> None:
+    """Each gap is told by the estimate itself: an error in it must not confirm itself."""
+    timeline = Timeline(RATE_HZ)
+    true_hz = RATE_HZ * (1 + ppm / 1e6)
+    at_s, index, errors = 0.0, 0.0, []
+    for _ in range(20):
+        for _ in range(150):
+            at_s += 0.02
+            index += 0.02 * true_hz
+            timeline.observe(at_s, int(index))
+        at_s += 1.0
+        told = timeline.sample_index_at(at_s)
+        errors.append(told - index - true_hz)
+        index = told
+        timeline.restart()
+        timeline.observe(at_s, int(index))
+    assert np.abs(errors[:5]).max() < 0.001 * RATE_HZ
+    assert np.abs(errors[5:]).max() < 0.0001 * RATE_HZ
+
+
 def test_a_disturbed_slope_is_bounded() -> None:
     timeline = Timeline(RATE_HZ)
     timeline.observe(0.0, 0)

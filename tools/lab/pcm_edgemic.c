@@ -17,7 +17,7 @@
  * The card's clock runs from the first start until close, also while the stream
  * is stopped, and picks the samples from the file. What a late reader lost is
  * therefore known to the sample, and can be seen in the samples themselves.
- * Only one reader at a time: a second one gets EBUSY.
+ * Only one reader at a time: a second one gets EBUSY (a lock on `log`, else on `file`).
  */
 #include <alsa/asoundlib.h>
 #include <alsa/pcm_external.h>
@@ -32,7 +32,7 @@
 
 typedef struct {
   snd_pcm_ioplug_t io;
-  int file_fd, timer_fd;
+  int file_fd, lock_fd, timer_fd;
   char *gone, *asleep, *log;
   int loop;
   double rate_hz;         /* true rate: nominal x (1 + ppm / 1e6) */
@@ -216,6 +216,8 @@ static int edgemic_poll_revents(snd_pcm_ioplug_t *io, struct pollfd *polled, uns
 static void release(edgemic_t *mic) {
   if (mic->file_fd >= 0)
     close(mic->file_fd);
+  if (mic->lock_fd >= 0)
+    close(mic->lock_fd);
   if (mic->timer_fd >= 0)
     close(mic->timer_fd);
   free(mic->gone);
@@ -304,7 +306,10 @@ static int open_files(edgemic_t *mic, const settings_t *s) {
   mic->file_fd = open(s->file, O_RDONLY | O_CLOEXEC);
   if (mic->file_fd < 0)
     return -errno;
-  if (flock(mic->file_fd, LOCK_EX | LOCK_NB) < 0)
+  mic->lock_fd = open(s->log ? s->log : s->file, O_RDONLY | O_CREAT | O_CLOEXEC, 0666);
+  if (mic->lock_fd < 0)
+    return -errno;
+  if (flock(mic->lock_fd, LOCK_EX | LOCK_NB) < 0)
     return -EBUSY;
   mic->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
   return mic->timer_fd < 0 ? -errno : 0;
@@ -314,7 +319,7 @@ static edgemic_t *make(const settings_t *s) {
   edgemic_t *mic = calloc(1, sizeof *mic);
   if (!mic)
     return NULL;
-  mic->file_fd = mic->timer_fd = -1;
+  mic->file_fd = mic->lock_fd = mic->timer_fd = -1;
   mic->gone = s->gone ? strdup(s->gone) : NULL;
   mic->asleep = s->asleep ? strdup(s->asleep) : NULL;
   mic->log = s->log ? strdup(s->log) : NULL;
