@@ -23,7 +23,6 @@ from edge.types import Gap, Period, StreamFormat
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from types import TracebackType
     from typing import Literal
 
     from edge.capture.card import Card
@@ -168,12 +167,7 @@ class AlsaSource:
         """Return itself."""
         return self
 
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Close."""
         self.close()
 

@@ -7,7 +7,7 @@ import shutil
 import struct
 import subprocess
 import tempfile
-from typing import IO, TYPE_CHECKING, Any, Final, Literal, Protocol, cast
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 
 import numpy as np
 import soundfile
@@ -118,7 +118,8 @@ class FfmpegDecoder:
             stdout=subprocess.PIPE,
             stderr=self._said,
         )
-        self._pipe = cast("IO[bytes]", self._process.stdout)
+        assert self._process.stdout is not None  # noqa: S101 - PIPE makes it one; for the types
+        self._pipe = self._process.stdout
         header = self._pipe.read(24)
         if len(header) < 24:
             self._process.wait()

@@ -16,7 +16,6 @@ from edge.types import Period, StreamFormat
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Sequence
     from pathlib import Path
-    from types import TracebackType
 
     from edge.capture.decode import Decoder, DType
     from edge.types import SampleFormat, Samples
@@ -98,12 +97,7 @@ class ReplaySource:
         """Return itself."""
         return self
 
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Close."""
         self.close()
 
