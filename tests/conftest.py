@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 REPOSITORY = Path(__file__).parents[1]
+ANYBODY = "allow_anonymous true"
+LATE_EAR = ("-c", "-i", "late-ear")
 DATA = REPOSITORY.parent / "shared" / "data"
 
 
@@ -34,7 +36,7 @@ def data() -> Path:
 class Mosquitto:
     """A real broker on a free loopback port."""
 
-    def __init__(self, directory: Path, settings: str = "allow_anonymous true") -> None:
+    def __init__(self, directory: Path, settings: str = ANYBODY) -> None:
         self.port = free_port()
         self._file = directory / f"mosquitto-{self.port}.conf"
         # Started by root it would change to a user who can't read the test's files.
@@ -61,6 +63,12 @@ class Mosquitto:
             self.kill()
             raise
 
+    def stop(self) -> None:
+        """End in order: with persistence, sessions and queues are kept."""
+        self._signal(signal.SIGTERM)
+        if self._process:
+            self._process.wait()
+
     def kill(self) -> None:
         self._signal(signal.SIGKILL)
         if self._process:
@@ -84,6 +92,17 @@ class Mosquitto:
         for ear in self._ears:
             ear.close()
         self.kill()
+
+
+def broker_with_memory(start: Callable[..., Mosquitto], directory: Path) -> Mosquitto:
+    """Return a broker, stopped, that keeps what is published for the subscriber `LATE_EAR`.
+
+    So a test hears all that came since the broker is there, however late it subscribes.
+    """
+    server = start(f"{ANYBODY}\npersistence true\npersistence_location {directory}/")
+    server.subscribe("#", *LATE_EAR).close()
+    server.stop()
+    return server
 
 
 class Subscriber:
@@ -157,7 +176,7 @@ def mosquitto(tmp_path: Path) -> Iterator[Callable[..., Mosquitto]]:
     """Start brokers that end with the test."""
     with ExitStack() as running:
 
-        def start(settings: str = "allow_anonymous true") -> Mosquitto:
+        def start(settings: str = ANYBODY) -> Mosquitto:
             broker = Mosquitto(tmp_path, settings)
             running.callback(broker.close)
             return broker

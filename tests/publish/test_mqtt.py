@@ -17,7 +17,7 @@ from edge.publish.mqtt import Handlers, Link, probe
 from edge.publish.outbox import Outbox
 from edge.publish.publisher import Publisher
 from edge.types import Message
-from tests.conftest import Mosquitto, free_port, wait_until
+from tests.conftest import LATE_EAR, Mosquitto, broker_with_memory, free_port, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -86,9 +86,10 @@ def test_live_states_and_durable_messages_arrive(mosquitto: Callable[..., Mosqui
         wait_until(lambda: run.publisher.depth == 0, "the acknowledgement")
 
 
-def test_durable_messages_wait_for_a_broker_that_comes_late(tmp_path: Path) -> None:
-    server = Mosquitto(tmp_path)
-    server.kill()
+def test_durable_messages_wait_for_a_broker_that_comes_late(
+    mosquitto: Callable[..., Mosquitto], tmp_path: Path
+) -> None:
+    server = broker_with_memory(mosquitto, tmp_path)
     with running(broker_of(server), tmp_path / "o.sqlite") as run:
         for number in range(50):
             run.publisher.offer(event(number))
@@ -98,14 +99,13 @@ def test_durable_messages_wait_for_a_broker_that_comes_late(tmp_path: Path) -> N
         assert "refused" in run.lost[0]
         assert run.publisher.counters.live_dropped == 1
         server.start()
-        ear = server.subscribe()
+        ear = server.subscribe("#", *LATE_EAR)
         ear.wait_for("event-49.", 20)
         ear.wait_for("info state")
         wait_until(lambda: run.publisher.depth == 0, "all acknowledged")
         heard = [line for line in ear.lines() if "event-" in line]
         assert heard == [f"edge/x/event event-{n}." for n in range(50)]
         assert not any("live" in line for line in ear.lines())
-    server.close()
 
 
 def test_nothing_is_forgotten_before_the_broker_has_acknowledged_it(

@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
@@ -37,8 +38,9 @@ class Listener:
         address = directory / "notify"
         address.unlink(missing_ok=True)
         self._manager.bind(str(address))
-        self._manager.setblocking(False)
         self.told: list[str] = []
+        # As systemd does: a manager that does not read would block who tells it something.
+        threading.Thread(target=self._read_manager, daemon=True).start()
         self._log = directory / "listen.log"
         settings = [
             f'capture.device="{microphone.name}"',
@@ -64,11 +66,11 @@ class Listener:
 
     def heard(self, word: str) -> str | None:
         """Return what the service manager was told that has `word` in it."""
-        while True:
-            try:
-                self.told.append(self._manager.recv(4096).decode())
-            except BlockingIOError:
-                return next((text for text in self.told if word in text), None)
+        return next((text for text in list(self.told) if word in text), None)
+
+    def _read_manager(self) -> None:
+        while text := self._manager.recv(4096):
+            self.told.append(text.decode())
 
     def wait_ready(self) -> None:
         wait_until(lambda: self.heard("READY=1") or self._ended(), "READY=1")
@@ -91,6 +93,7 @@ class Listener:
     def close(self) -> None:
         self._process.kill()
         self._process.wait()
+        self._manager.shutdown(socket.SHUT_RDWR)
         self._manager.close()
 
     def _ended(self) -> str | None:

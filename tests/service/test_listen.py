@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from edge.errors import EXIT_CONFIG, EXIT_DEVICE, EXIT_MODEL
-from tests.conftest import wait_until
+from tests.conftest import LATE_EAR, broker_with_memory, wait_until
 from tests.service.conftest import Listener, body_of
 from tools.lab.microphone import VirtualMicrophone
 
@@ -119,14 +119,13 @@ def test_a_broker_that_hangs_can_not_delay_the_end(
 
 
 def test_a_broker_that_comes_late_gets_the_events_that_waited(
-    listen: Start, mosquitto: Callable[..., Mosquitto]
+    listen: Start, mosquitto: Callable[..., Mosquitto], tmp_path: Path
 ) -> None:
-    server = mosquitto()
-    server.kill()
+    server = broker_with_memory(mosquitto, tmp_path)
     listener = listen(f'publish.url="{server.url}"')
     wait_until(lambda: int(health_of(listener).get("outbox_depth", 0)) > 0, "an event waits", 20)
     server.start()
-    ear = server.subscribe()
+    ear = server.subscribe("#", *LATE_EAR)
     assert body_of(ear, "event")["event_type"] == "onset"
     ear.wait_for("status online")
     assert listener.stop() == 0
