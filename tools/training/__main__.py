@@ -14,7 +14,7 @@ import torch
 
 from edge.model.registry import describe
 from tools.training import card
-from tools.training.evaluate import choose_thresholds, listen
+from tools.training.evaluate import choose_thresholds, listen, listen_to_nothing
 from tools.training.export import EMBEDDING, SCORES, export
 from tools.training.fit import fit, make_lessons
 from tools.training.frontend import STUDENT
@@ -57,6 +57,7 @@ def main() -> None:
     for fold in options.folds:
         network = _trained(options, pool, [other for other in FOLDS if other != fold])
         unseen += listen(network, [clip for clip in clips if clip.fold == fold])
+        unseen += listen_to_nothing(network, fold, options.seed)
         print(card.accuracy_line(f"fold {fold}", unseen, fold))
     network = _trained(options, pool, list(FOLDS))
     _ship(options, network, unseen, clips)

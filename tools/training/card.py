@@ -147,7 +147,8 @@ def _negatives(facts: Facts) -> str:
 ## On what is none of the ten
 
 {len(negatives)} unseen recordings, {hours * 60:.0f} minutes of speech, music, ambience,
-alarms, birds, insects, engines, glass, doors, shots, steps and more: {count.total()} false
+alarms, birds, insects, engines, glass, doors, shots, steps and more, and
+synthesised noise, hum and tones: {count.total()} false
 events, {count.total() / hours:.0f} per hour of such sounds.
 By label: {which}.
 They are hard cases, one after the other; a quiet room has far fewer. Some hold what they are
@@ -160,8 +161,9 @@ _LIMITS: Final = """\
 
 - Many a sneeze or helicopter that is right over a whole clip stays under the threshold of an
   event in each patch.
-- Steady broadband sounds: rain, surf, wind, a waterfall or a fan are much alike in one second
-  without a level, and it takes one for another.
+- Steady broadband sounds: rain, surf, wind, a fan and a microphone's own noise are much alike in
+  one second without a level. Rain's threshold is set so that noise makes no rain, and real rain
+  is the label that it misses most.
 - Some 24 clips per label are few: an unusual dog, clock or aircraft may be missed.
 - Sounds less than some 5 dB above the background, and strong echoes, were hardly trained.
 - It says nothing of who or what made a sound, and it is no alarm system.

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -14,6 +15,7 @@ from edge.types import Scores
 from tools.training.frontend import PATCH_SAMPLES, STUDENT, log_mel
 from tools.training.pool import GATE_DB, SILENCE_RMS
 from tools.training.recordings import LABELS, OTHER, RATE_HZ, Clip, load
+from tools.training.synthetic import counter_example
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 HOP_SAMPLES: Final = STUDENT.patch_hop * STUDENT.front_end.hop_length
 MIN_HITS: Final = 1  # as in default.toml
 CANDIDATES: Final = np.round(np.arange(0.2, 0.96, 0.02), 2)
+SYNTHESISED: Final = 60
 FALSE_ALARM_COST: Final = 1.0
 USUAL_THRESHOLD: Final = 0.6
 PULL: Final = 40.0  # clips that a threshold of 1 off would have to be worth
@@ -42,7 +45,17 @@ class Hearing:
 
 def listen(network: Network, clips: list[Clip]) -> list[Hearing]:
     """Return the scores of every patch of the clips, cut as the listening process cuts them."""
-    return [_hear(network, clip) for clip in clips]
+    return [_hear(network, clip, load(clip)) for clip in clips]
+
+
+def listen_to_nothing(network: Network, fold: int, seed: int) -> list[Hearing]:
+    """Return the scores of synthesised noise, hum, tones and silence, 5 s each.
+
+    A quiet microphone gives nothing but noise, all day: what it is taken for matters.
+    """
+    rng = np.random.default_rng([seed, fold, 1])  # not the ones of the training
+    nothing = Clip(Path("synthesised"), OTHER, fold, official=False, author="", licence="", url="")
+    return [_hear(network, nothing, counter_example(5 * RATE_HZ, rng)) for _ in range(SYNTHESISED)]
 
 
 def clip_accuracy(hearings: list[Hearing]) -> dict[str, tuple[int, int]]:
@@ -91,8 +104,7 @@ def events(hearing: Hearing, thresholds: Mapping[str, float]) -> list[Event]:
     return [event for event in found if event.edge == "onset"]
 
 
-def _hear(network: Network, clip: Clip) -> Hearing:
-    samples = load(clip)
+def _hear(network: Network, clip: Clip, samples: NDArray[np.float32]) -> Hearing:
     samples = np.pad(samples, (0, max(PATCH_SAMPLES - samples.size, 0)))
     frames = log_mel(samples, STUDENT.front_end)
     starts = range(0, len(frames) - STUDENT.patch_frames + 1, STUDENT.patch_hop)
