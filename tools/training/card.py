@@ -163,8 +163,8 @@ _LIMITS: Final = """\
   event in each patch.
 - Steady broadband sounds: rain, surf, wind, a fan and a microphone's own noise are much alike in
   one second without a level. Rain's threshold is set so that noise seldom makes rain, and real
-  rain is the label that it misses most; white noise still reaches the threshold about twice a
-  minute, four patches in a row hardly ever (`min_hits`).
+  rain is the label that it misses most; white noise still reaches the threshold a few times a
+  minute, four patches in a row twice an hour (`min_hits`).
 - Some 24 clips per label are few: an unusual dog, clock or aircraft may be missed.
 - Sounds less than some 5 dB above the background, and strong echoes, were hardly trained.
 - It says nothing of who or what made a sound, and it is no alarm system.
