@@ -4,19 +4,24 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+import tempfile
+from typing import TYPE_CHECKING, Final
 
 import click
 
 from edge.cli.options import settings_options
+from edge.cli.quiet import quiet_alsa
 from edge.config.load import load_settings
-from edge.errors import EXIT_OK, EdgeError, StorageError
+from edge.errors import EXIT_OK, EdgeError, ModelError, StorageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
     from edge.config.schema import Settings
+    from edge.types import StreamFormat
+
+PROBE_BYTES: Final = 65536
 
 
 @click.command()
@@ -50,13 +55,16 @@ def _state(settings: Settings) -> str:
     directory = settings.state.path
     try:
         directory.mkdir(parents=True, exist_ok=True)
+        # Only writing tells: root may write everywhere, but not on a full or read-only disk.
+        with tempfile.TemporaryFile(dir=directory) as probe:
+            probe.write(bytes(PROBE_BYTES))
+            probe.flush()
+            os.fsync(probe.fileno())
     except OSError as error:
         raise StorageError(
-            f"{directory} can't be made: {error.strerror}",
-            "change state.directory or its parent's owner",
+            f"{directory} can't be written: {error.strerror}",
+            "change state.directory, its owner, or make room",
         ) from error
-    if not os.access(directory, os.W_OK):
-        raise StorageError(f"{directory} can't be written", "change its owner, or state.directory")
     return str(directory)
 
 
@@ -69,15 +77,25 @@ def _model(settings: Settings) -> str:
 
 
 def _device(settings: Settings) -> str:
-    from edge.model.registry import read_model
-    from edge.service.build import build_pipeline, build_source, model_path
+    from edge.service.build import build_source
 
-    model = read_model(model_path(settings))
-    with build_source(settings.capture) as source:
-        build_pipeline(settings, source.format, model, "check")
+    with quiet_alsa(), build_source(settings.capture) as source:
         source.read()
         stream = source.format
-        return f"{source.name}, {stream.rate_hz} Hz, {stream.channels} ch, {stream.sample_format}"
+    _design(settings, stream)
+    return f"{source.name}, {stream.rate_hz} Hz, {stream.channels} ch, {stream.sample_format}"
+
+
+def _design(settings: Settings, stream: StreamFormat) -> None:
+    """Design the filters, so that the unit finds them kept; a bad model was reported before."""
+    from edge.model.registry import read_model
+    from edge.service.build import build_pipeline, model_path
+
+    try:
+        model = read_model(model_path(settings))
+    except ModelError:
+        return
+    build_pipeline(settings, stream, model, "check")
 
 
 def _broker(settings: Settings) -> str:

@@ -1,133 +1,166 @@
 # SPDX-License-Identifier: MIT
-"""The live view of a box: built from its messages alone, as any dashboard is."""
+"""The live view of a box, from 80 columns and 24 lines on."""
 
 from __future__ import annotations
 
-import json
-from collections import deque
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-from rich.bar import Bar
-from rich.console import Group
 from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-if TYPE_CHECKING:
-    from rich.console import RenderableType
+from edge.publish.payloads import topic_word
 
-LOWEST_DB: Final = -90.0
-BAR_WIDTH: Final = 40
-EVENTS_SHOWN: Final = 8
-HEADING_FIGURES: Final = ("xruns", "gaps", "cpu_percent", "memory_mb", "microphone")
+if TYPE_CHECKING:
+    from rich.console import Console, ConsoleOptions, RenderResult
+
+    from edge.cli.heard import Heard
+    from edge.publish.broker import Broker
+
+LOWEST_DB: Final = -90
+SCALE_STEP_DB: Final = 15
+NAME_WIDTH: Final = 16
+RIGHT_WIDTH: Final = 12
+FRAME_WIDTH: Final = 4  # a panel's edges and padding
+OTHER_LINES: Final = 17  # everything but the events
+LEVELS: Final = {"LAeq,1s": "laeq_dbfs", "LAFmax": "lafmax_dbfs", "LCpeak": "lcpeak_dbfs"}
+TOPICS: Final = "status info level scores event detected/<label> health"
+EIGHTHS: Final = " ▏▎▍▌▋▊▉"
 
 
 class Dashboard:
-    """Keeps the newest of each topic and draws it.
+    """Draws what was heard, as large as the terminal is.
 
     Parameters
     ----------
-    root : the topics' common beginning, `edge/<node>`.
-    url : the broker's address, shown so that others can subscribe.
+    heard : read each time it is drawn.
+    broker, root : where others can subscribe, and to what: shown.
     """
 
-    def __init__(self, root: str, url: str) -> None:
-        self._root = root
-        self._url = url
-        self._newest: dict[str, dict[str, Any]] = {}
-        self._status = "waiting"
-        self._events: deque[dict[str, Any]] = deque(maxlen=EVENTS_SHOWN)
-        self._detected: dict[str, bool] = {}
+    def __init__(self, heard: Heard, broker: Broker, root: str) -> None:
+        self._heard = heard
+        self._subscription = subscription(broker, root)
 
-    def take(self, topic: str, payload: bytes) -> None:
-        """Note a message; what is no message of ours is passed over."""
-        name = topic.removeprefix(f"{self._root}/")
-        if name == "status":
-            self._status = payload.decode(errors="replace")
-        elif name.startswith("detected/"):
-            self._detected[name.removeprefix("detected/")] = payload == b"ON"
-        else:
-            self._take_json(name, payload)
-
-    def render(self) -> RenderableType:
-        """Return the picture."""
-        return Group(
-            Panel(self._heading(), title="edge", title_align="left"),
-            Panel(self._levels(), title="level, dB re full scale", title_align="left"),
-            Panel(self._scores(), title="heard", title_align="left"),
-            Panel(self._event_table(), title="events", title_align="left"),
-            Text(self._subscribe(), style="dim"),
-        )
-
-    def _take_json(self, name: str, payload: bytes) -> None:
-        try:
-            body = json.loads(payload)
-        except ValueError:
-            return
-        if not isinstance(body, dict):
-            return
-        self._newest[name] = body
-        if name == "event":
-            self._events.append(body)
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Yield the picture."""
+        width = options.max_width - FRAME_WIDTH - NAME_WIDTH - RIGHT_WIDTH
+        yield self._heading()
+        yield _panel(self._levels(width), "level, dB re full scale")
+        yield _panel(self._scores(width), "scores, ┃ threshold")
+        yield _panel(self._events(console.size.height - OTHER_LINES), "events, UTC")
+        yield self._box()
+        yield Text(self._subscription, style="dim", no_wrap=True)
+        yield Text(f"topics: {TOPICS}", style="dim", no_wrap=True)
 
     def _heading(self) -> Text:
-        info, health = self._newest.get("info", {}), self._newest.get("health", {})
+        info = self._heard.newest("info")
         model = info.get("model", {})
-        show = {key: health.get(key, "-") for key in HEADING_FIGURES}
-        lines = [
-            f"{self._status}   {info.get('source', '-')}",
-            " ".join(
-                [
-                    f"{info.get('rate_hz', '-')} Hz, {info.get('channels', '-')} channel(s),",
-                    f"model {model.get('name', '-')} {model.get('version', '')}",
-                ]
-            ),
-            "   ".join(f"{name} {value}" for name, value in show.items()),
-        ]
-        return Text("\n".join(lines))
+        online = self._heard.status == "online"
+        text = Text(no_wrap=True, overflow="ellipsis")
+        text.append(f" {self._heard.status} ", style="bold green" if online else "bold red")
+        text.append(
+            f" {info.get('source', '-')}, {info.get('rate_hz', '-')} Hz,"
+            f" {info.get('channels', '-')} ch; model {model.get('name', '-')}"
+            f" {model.get('version', '')}"
+        )
+        return text
 
-    def _levels(self) -> Table:
-        level = self._newest.get("level", {})
-        grid = Table.grid(padding=(0, 1))
-        for key, name in (
-            ("laeq_dbfs", "LAeq,1s"),
-            ("lafmax_dbfs", "LAFmax"),
-            ("lcpeak_dbfs", "LCpeak"),
-        ):
+    def _levels(self, width: int) -> Table:
+        level = self._heard.newest("level")
+        grid = _grid(width)
+        for name, key in LEVELS.items():
             value = level.get(key)
+            shown = "-" if value is None else f"{value:6.1f}"
+            share = 0.0 if value is None else 1.0 - value / LOWEST_DB
+            grid.add_row(name, bar(share, width), shown)
+        trouble = "gap" if level.get("gap") else "clipped" if level.get("clipped_samples") else ""
+        grid.add_row("", scale(width), Text(trouble, style="bold red"))
+        return grid
+
+    def _scores(self, width: int) -> Table:
+        thresholds = self._heard.newest("info").get("thresholds", {})
+        grid = _grid(width)
+        scores = self._heard.newest("scores").get("scores", {})
+        for label, score in scores.items() or [("-", 0.0)]:
+            threshold = thresholds.get(label)
+            reached = threshold is not None and score >= threshold
+            sounds = "heard" if topic_word(label) in self._heard.sounding else ""
+            style = "bold green" if reached or sounds else ""
             grid.add_row(
-                name, _bar(value, LOWEST_DB, 0.0), "-" if value is None else f"{value:6.1f}"
+                Text(label, style=style, no_wrap=True, overflow="ellipsis"),
+                bar(score, width, mark=threshold, style="green" if reached else "blue"),
+                Text(f"{score:.2f} {sounds}", style=style),
             )
         return grid
 
-    def _scores(self) -> Table:
-        grid = Table.grid(padding=(0, 1))
-        for label, score in self._newest.get("scores", {}).get("scores", {}).items():
-            style = "bold green" if self._detected.get(label) else ""
-            grid.add_row(Text(f"{label:16}", style=style), _bar(score, 0.0, 1.0), f"{score:.2f}")
-        return grid
-
-    def _event_table(self) -> Table:
+    def _events(self, lines: int) -> Table:
         table = Table.grid(padding=(0, 2))
-        for event in self._events:
-            onset = event.get("event_type") == "onset"
-            at = event.get("onset_time" if onset else "offset_time", "")
-            length = "" if onset else f"{event.get('duration_s', 0):.1f} s"
+        lines = max(lines, 1)
+        sounds = self._heard.sounds(lines)
+        for sound in sounds:
             table.add_row(
-                str(at)[11:23],
-                Text("begins" if onset else "ends", style="green" if onset else "dim"),
-                str(event.get("label", "")),
-                f"{event.get('score', 0):.2f}",
-                length,
+                f"{sound.onset:%H:%M:%S}",
+                Text(f"{sound.label:{NAME_WIDTH}}", style="" if sound.ended else "bold green"),
+                f"{sound.score:.2f}",
+                f"{sound.duration_s:5.1f} s",
+                Text("" if sound.ended else "sounding", style="green"),
             )
+        for _ in range(lines - len(sounds)):
+            table.add_row("")
         return table
 
-    def _subscribe(self) -> str:
-        host, _, port = self._url.rsplit("/", 1)[-1].partition(":")
-        topics = "level scores event detected/# health status info"
-        return f"mosquitto_sub -h {host} -p {port or 1883} -v -t '{self._root}/#'   ({topics})"
+    def _box(self) -> Text:
+        health = self._heard.newest("health")
+        if not health:
+            return Text("box: no figures yet", style="dim")
+        microphone = health.get("microphone", "-")
+        text = Text("microphone ", no_wrap=True, overflow="ellipsis")
+        text.append(microphone, style="green" if microphone == "ok" else "bold red")
+        for name, key in (("xruns", "xruns"), ("gaps", "gaps"), ("outbox", "outbox_depth")):
+            text.append(f"  {name} ")
+            text.append(f"{health.get(key, '-')}", style="bold red" if health.get(key) else "green")
+        text.append(
+            f"  CPU {health.get('cpu_percent', '-')} % of a core"
+            f"  memory {health.get('memory_mb', '-')} MB"
+        )
+        return text
 
 
-def _bar(value: float | None, low: float, high: float) -> Bar:
-    share = 0.0 if value is None else (value - low) / (high - low)
-    return Bar(1.0, 0.0, min(max(share, 0.0), 1.0), width=BAR_WIDTH, color="green")
+def subscription(broker: Broker, root: str) -> str:
+    """Return the command that hears what is published below `root`."""
+    return f"mosquitto_sub -h {broker.host} -p {broker.port} -v -t '{root}/#'"
+
+
+def bar(share: float, width: int, *, mark: float | None = None, style: str = "green") -> Text:
+    """Return a bar of `share` 0..1 of `width`, to an eighth of a column, with a mark at a share."""
+    eighths = round(min(max(share, 0.0), 1.0) * width * 8)
+    full, part = divmod(eighths, 8)
+    text = Text(f"{'█' * full}{EIGHTHS[part] if part else ''}".ljust(width), style=style)
+    if mark is None:
+        return text
+    at = min(int(mark * width), width - 1)
+    return Text.assemble(text[:at], ("┃", "bold"), text[at + 1 :])
+
+
+def scale(width: int) -> Text:
+    """Return the figures under a level bar, each beginning where it applies; 0 ends the bar."""
+    line = [" "] * width
+    for value in range(LOWEST_DB, 1, SCALE_STEP_DB):
+        at = round((1 - value / LOWEST_DB) * width)
+        figure = str(value)
+        at = min(at, width - len(figure))
+        line[at : at + len(figure)] = figure
+    return Text("".join(line), style="dim")
+
+
+def _grid(width: int) -> Table:
+    grid = Table.grid()
+    grid.add_column(width=NAME_WIDTH)
+    grid.add_column(width=width)
+    grid.add_column(width=RIGHT_WIDTH - 1)
+    grid.padding = (0, 0, 0, 0)
+    return grid
+
+
+def _panel(content: Table, title: str) -> Panel:
+    return Panel(content, title=title, title_align="left")

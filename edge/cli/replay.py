@@ -26,6 +26,9 @@ def replay(
     from edge.service.replay import Replay
 
     settings = load_settings(config_file, overrides)
-    for record in Replay(settings, files).records():
+    run = Replay(settings, files)
+    for record in run.records():
         if not events or record["type"] == "event":
             click.echo(json.dumps(record, ensure_ascii=False))
+    for note in run.notes:
+        click.echo(f"edge: {note}", err=True)

@@ -3,11 +3,18 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
+from typing import TYPE_CHECKING, Final
 
 import click
 
 from edge.errors import StorageError
+
+if TYPE_CHECKING:
+    from edge.capture.sound.texture import Signal
+
+CONTAINERS: Final = {".wav": "WAV", ".flac": "FLAC", ".raw": "RAW"}
 
 
 @click.group()
@@ -27,21 +34,27 @@ def scene(file: Path, seconds: float, rate_hz: int, seed: int) -> None:
 
     A .raw file is S16_LE, mono. What sounds when is printed.
     """
-    import numpy as np
-    import soundfile
-
     from edge.capture.scene import synthesise_scene
 
+    if file.suffix not in CONTAINERS:
+        raise StorageError(f"{file} has no suffix that is known", "name a .wav, .flac or .raw")
     samples, sounds = synthesise_scene(seconds, rate_hz, seed)
-    integers = np.round(samples * 32767).astype("<i2")
     try:
-        if file.suffix == ".raw":
-            file.write_bytes(integers.tobytes())
-        else:
-            soundfile.write(file, integers, rate_hz, subtype="PCM_16")
-    except (OSError, soundfile.LibsndfileError, TypeError, ValueError) as error:
+        file.write_bytes(_encoded(samples, rate_hz, CONTAINERS[file.suffix]))
+    except OSError as error:
         raise StorageError(
-            f"{file} can't be written: {error}", "name a .wav, .flac or .raw"
+            f"{file} can't be written: {error.strerror}", "name a file in a folder of yours"
         ) from error
     for sound in sounds:
         click.echo(f"{sound.onset_s:7.2f} .. {sound.offset_s:7.2f} s  {sound.label}")
+
+
+def _encoded(samples: Signal, rate_hz: int, container: str) -> bytes:
+    import numpy as np
+    import soundfile
+
+    out = io.BytesIO()
+    integers = np.round(samples * 32767).astype("<i2")
+    endian = "LITTLE" if container == "RAW" else "FILE"
+    soundfile.write(out, integers, rate_hz, "PCM_16", endian, container)
+    return out.getvalue()

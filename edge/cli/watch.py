@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import queue
 import signal
+import sys
 import threading
 import time
 from dataclasses import replace
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import click
 
+from edge.cli.heard import Heard
 from edge.cli.options import settings_options
 from edge.config.load import load_settings
 from edge.errors import EXIT_OK, ConfigError, PublishError
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
 
     from edge.publish.broker import Broker
 
-REFRESH_S: Final = 0.1
+REFRESH_S: Final = 0.2
 CONNECT_LIMIT_S: Final = 10.0
 
 
@@ -57,22 +59,29 @@ def watch(
     root = build_topics(settings).root
     end_s = time.monotonic() + seconds if seconds is not None else float("inf")
     interrupt = Interrupt()
-    follow(
+    heard = follow(
         build_broker(settings),
         root,
         plain=plain,
         more=lambda: not interrupt.came and time.monotonic() < end_s,
     )
+    if not plain:
+        click.echo("\n".join(heard.summary()))
     return EXIT_OK
 
 
-def follow(broker: Broker, root: str, *, plain: bool, more: Callable[[], bool]) -> None:
-    """Show what is published below `root` while `more()`."""
+def follow(broker: Broker, root: str, *, plain: bool, more: Callable[[], bool]) -> Heard:
+    """Show what is published below `root` while `more()`; return what was heard.
+
+    Plain is also what is no terminal.
+    """
+    heard = Heard(root)
     messages = receive(broker, f"{root}/#", more)
-    if plain:
-        _print_lines(messages)
+    if plain or not sys.stdout.isatty():
+        _print_lines(messages, heard)
     else:
-        _show(messages, root, broker.url)
+        _show(messages, heard, broker, root)
+    return heard
 
 
 class Interrupt:
@@ -117,20 +126,24 @@ def receive(broker: Broker, topic: str, more: Callable[[], bool]) -> Iterator[Re
         link.stop()
 
 
-def _print_lines(messages: Iterator[Received | None]) -> None:
+def _print_lines(messages: Iterator[Received | None], heard: Heard) -> None:
     for message in messages:
         if message:
+            heard.take(message.topic, message.payload)
             click.echo(f"{message.topic} {message.payload.decode(errors='replace')}")
 
 
-def _show(messages: Iterator[Received | None], root: str, url: str) -> None:
+def _show(messages: Iterator[Received | None], heard: Heard, broker: Broker, root: str) -> None:
     from rich.live import Live
 
     from edge.cli.dashboard import Dashboard
 
-    dashboard = Dashboard(root, url)
-    with Live(dashboard.render(), refresh_per_second=8, transient=False) as live:
+    drawn_s = 0.0
+    # A screen of its own, so that a terminal may be resized and is as before at the end.
+    with Live(Dashboard(heard, broker, root), auto_refresh=False, screen=True) as live:
         for message in messages:
             if message:
-                dashboard.take(message.topic, message.payload)
-            live.update(dashboard.render())
+                heard.take(message.topic, message.payload)
+            if time.monotonic() >= drawn_s + REFRESH_S:
+                live.refresh()
+                drawn_s = time.monotonic()

@@ -145,6 +145,9 @@ def describe_box(settings: Settings, source: Source, model: ModelInfo) -> Mappin
         "sample_format": stream.sample_format,
         "model": {"name": model.name, "version": model.version, "sha256": model.sha256},
         "labels": [label for label in model.labels if label not in model.negative_labels],
+        "thresholds": {
+            label: round(rule.threshold, 3) for label, rule in build_rules(settings, model).items()
+        },
         "capabilities": ["level", "scores", "event", "health"],
     }
 

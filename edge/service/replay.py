@@ -44,6 +44,11 @@ class Replay:
         self._labels = self._classifier.info.labels
         self._top = settings.model.top_scores
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What could be read only in part, a sentence each; complete when the records are."""
+        return self._source.notes
+
     def records(self) -> Iterator[Record]:
         """Give levels, scores and events as they become due."""
         with self._source as source:
@@ -70,12 +75,15 @@ class Replay:
         yield from map(self._event, self._pipeline.detect(scores))
 
     def _event(self, what: Event) -> Record:
-        at = what.onset_index if what.offset_index is None else what.offset_index
+        end = what.offset_index
+        at = what.onset_index if end is None else end
+        length = {} if end is None else {"duration_s": self._seconds(end - what.onset_index)}
         return {
             "type": "event",
             "time_s": self._seconds(at),
             "event_type": what.edge,
             **event_fields(what),
+            **length,
         }
 
     def _seconds(self, sample_index: int) -> float:

@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: MIT
+"""What a box has reported: built from its messages alone, as any dashboard is."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+EVENTS_KEPT: Final = 50
+
+Body = dict[str, Any]
+
+
+@dataclass(slots=True)
+class Sound:
+    """One event as it stands: `duration_s` grows until it has ended."""
+
+    label: str
+    score: float
+    onset: datetime
+    duration_s: float = 0.0
+    ended: bool = False
+
+
+class Heard:
+    """Keeps the newest message of each topic, and counts.
+
+    Parameters
+    ----------
+    root : the topics' common beginning, `<base>/<node>`.
+    """
+
+    def __init__(self, root: str) -> None:
+        self._root = root
+        self._newest: dict[str, Body] = {}
+        self._sounds: dict[str, Sound] = {}
+        self.status = "waiting"
+        self.seconds = 0.0
+        """Of sound, as the level messages count it."""
+        self.events: Counter[str] = Counter()
+        """Onsets by label."""
+        self.sounding: set[str] = set()
+        """Labels that are detected now, as the topics spell them."""
+
+    def take(self, topic: str, payload: bytes) -> None:
+        """Note a message; what is no message of ours is passed over."""
+        name = topic.removeprefix(f"{self._root}/")
+        if name == "status":
+            self.status = payload.decode(errors="replace")
+        elif name.startswith("detected/"):
+            change = self.sounding.add if payload == b"ON" else self.sounding.discard
+            change(name.removeprefix("detected/"))
+        elif body := _read(payload):
+            self._newest[name] = body
+            if name == "level":
+                self.seconds += body.get("duration_s", 0.0)
+            if name == "event":
+                self._take_event(body)
+
+    def newest(self, name: str) -> Body:
+        """Return the newest message of a topic, or nothing."""
+        return self._newest.get(name, {})
+
+    def sounds(self, count: int) -> list[Sound]:
+        """Return the last events, newest last."""
+        now = _moment(self.newest("level").get("time"))
+        for sound in self._sounds.values():
+            if now and not sound.ended:
+                sound.duration_s = max((now - sound.onset).total_seconds(), 0.0)
+        return list(self._sounds.values())[-count:] if count > 0 else []
+
+    def summary(self) -> list[str]:
+        """Return how long, how many events, what was lost: a line each."""
+        events = ", ".join(f"{label} {n}" for label, n in self.events.most_common())
+        health = self.newest("health")
+        figures = (f"{name} {health.get(name, '-')}" for name in ("xruns", "gaps", "late_patches"))
+        return [
+            f"listened {self.seconds:.0f} s",
+            f"events: {events or 'none'}",
+            ", ".join(figures).replace("_", " "),
+        ]
+
+    def _take_event(self, body: Body) -> None:
+        onset = _moment(body.get("onset_time"))
+        if onset is None:
+            return
+        key = str(body.get("event_id"))
+        first = key not in self._sounds
+        sound = self._sounds.setdefault(key, Sound(str(body.get("label")), 0.0, onset))
+        sound.score = float(body.get("score", 0.0))
+        if body.get("event_type") == "offset":
+            sound.ended = True
+            sound.duration_s = float(body.get("duration_s", 0.0))
+        elif first:
+            self.events[sound.label] += 1
+        if len(self._sounds) > EVENTS_KEPT:
+            del self._sounds[next(iter(self._sounds))]
+
+
+def _read(payload: bytes) -> Body | None:
+    try:
+        body = json.loads(payload)
+    except ValueError:
+        return None
+    return body if isinstance(body, dict) else None
+
+
+def _moment(text: object) -> datetime | None:
+    try:
+        return datetime.fromisoformat(str(text))
+    except ValueError:
+        return None

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+"""What `tools/run` does once everything is installed."""

@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: MIT
+"""The main job, with everything that it needs around it: a microphone, a broker, a view."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import sys
+import time
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from edge.cli.dashboard import subscription
+from edge.cli.watch import Interrupt, follow
+from edge.config.load import changed, load_settings
+from edge.errors import EXIT_OK, EdgeError
+from edge.service.build import build_broker, build_topics
+from tools.demo.place import claim_place, start_broker, start_child, stop_child
+from tools.demo.sound import Sound, find_sound
+
+if TYPE_CHECKING:
+    import subprocess
+    from collections.abc import Sequence
+
+LAST_WORD_S: Final = 0.3  # until the broker has handed on what the listener said last
+TAIL_S: Final = 3.0  # a recording's last sounds still need a patch and a hold
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    options = _parse(arguments)
+    try:
+        with ExitStack() as running:
+            return _demonstrate(options, running)
+    except EdgeError as error:
+        print(f"edge: {error.message}", file=sys.stderr)
+        if error.help:
+            print(f"      {error.help}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:  # while things are still being made
+        return EXIT_OK
+
+
+def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="tools/run", description=__doc__)
+    parser.add_argument("--seconds", type=_seconds, metavar="N", help="stop after N seconds")
+    parser.add_argument(
+        "--source",
+        default="",
+        metavar="FILE|synth|DEVICE",
+        help="a recording or a folder of them (played once, with --seconds again and again),"
+        " `synth` for the synthesised scene, or an ALSA device (`edge devices`);"
+        " default: the sound card, without one the scene",
+    )
+    parser.add_argument("--broker", metavar="URL", help="default: a private one on a free port")
+    parser.add_argument("--plain", action="store_true", help="one line a message, for pipes")
+    parser.add_argument("--config", type=Path, metavar="FILE", help="settings of your own")
+    return parser.parse_args(arguments)
+
+
+def _seconds(text: str) -> float:
+    value = float(text)
+    if not 0 < value < math.inf:
+        raise ValueError(text)
+    return value
+
+
+def _demonstrate(options: argparse.Namespace, running: ExitStack) -> int:
+    place = claim_place(running)
+    own = changed(load_settings(options.config))
+    configured = not {"source", "device"}.isdisjoint(own.get("capture", {}))
+    repeat = options.seconds is not None
+    sound = find_sound(options.source, place, configured=configured, repeat=repeat)
+    print(f"microphone: {sound.text}", flush=True)
+    broker_url = options.broker or own.get("publish", {}).get("url")
+    if not broker_url:
+        broker_url = f"mqtt://127.0.0.1:{start_broker(place, running)}"
+    overrides = _overrides(sound, place, broker_url)
+    settings = load_settings(options.config, overrides)
+    broker, root = build_broker(settings), build_topics(settings).root
+    print(f"subscribe: {subscription(broker, root)}", flush=True)
+
+    log = place / "listen.log"
+    with log.open("wb") as output:
+        command = [sys.executable, "-m", "edge", "listen"]
+        command += ["--config", str(options.config)] if options.config else []
+        command += [part for one in overrides for part in ("--set", one)]
+        listener = start_child(command, running, environment=sound.environment, output=output)
+    seconds = options.seconds or (sound.seconds + TAIL_S if sound.seconds else math.inf)
+    heard = follow(broker, root, plain=options.plain, more=Listening(listener, seconds).going_on)
+    code = stop_child(listener)
+    print("\n".join(heard.summary()))
+    sys.stderr.write(_said(log))
+    print("ended cleanly" if code == EXIT_OK else f"the listener ended with code {code}")
+    return code
+
+
+def _overrides(sound: Sound, place: Path, broker_url: str) -> list[str]:
+    device = [f'capture.device="{sound.device}"'] if sound.device else []
+    return [
+        *device,
+        f'publish.url="{broker_url}"',
+        f'state.directory="{place / "state"}"',
+        "health.interval_s=2.0",
+        "log.level=warning",
+    ]
+
+
+def _said(log: Path) -> str:
+    """Return what the listener had to say, without what alsa-lib chats."""
+    lines = log.read_text(errors="replace").splitlines(keepends=True)
+    return "".join(line for line in lines if not line.startswith("ALSA lib "))
+
+
+class Listening:
+    """Ends the listener when the time is up or at Ctrl-C, and shows it until its last word."""
+
+    def __init__(self, listener: subprocess.Popen[bytes], seconds: float) -> None:
+        self._listener = listener
+        self._end_s = time.monotonic() + seconds
+        self._interrupt = Interrupt()
+        self._gone_s = math.inf
+
+    def going_on(self) -> bool:
+        """Return whether there may still be something to show."""
+        now_s = time.monotonic()
+        if self._listener.poll() is not None:
+            self._gone_s = min(self._gone_s, now_s + LAST_WORD_S)
+        elif self._interrupt.came or now_s >= self._end_s:
+            self._listener.terminate()
+        return now_s < self._gone_s
+
+
+if __name__ == "__main__":
+    sys.exit(main())
