@@ -26,6 +26,10 @@ class Source(Protocol):
     def name(self) -> str:
         """What is being heard, for people: the card's name or the file's."""
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What was adapted or found damaged, a sentence each; may grow while reading."""
+
     def read(self) -> Period | Gap | None:
         """Block until the next period; None at the end of a finite stream.
 

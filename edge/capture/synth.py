@@ -91,6 +91,11 @@ class SynthSource:
         """What sounds."""
         return self._name
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Nothing: what is synthesised is what was asked for."""
+        return ()
+
     def read(self) -> Period | Gap | None:
         """Return the next period or injected gap; None after `seconds`.
 

@@ -22,6 +22,7 @@ import os
 import signal
 import sys
 import time
+from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
 
 from edge.capture.liveness import Liveness
@@ -39,7 +40,7 @@ from edge.types import Gap, Level, Patch, Period
 
 if TYPE_CHECKING:
     from edge.config.schema import Settings
-    from edge.types import Message
+    from edge.types import GapCause, Message
 
 log = logging.getLogger(__name__)
 
@@ -79,7 +80,7 @@ class Listener:
         )
         self._sample_index = 0
         self._inferences = 0
-        self._gaps = 0
+        self._gaps: Counter[GapCause] = Counter()
         self._lost_samples = 0
         self._microphone = "ok"
 
@@ -105,6 +106,8 @@ class Listener:
         self._supervisor.start("inference", self._infer)
         self._supervisor.start("capture", self._capture)
         log.info("listening to %s", self._source.name)
+        for note in self._source.notes:
+            log.warning("%s: %s", self._source.name, note)
 
     def _watch(self) -> None:
         """Run the main thread: nothing in here waits for anybody."""
@@ -169,7 +172,7 @@ class Listener:
     def _note(self, item: Period | Gap) -> None:
         if isinstance(item, Gap):
             self._sample_index = item.sample_index + item.lost_samples
-            self._gaps += 1
+            self._gaps[item.cause] += 1
             self._lost_samples += item.lost_samples
             return
         self._sample_index = item.sample_index + len(item.samples)
@@ -201,8 +204,8 @@ class Listener:
         figures: dict[str, Any] = {
             "samples": self._sample_index,
             "microphone": self._microphone,
-            "xruns": getattr(self._source, "xruns", 0),
-            "gaps": self._gaps,
+            "xruns": self._gaps["xrun"],
+            "gaps": self._gaps.total(),
             "lost_samples": self._lost_samples,
             "inferences": self._inferences,
             "late_patches": self._patches.dropped,
@@ -212,11 +215,14 @@ class Listener:
 
     def _status_line(self) -> str:
         level = self._reporter.newest_level
-        loudness = f"{level.laeq_dbfs:.1f} dBFS(A)" if level else "no level yet"
         top = " ".join(f"{label} {score:.2f}" for label, score in self._reporter.newest_top.items())
-        return (
-            f"{loudness}; {top or 'no score yet'}; {self._gaps} gaps; microphone {self._microphone}"
+        parts = (
+            f"{level.laeq_dbfs:.1f} dBFS(A)" if level else "no level yet",
+            top or "no score yet",
+            f"{self._gaps.total()} gaps",
+            f"microphone {self._microphone}",
         )
+        return "; ".join(parts)
 
     def _send(self, message: Message) -> None:
         if self._uplink:
