@@ -3,8 +3,9 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 if TYPE_CHECKING:
     import numpy as np
@@ -73,3 +74,39 @@ class CoreDesign:
     a_sos: NDArray[np.float64]
     c_sos: NDArray[np.float64]
     decimation_taps: NDArray[np.float64]
+
+
+def check_spec(spec: LogMelSpec) -> None:
+    """Raise `ValueError`, naming the field, for a front end that can't be."""
+    if spec.rate_hz < 1:
+        raise ValueError(f"rate_hz must be positive, not {spec.rate_hz}")
+    if not 1 <= spec.win_length <= spec.n_fft:
+        raise ValueError(f"win_length must be 1 to n_fft={spec.n_fft}, not {spec.win_length}")
+    if not 1 <= spec.hop_length <= spec.win_length:
+        raise ValueError(
+            f"hop_length must be 1 to win_length={spec.win_length}, not {spec.hop_length}"
+        )
+    if spec.n_mels < 1:
+        raise ValueError(f"n_mels must be 1 or more, not {spec.n_mels}")
+    if not 0.0 <= spec.fmin_hz < spec.fmax_hz <= spec.rate_hz / 2:
+        raise ValueError(
+            f"fmin_hz and fmax_hz must rise from 0 to {spec.rate_hz / 2:g}, "
+            f"not {spec.fmin_hz:g} and {spec.fmax_hz:g}"
+        )
+    for name in ("offset", "ref", "std"):
+        if not 0.0 < getattr(spec, name) < math.inf:
+            raise ValueError(f"{name} must be positive, not {getattr(spec, name)}")
+    for name, known in _CHOICES.items():
+        if getattr(spec, name) not in known:
+            raise ValueError(f"{name} must be one of {known}, not {getattr(spec, name)!r}")
+
+
+_CHOICES: Final = {
+    "window": ("hann", "hann_symmetric", "hamming", "povey"),
+    "mel_scale": ("htk", "slaney"),
+    "mel_triangles": ("hz", "mel"),
+    "mel_norm": ("none", "slaney"),
+    "power": (1, 2),
+    "log": ("ln", "db"),
+    "normalise": ("none", "patch", "band", "fixed"),
+}

@@ -8,8 +8,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal, get_args, get_origin, get_type_hints
 
-from edge.dsp.logmel import mel_filterbank
-from edge.dsp.spec import LogMelSpec
+from edge.dsp.spec import LogMelSpec, check_spec
 from edge.errors import ModelError
 
 if TYPE_CHECKING:
@@ -57,7 +56,7 @@ def front_end_from_json(fields: object) -> LogMelSpec:
         raise ModelError(f"front_end lacks fields: {', '.join(missing)}", _DESCRIBE)
     spec = LogMelSpec(**{name: _field(name, fields[name], kind) for name, kind in known.items()})
     try:
-        mel_filterbank(spec)
+        check_spec(spec)
     except ValueError as error:
         raise ModelError(f"front_end.{error}", _DESCRIBE) from error
     return spec

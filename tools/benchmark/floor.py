@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edge.dsp.logmel import mel_filterbank
+from edge.dsp.melbank import mel_filterbank
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
