@@ -51,10 +51,11 @@ def make_lessons(pool: Pool, folds: Iterable[int], seed: int) -> Lessons:
     embeddings = (embeddings - embeddings.mean(0)) / (embeddings.std(0) + 0.05)
     hard = functional.one_hot(labels, len(LABELS)).float()
     weights = _weights(labels)
+    certain = torch.from_numpy(pool.certain[chosen])[:, None]
     return Lessons(
         patches=torch.from_numpy(pool.patches[chosen]),
         hard=hard,
-        soft=_read_teacher(embeddings, hard, weights, seed),
+        soft=torch.where(certain, hard, _read_teacher(embeddings, hard, weights, seed)),
         embeddings=embeddings,
         weights=weights,
     )

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 PATCHES_PER_CLIP: Final = {"official": 84, "class": 36, "other": 20}
-SYNTHETIC_PER_FOLD: Final = 500
+SYNTHETIC_PER_FOLD: Final = 1000
 # A window this far under the loudest of its clip is the pause between the sounds.
 GATE_DB: Final = 30.0
 SILENCE_RMS: Final = 1e-4
@@ -32,11 +32,15 @@ SILENCE_RMS: Final = 1e-4
 
 @dataclass(frozen=True, slots=True)
 class Pool:
-    """Patches (n, frames, bands) float16, label and fold of each, teacher's embedding (n, 1024)."""
+    """Patches (n, frames, bands) float16, label and fold of each, teacher's embedding (n, 1024).
+
+    `certain` are synthesised: what is in them is known, and the teacher has no say.
+    """
 
     patches: NDArray[np.float16]
     labels: NDArray[np.int64]
     folds: NDArray[np.int64]
+    certain: NDArray[np.bool_]
     embeddings: NDArray[np.float16]
 
 
@@ -50,20 +54,20 @@ def make_pool(clips: list[Clip], teacher: Path, seed: int) -> Pool:
     )
     embedding_name = next(o.name for o in session.get_outputs() if o.shape[-1] == 1024)
     input_name = session.get_inputs()[0].name
-    patches, labels, folds, embeddings = [], [], [], []
-    for window, label, fold in _windows(clips, rng):
+    patches, facts, embeddings = [], [], []
+    for window, *fact in _windows(clips, rng):
         patches.append(log_mel(window, STUDENT.front_end).astype(np.float16))
         # The teacher hears no level either: it gets every window at the same peak.
         loud = window * np.float32(0.5 / max(float(np.abs(window).max()), 1e-3))
         heard = log_mel(loud, TEACHER.front_end)
         embedding = session.run([embedding_name], {input_name: heard[None]})[0][0]
         embeddings.append(embedding.astype(np.float16))
-        labels.append(label)
-        folds.append(fold)
-        if len(labels) % 1000 == 0:
-            print(f"\rpatches {len(labels)}", end="", flush=True)
+        facts.append(fact)
+        if len(facts) % 1000 == 0:
+            print(f"\rpatches {len(facts)}", end="", flush=True)
     print()
-    return Pool(np.stack(patches), np.array(labels), np.array(folds), np.stack(embeddings))
+    labels, folds, certain = np.array(facts).T
+    return Pool(np.stack(patches), labels, folds, certain.astype(bool), np.stack(embeddings))
 
 
 def audible_starts(samples: NDArray[np.float32], step: int) -> NDArray[np.int64]:
@@ -77,7 +81,8 @@ def audible_starts(samples: NDArray[np.float32], step: int) -> NDArray[np.int64]
 
 def _windows(
     clips: list[Clip], rng: np.random.Generator
-) -> Iterator[tuple[NDArray[np.float32], int, int]]:
+) -> Iterator[tuple[NDArray[np.float32], int, int, bool]]:
+    """Yield windows with label, fold and whether they are synthesised."""
     heard = [(clip, load(clip)) for clip in clips]
     background = {f: [s for c, s in heard if c.fold == f and c.label == OTHER] for f in FOLDS}
     for clip, samples in heard:
@@ -85,14 +90,15 @@ def _windows(
         for _ in range(_count(clip)):
             window = _cut(samples, int(rng.choice(starts)) + int(rng.integers(RATE_HZ // 10)))
             if clip.label == OTHER or rng.random() < 0.3:
-                yield _level(window, rng), clip.label, clip.fold
+                yield _level(window, rng), clip.label, clip.fold, False
                 continue
             others = background[clip.fold]
             noise = _background(others[int(rng.integers(len(others)))], rng)
-            yield _level(_mix(window, noise, rng.uniform(0.0, 25.0)), rng), clip.label, clip.fold
+            mixed = _mix(window, noise, rng.uniform(0.0, 25.0))
+            yield _level(mixed, rng), clip.label, clip.fold, False
     for fold in FOLDS:
         for _ in range(SYNTHETIC_PER_FOLD):
-            yield _level(counter_example(PATCH_SAMPLES, rng), rng), OTHER, fold
+            yield _level(counter_example(PATCH_SAMPLES, rng), rng), OTHER, fold, True
 
 
 def _count(clip: Clip) -> int:

@@ -41,6 +41,7 @@ AMBIGUOUS: Final = {
     ("thunder", ""),
     ("other", "tool"),
     ("ambience", "construction_site"),
+    ("ambience", "farm"),  # roosters crow in it
 }
 TRUSTED: Final = {"ok", "fair"}
 FORBIDDEN_LICENCES: Final = {"BSB"}  # terms not confirmed

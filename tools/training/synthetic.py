@@ -46,7 +46,7 @@ def tone(n_samples: int, rng: np.random.Generator) -> NDArray[np.float32]:
 
 def counter_example(n_samples: int, rng: np.random.Generator) -> NDArray[np.float32]:
     """Return one of the above, or silence, over a faint noise floor."""
-    kind = rng.integers(5)
+    kind = rng.integers(6)
     floor = 10.0 ** rng.uniform(-5.0, -2.5) * coloured_noise(n_samples, rng.uniform(0, 2), rng)
     if kind == 0:
         return _float32(floor * (rng.random() < 0.8))
@@ -54,9 +54,10 @@ def counter_example(n_samples: int, rng: np.random.Generator) -> NDArray[np.floa
         return _float32(floor + hum(n_samples, rng))
     if kind == 2:
         return _float32(floor + tone(n_samples, rng))
-    # Steady noise of any colour: a fan, a ventilation, the microphone itself.
+    # Steady noise of any colour: a fan, a ventilation; often white, as a microphone's own.
     rms = 10.0 ** rng.uniform(-3.0, -0.5)
-    return _float32(floor + rms * coloured_noise(n_samples, rng.uniform(-0.5, 2.5), rng))
+    slope = rng.choice([0.0, 1.0, 2.0, rng.uniform(-0.5, 2.5)])
+    return _float32(floor + rms * coloured_noise(n_samples, slope, rng))
 
 
 def _float32(samples: NDArray[np.floating]) -> NDArray[np.float32]:

@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: MIT
+"""What takes minutes is kept, so that an interrupted training goes on where it was.
+
+A name holds a digest of everything that the content follows from: other recordings, other
+settings or another program find nothing that is stale.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+import torch
+
+from tools.training.network import Network, new_network
+from tools.training.pool import Pool
+from tools.training.recordings import LABELS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from tools.training.recordings import Clip
+
+# What decides the weights. Choosing thresholds and writing the card come after.
+_PROGRAM: Final = ("fit", "frontend", "network", "pool", "recordings", "synthetic")
+
+
+class Cache:
+    """A folder of intermediate results of training on these clips with this seed."""
+
+    def __init__(self, folder: Path, clips: Iterable[Clip], seed: int, threads: int) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._folder = folder
+        program = [Path(__file__).with_name(f"{name}.py").read_text() for name in _PROGRAM]
+        heard = [(c.path.name, c.path.stat().st_size, c.label, c.fold, c.official) for c in clips]
+        self._facts = [*program, heard, seed, threads, torch.__version__, np.__version__]
+
+    def pool(self, make: Callable[[], Pool]) -> Pool:
+        """Return the pool that is kept, or else the one that `make` gives."""
+        path = self._path("pool", "npz")
+        if not path.exists():
+            _keep(path, make())
+        with np.load(path) as arrays:
+            return Pool(**arrays)
+
+    def network(self, folds: Iterable[int], epochs: int, train: Callable[[], Network]) -> Network:
+        """Return the network of these folds that is kept, or else the one that `train` gives."""
+        path = self._path("network", "pt", tuple(folds), epochs)
+        if path.exists():
+            network = new_network(len(LABELS))
+            network.parts.load_state_dict(torch.load(path, weights_only=True))
+            network.parts.eval()
+            return network
+        network = train()
+        draft = path.with_suffix(".part")
+        torch.save(network.parts.state_dict(), draft)
+        draft.replace(path)
+        return network
+
+    def _path(self, kind: str, suffix: str, *more: object) -> Path:
+        digest = hashlib.sha256(repr((self._facts, more)).encode()).hexdigest()[:16]
+        return self._folder / f"{kind}-{digest}.{suffix}"
+
+
+def _keep(path: Path, pool: Pool) -> None:
+    draft = path.with_suffix(".part.npz")
+    np.savez(
+        draft,
+        patches=pool.patches,
+        labels=pool.labels,
+        folds=pool.folds,
+        certain=pool.certain,
+        embeddings=pool.embeddings,
+    )
+    draft.replace(path)
