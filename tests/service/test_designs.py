@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: MIT
+import os
+from dataclasses import astuple
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edge.dsp.spec import CoreDesign, CoreSpec
+from edge.errors import ConfigError
+from edge.service.designs import core_design, design
+from edge.types import FilterSpec
+
+SPEC = CoreSpec(48000, 16000, (FilterSpec("highpass", 10.0), FilterSpec("notch", 50.0, q=30.0)))
+
+
+def same(one: CoreDesign, other: CoreDesign) -> bool:
+    return all(np.array_equal(a, b) for a, b in zip(astuple(one), astuple(other), strict=True))
+
+
+def kept_in(directory: Path) -> list[Path]:
+    return sorted((directory / "designs").iterdir())
+
+
+def test_the_child_designs_what_scipy_designs_here(tmp_path: Path) -> None:
+    assert same(core_design(SPEC, tmp_path), design(SPEC))
+
+
+def test_a_design_is_kept_under_its_settings_and_read_at_the_next_start(tmp_path: Path) -> None:
+    first = core_design(SPEC, tmp_path)
+    (file,) = kept_in(tmp_path)
+    made_ns = file.stat().st_mtime_ns
+    assert same(core_design(SPEC, tmp_path), first)
+    assert file.stat().st_mtime_ns == made_ns
+    core_design(CoreSpec(48000, 16000, ()), tmp_path)
+    assert len(kept_in(tmp_path)) == 2
+
+
+@pytest.mark.parametrize("damage", [b"", b"rubbish", b"PK\x03\x04 cut off"])
+def test_a_damaged_file_is_made_anew(
+    tmp_path: Path, damage: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    first = core_design(SPEC, tmp_path)
+    (file,) = kept_in(tmp_path)
+    file.write_bytes(damage)
+    assert same(core_design(SPEC, tmp_path), first)
+    assert "damaged" in caplog.text
+    assert same(core_design(SPEC, tmp_path), first)
+    assert caplog.text.count("is damaged") == 1, "mended by the first"
+
+
+def test_a_place_that_can_not_be_written_costs_time_only(caplog: pytest.LogCaptureFixture) -> None:
+    assert same(core_design(SPEC, Path("/proc/edge")), design(SPEC))
+    assert "can't be kept" in caplog.text
+
+
+def test_no_half_written_file_is_left_behind(tmp_path: Path) -> None:
+    core_design(SPEC, tmp_path)
+    assert not [name for name in os.listdir(tmp_path / "designs") if name.endswith(".tmp")]  # noqa: PTH208
+
+
+def test_a_filter_that_can_not_be_made_is_named(tmp_path: Path) -> None:
+    impossible = CoreSpec(16000, 16000, (FilterSpec("lowpass", 9000.0),))
+    with pytest.raises(ConfigError, match="9000"):
+        core_design(impossible, tmp_path)
+
+
+def test_equal_and_odd_rates_need_no_taps() -> None:
+    assert design(CoreSpec(16000, 16000, ())).decimation_taps.size == 0
+    assert design(CoreSpec(44100, 16000, ())).decimation_taps.size == 0
+    assert design(CoreSpec(48000, 16000, ())).decimation_taps.size > 0
