@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import logging
 import queue
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -110,10 +111,11 @@ class Publisher:
         """Take messages until `stop`, then give the broker a moment to acknowledge."""
         while self._step(DRAIN_S):
             pass
-        patience = int(GOODBYE_S / DRAIN_S)
-        while patience and self._sender.connected and (self._in_flight or self._unsent()):
+        end_s = time.monotonic() + GOODBYE_S
+        while self._sender.connected and (self._in_flight or self._unsent()):
+            if time.monotonic() > end_s:
+                break
             self._step(DRAIN_S)
-            patience -= 1
 
     def _step(self, timeout_s: float) -> bool:
         """Take one item and whatever else waits; return False after `stop`."""

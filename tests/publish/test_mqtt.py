@@ -270,3 +270,19 @@ def test_the_password_comes_from_its_file_or_the_credential(tmp_path: Path) -> N
 
 def test_a_broker_never_shows_its_password() -> None:
     assert "honey" not in repr(Broker("mqtt://h", "x", password="honey"))  # noqa: S106
+
+
+def test_a_long_backlog_is_delivered_before_the_goodbye(
+    mosquitto: Callable[..., Mosquitto],
+) -> None:
+    """Stopping gives the broker a time, not a number of acknowledgements."""
+    server = mosquitto()
+    ear = server.subscribe()
+    with running(broker_of(server)) as run:
+        wait_until(lambda: run.link.connected, "connected")
+        for number in range(200):
+            run.publisher.offer(event(number))
+        run.publisher.stop()
+        run.threads[1].join(5)
+        assert run.publisher.depth == 0
+    ear.wait_for("event-199.")
