@@ -99,7 +99,8 @@ class Interrupt:
 def receive(broker: Broker, topic: str, more: Callable[[], bool]) -> Iterator[Received | None]:
     """Give messages as they come, and None now and then, while `more()`.
 
-    Raises `PublishError` when the broker has not accepted us within 10 s.
+    Raises `PublishError` when the broker has not accepted us within 10 s, or was not
+    reached before the end.
     """
     from edge.publish.mqtt import Handlers, Link
 
@@ -113,15 +114,14 @@ def receive(broker: Broker, topic: str, more: Callable[[], bool]) -> Iterator[Re
     threading.Thread(target=link.run, name="mqtt", daemon=True).start()
     give_up_s = time.monotonic() + CONNECT_LIMIT_S
     try:
-        while more():
-            if not link.connections and time.monotonic() > give_up_s:
-                raise PublishError(
-                    f"no broker: {trouble[-1] if trouble else broker.url}", "check --broker"
-                )
+        while more() and (link.connections or time.monotonic() < give_up_s):
             try:
                 yield inbox.get(timeout=REFRESH_S)
             except queue.Empty:
                 yield None
+        if not link.connections and (trouble or time.monotonic() >= give_up_s):
+            why = trouble[-1] if trouble else f"{broker.url} does not answer"
+            raise PublishError(f"no broker: {why}", "check --broker and publish.url")
     finally:
         link.stop()
 

@@ -59,9 +59,12 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 def _seconds(text: str) -> float:
-    value = float(text)
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
     if not 0 < value < math.inf:
-        raise ValueError(text)
+        raise argparse.ArgumentTypeError(f"{text} is no number over 0")
     return value
 
 
@@ -120,14 +123,17 @@ class Listening:
         self._end_s = time.monotonic() + seconds
         self._interrupt = Interrupt()
         self._gone_s = math.inf
+        self._asked = False
 
     def going_on(self) -> bool:
         """Return whether there may still be something to show."""
         now_s = time.monotonic()
         if self._listener.poll() is not None:
             self._gone_s = min(self._gone_s, now_s + LAST_WORD_S)
-        elif self._interrupt.came or now_s >= self._end_s:
+        elif not self._asked and (self._interrupt.came or now_s >= self._end_s):
+            # Once: a second signal would meet an interpreter that no longer handles any.
             self._listener.terminate()
+            self._asked = True
         return now_s < self._gone_s
 
 
