@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 from contextlib import ExitStack
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,7 +22,6 @@ from tools.lab.microphone import VirtualMicrophone
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
 
 class Listener:
@@ -75,6 +75,14 @@ class Listener:
     def wait_ready(self) -> None:
         wait_until(lambda: self.heard("READY=1") or self._ended(), "READY=1")
         assert self._process.poll() is None, self.log()
+
+    def sees(self, path: Path) -> Path:
+        """Return `path` as the listener's own mounts show it."""
+        return Path(f"/proc/{self._process.pid}/root{path}")
+
+    def libraries(self) -> str:
+        """Return what is mapped into the running process."""
+        return Path(f"/proc/{self._process.pid}/maps").read_text()
 
     def send(self, number: signal.Signals) -> None:
         self._process.send_signal(number)

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: MIT
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,23 @@ def test_a_label_s_own_setting_beats_the_general_one_and_that_beats_the_model() 
     assert rules["rain"].release == pytest.approx(0.45)
     assert rules["dog_bark"].threshold == 0.6
     assert "rooster" not in rules
+
+
+@pytest.mark.parametrize(
+    ("overrides", "rain", "dog_bark"),
+    [
+        ([], 3, 1),
+        (["detector.min_hits=2"], 2, 2),
+        (["detector.labels.rain.min_hits=5"], 5, 1),
+        (["detector.min_hits=2", "detector.labels.rain.min_hits=0"], 3, 2),
+    ],
+)
+def test_the_model_s_own_hits_rule_where_the_settings_give_none(
+    overrides: list[str], rain: int, dog_bark: int
+) -> None:
+    model = replace(MODEL, min_hits={"rain": 3})
+    rules = build_rules(load_settings(None, overrides), model)
+    assert (rules["rain"].min_hits, rules["dog_bark"].min_hits) == (rain, dog_bark)
 
 
 def test_labels_that_the_model_lacks_are_named_with_those_it_has() -> None:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -182,24 +183,41 @@ def test_a_state_directory_that_can_not_be_made_is_survived(listen: Start) -> No
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a small disk")
-def test_a_full_disk_is_survived_and_said_once(
+def test_a_disk_that_fills_up_loses_no_event_and_heals(
     listen: Start, tmp_path: Path, mosquitto: Callable[..., Mosquitto]
 ) -> None:
-    server = mosquitto()
-    ear = server.subscribe()
+    server = broker_with_memory(mosquitto, tmp_path)
     disk = tmp_path / "disk"
     disk.mkdir()
-    # 100 kB hold the empty database; the filler takes the rest.
-    prepare = f'mount -t tmpfs -o size=100k tmpfs {disk} && exec "$0" "$@"'
+    prepare = f'mount -t tmpfs -o size=1m tmpfs {disk} && exec "$0" "$@"'
     listener = listen(
         f'publish.url="{server.url}"',
         f'state.directory="{disk}"',
         wrap=("unshare", "-m", "--propagation", "private", "sh", "-c", prepare),
     )
     listener.wait_ready()
+    filler = listener.sees(disk / "filler")
+    fill(filler)
+    wait_until(
+        lambda: int(health_of(listener).get("unstored", 0)) > 0, "an event without a disk", 30
+    )
+    assert listener.log().count("can't be used") == 1, "said once"
+    filler.unlink()
+    wait_until(lambda: "the outbox is written again" in listener.log(), "healed", 30)
+    server.start()
+    ear = server.subscribe("#", *LATE_EAR)
     body_of(ear, "event")
     assert listener.stop() == 0
+    onsets, offsets = edges(ear.lines())
+    assert onsets == offsets, "no event was lost"
     assert "Traceback" not in listener.log()
+
+
+def fill(file: Path) -> None:
+    """Write until the disk is full to the last byte."""
+    with contextlib.suppress(OSError), file.open("wb", buffering=0) as out:
+        while True:
+            out.write(bytes(512))
 
 
 def test_the_listener_is_lean(listen: Start) -> None:
@@ -207,9 +225,7 @@ def test_the_listener_is_lean(listen: Start) -> None:
     listener = listen(NO_BROKER)
     listener.wait_ready()
     wait_until(lambda: int(health_of(listener).get("inferences", 0)) > 0, "an inference")
-    maps = f"/proc/{listener._process.pid}/maps"  # noqa: SLF001 - the test's own class
-    with open(maps) as mapped:  # noqa: PTH123 - no path of ours
-        libraries = mapped.read()
+    libraries = listener.libraries()
     assert "onnxruntime" in libraries
     for heavy in ("scipy", "numba", "llvmlite", "sklearn", "matplotlib", "pydantic", "librosa"):
         assert f"/{heavy}" not in libraries
