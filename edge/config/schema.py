@@ -16,7 +16,7 @@ from annotated_types import Interval, Len
 Text = Annotated[str, Len(1, 200)]
 Ratio = Annotated[float, Interval(ge=0.1, le=1.0)]
 Threshold = Annotated[float, Interval(ge=0.0, le=1.0)]
-Hits = Annotated[int, Interval(ge=1, le=50)]
+Hits = Annotated[int, Interval(ge=0, le=50)]
 Hold = Annotated[float, Interval(ge=0.0, le=60.0)]
 Cooldown = Annotated[float, Interval(ge=0.0, le=3600.0)]
 EventLength = Annotated[float, Interval(ge=1.0, le=3600.0)]

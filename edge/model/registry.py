@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 METADATA_KEY: Final = "edge"
 SCHEMA: Final = 1
+MOST_HITS: Final = 50  # as many as the settings allow
 Activation = Literal["none", "sigmoid", "softmax"]
 
 _DESCRIBE: Final = "describe it with `edge model describe`"
@@ -50,6 +51,7 @@ class ModelInfo:
     negative_labels : those that never make events ("other").
     patch_frames, patch_hop : frames in a patch, and from one patch to the next.
     thresholds : score that makes a detection, per label, as far as it was learned.
+    min_hits : detections in a row that make an event, 1..50, likewise.
     activation : what is still to be done to `scores_output` to make scores of 0..1.
     embedding_output : None if the model has none.
     """
@@ -66,6 +68,7 @@ class ModelInfo:
     activation: Activation = "none"
     embedding_output: str | None = None
     thresholds: Mapping[str, float] = field(default_factory=dict)
+    min_hits: Mapping[str, int] = field(default_factory=dict)
     negative_labels: tuple[str, ...] = ()
     licence: str = ""
     source: str = ""
@@ -106,6 +109,7 @@ def _fitting(text: str | None, session: Session, path: Path) -> ModelInfo:
         activation=cast("Activation", document["activation"]),
         embedding_output=document.get("embedding_output"),
         thresholds=document["thresholds"],
+        min_hits=document.get("min_hits", {}),
         negative_labels=tuple(document["negative_labels"]),
         licence=document["licence"],
         source=document["source"],
@@ -152,6 +156,7 @@ def describe(
     scores_output: str | None = None,
     embedding_output: str | None = None,
     thresholds: Mapping[str, float] | None = None,
+    min_hits: Mapping[str, int] | None = None,
     negative_labels: Sequence[str] = (),
 ) -> ModelInfo:
     """Write the model at `path` with its description to `out`, and return what is read back.
@@ -177,6 +182,7 @@ def describe(
         "scores_output": scores_output or session.outputs[0].name,
         "embedding_output": embedding_output,
         "thresholds": dict(thresholds or {}),
+        "min_hits": dict(min_hits or {}),
     }
     text = json.dumps(document, ensure_ascii=False)
     _fitting(text, session, path)
@@ -222,6 +228,8 @@ def _document(text: str | None, path: Path) -> dict[str, Any]:
         if type(document.get(name)) is not kind:
             what = "missing" if name not in document else f"{document[name]!r}"
             raise ModelError(f"{path}: {name} is {what}, not a {kind.__name__}", _DESCRIBE)
+    if type(document.get("min_hits", {})) is not dict:
+        raise ModelError(f"{path}: min_hits is {document['min_hits']!r}, not a dict", _DESCRIBE)
     return document
 
 
@@ -233,11 +241,7 @@ def _check_description(info: ModelInfo) -> None:
         raise ModelError(f"{info.path} has an empty label", _DESCRIBE)
     if doubled := [label for label, count in Counter(labels).items() if count > 1]:
         raise ModelError(f"{info.path} names labels twice: {', '.join(doubled)}", _DESCRIBE)
-    if strangers := {*info.negative_labels, *info.thresholds} - set(labels):
-        raise ModelError(f"{info.path} has no label {', '.join(map(repr, strangers))}", _DESCRIBE)
-    for label, threshold in info.thresholds.items():
-        if type(threshold) not in {int, float} or not 0.0 < threshold <= 1.0:
-            raise ModelError(f"threshold of {label} is {threshold!r}, not in 0..1", _DESCRIBE)
+    _check_rules(info)
     if not 1 <= info.patch_hop <= info.patch_frames:
         raise ModelError(
             f"patch_hop is {info.patch_hop}, not 1..{info.patch_frames} (patch_frames)", _DESCRIBE
@@ -247,6 +251,18 @@ def _check_description(info: ModelInfo) -> None:
             f"activation is {info.activation!r}, not one of {', '.join(get_args(Activation))}",
             _DESCRIBE,
         )
+
+
+def _check_rules(info: ModelInfo) -> None:
+    named = [*info.negative_labels, *info.thresholds, *info.min_hits]
+    if strangers := {repr(one) for one in named if one not in info.labels}:
+        raise ModelError(f"{info.path} has no label {', '.join(sorted(strangers))}", _DESCRIBE)
+    for label, threshold in info.thresholds.items():
+        if type(threshold) not in {int, float} or not 0.0 < threshold <= 1.0:
+            raise ModelError(f"threshold of {label} is {threshold!r}, not in 0..1", _DESCRIBE)
+    for label, hits in info.min_hits.items():
+        if type(hits) is not int or not 1 <= hits <= MOST_HITS:
+            raise ModelError(f"min_hits of {label} is {hits!r}, not 1..{MOST_HITS}", _DESCRIBE)
 
 
 def _check_tensors(info: ModelInfo, session: Session) -> None:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from edge.capture.source import Source
-    from edge.config.schema import Capture, LabelRule, Settings
+    from edge.config.schema import Capture, Settings
     from edge.model.registry import ModelInfo
     from edge.types import StreamFormat
 
@@ -104,11 +104,7 @@ def build_rules(settings: Settings, model: ModelInfo) -> dict[str, Rule]:
             f"detector.labels and detector.ignore may name: {', '.join(model.labels)}",
         )
     silent = {*model.negative_labels, *settings.detector.ignore}
-    return {
-        label: _rule(settings, settings.detector.labels.get(label), model.thresholds.get(label))
-        for label in model.labels
-        if label not in silent
-    }
+    return {label: _rule(settings, model, label) for label in model.labels if label not in silent}
 
 
 def build_broker(settings: Settings) -> Broker:
@@ -176,15 +172,16 @@ def _filters(settings: Settings, rate_hz: int) -> tuple[FilterSpec, ...]:
     return first + chain
 
 
-def _rule(settings: Settings, own: LabelRule | None, learned: float | None) -> Rule:
+def _rule(settings: Settings, model: ModelInfo, label: str) -> Rule:
     """Return a label's rule: its own setting, else the general one, else what the model learned."""
+    own = settings.detector.labels.get(label)
     given = {key: value for key, value in asdict(own).items() if value is not None} if own else {}
     merged = asdict(settings.detector) | given
-    threshold = merged["threshold"] or learned or 0.5
+    threshold = merged["threshold"] or model.thresholds.get(label, 0.5)
     return Rule(
         threshold=threshold,
         release=threshold * merged["release_ratio"],
-        min_hits=merged["min_hits"],
+        min_hits=merged["min_hits"] or model.min_hits.get(label, 1),
         hold_s=merged["hold_s"],
         cooldown_s=merged["cooldown_s"],
         max_event_s=merged["max_event_s"],

@@ -66,7 +66,7 @@ def test_a_mistake_is_blamed_on_the_layer_that_made_it(tmp_path: Path) -> None:
     main = write(tmp_path / "edge.toml", "[core]\ngain_db = 1.0")
     extra = write(tmp_path / "edge.d/x.toml", "[core]\ngain_db = 'loud'")
     assert str(extra) in refused(main)
-    assert "--set detector.min_hits=0" in refused(main, "core.gain_db=1.0", "detector.min_hits=0")
+    assert "--set detector.min_hits=51" in refused(main, "core.gain_db=1.0", "detector.min_hits=51")
 
 
 def test_what_is_no_settings_file_says_so(tmp_path: Path) -> None:
@@ -75,6 +75,12 @@ def test_what_is_no_settings_file_says_so(tmp_path: Path) -> None:
     (tmp_path / "b.toml").write_bytes(b"\xff\xfe\x00")
     assert "not UTF-8" in refused(tmp_path / "b.toml")
     assert "no value" in refused(None, "core.gain_db")
+
+
+def test_hits_may_be_left_to_the_model_and_are_so_by_default() -> None:
+    assert load_settings().detector.min_hits == 0
+    settings = load_settings(None, ["detector.min_hits=50", "detector.labels.rain.min_hits=0"])
+    assert (settings.detector.min_hits, settings.detector.labels["rain"].min_hits) == (50, 0)
 
 
 def test_only_the_differences_count_as_changed() -> None:

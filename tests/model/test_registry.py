@@ -68,6 +68,7 @@ def test_a_description_is_read_back_as_it_was_written(make_model: Callable[..., 
         scores_output="scores",
         embedding_output="first",
         thresholds={"dog": 0.25},
+        min_hits={"dog": 3},
         negative_labels=["other"],
     )
     assert info == read_model(info.path)
@@ -78,6 +79,7 @@ def test_a_description_is_read_back_as_it_was_written(make_model: Callable[..., 
     assert (info.activation, info.scores_output) == ("sigmoid", "scores")
     assert info.embedding_output == "first"
     assert info.thresholds == {"dog": 0.25}
+    assert info.min_hits == {"dog": 3}
     assert info.negative_labels == ("other",)
 
 
@@ -188,7 +190,15 @@ def test_a_later_schema_is_refused_by_its_number(described: Path) -> None:
         ({"thresholds": {"dog": 0}}, "threshold of dog is 0"),
         ({"thresholds": {"dog": 1.5}}, r"threshold of dog is 1\.5"),
         ({"thresholds": {"dog": "high"}}, "threshold of dog is 'high'"),
+        ({"min_hits": {"cat": 2}}, "no label 'cat'"),
+        ({"min_hits": {"dog": 0}}, "min_hits of dog is 0"),
+        ({"min_hits": {"dog": 51}}, "min_hits of dog is 51"),
+        ({"min_hits": {"dog": 2.0}}, r"min_hits of dog is 2\.0"),
+        ({"min_hits": {"dog": True}}, "min_hits of dog is True"),
+        ({"min_hits": 3}, "min_hits is 3"),
+        ({"min_hits": None}, "min_hits is None"),
         ({"negative_labels": ["cat"]}, "no label 'cat'"),
+        ({"negative_labels": [["dog"], 3]}, r"no label 3, \['dog'\]"),
         ({"front_end": front_end_to_json(LogMelSpec(n_mels=40))}, "96 frames x 40 bands"),
         ({"front_end": front_end_to_json(LogMelSpec()) | {"rate_hz": 8000}}, "fmax_hz"),
     ],
@@ -198,6 +208,17 @@ def test_a_description_that_does_not_fit_says_where(
 ) -> None:
     with pytest.raises(ModelError, match=message):
         read_model(_change(described, **changes))
+
+
+def test_a_description_from_before_hits_were_learned_is_read(described: Path) -> None:
+    document = json.loads(onnx.load(described).metadata_props[0].value)
+    del document["min_hits"]
+    assert read_model(_rewrite(described, json.dumps(document))).min_hits == {}
+
+
+def test_hits_at_the_limits_are_read(described: Path) -> None:
+    hits = {"dog": 1, "other": 50}
+    assert read_model(_change(described, min_hits=hits)).min_hits == hits
 
 
 def test_several_inputs_are_refused(make_model: Callable[..., Path]) -> None:
