@@ -5,12 +5,15 @@ from __future__ import annotations
 
 import importlib
 import sys
-from typing import Final
+from typing import TYPE_CHECKING, Final, NoReturn
 
 import click
 
 from edge import __version__
 from edge.errors import EXIT_OK, EdgeError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 # name: (module, attribute, one line for `edge --help`)
 COMMANDS: Final = {
@@ -57,10 +60,15 @@ def cli() -> None:
     """Run a headless acoustic monitor: it hears, measures, recognises and reports."""
 
 
-def main() -> None:
-    """Run the command line; an `EdgeError` becomes two lines and its exit code."""
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run the command line and exit; an `EdgeError` becomes two lines and its exit code.
+
+    Parameters
+    ----------
+    arguments : None: those of this process.
+    """
     try:
-        code = cli(standalone_mode=False)
+        code = cli(args=arguments, standalone_mode=False)
     except EdgeError as error:
         click.echo(f"edge: {error.message}", err=True)
         if error.help:
@@ -71,8 +79,4 @@ def main() -> None:
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt):
         sys.exit(130)
-    except BrokenPipeError:
-        # The reader has had enough (`edge replay … | head`); nothing more can be written.
-        sys.stderr.close()
-        sys.exit(EXIT_OK)
     sys.exit(code if isinstance(code, int) else EXIT_OK)
