@@ -21,8 +21,10 @@ LOWEST_DB: Final = -90
 SCALE_STEP_DB: Final = 15
 NAME_WIDTH: Final = 16
 RIGHT_WIDTH: Final = 12
+LABEL_WIDTH: Final = 36
 FRAME_WIDTH: Final = 4  # a panel's edges and padding
-OTHER_LINES: Final = 17  # everything but the events
+OTHER_LINES: Final = 14  # everything but scores and events
+EVENTS_LEAST: Final = 4
 LEVELS: Final = {"LAeq,1s": "laeq_dbfs", "LAFmax": "lafmax_dbfs", "LCpeak": "lcpeak_dbfs"}
 TOPICS: Final = "status info level scores event detected/<label> health"
 EIGHTHS: Final = " ▏▎▍▌▋▊▉"
@@ -44,10 +46,12 @@ class Dashboard:
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """Yield the picture."""
         width = options.max_width - FRAME_WIDTH - NAME_WIDTH - RIGHT_WIDTH
+        lines = console.size.height - OTHER_LINES
+        scores = self._scores(width, max(lines - EVENTS_LEAST, 1))
         yield self._heading()
         yield _panel(self._levels(width), "level, dB re full scale")
-        yield _panel(self._scores(width), "scores, ┃ threshold")
-        yield _panel(self._events(console.size.height - OTHER_LINES), "events, UTC")
+        yield _panel(scores, "scores, ┃ threshold")
+        yield _panel(self._events(lines - scores.row_count), "events, UTC")
         yield self._box()
         yield Text(self._subscription, style="dim", no_wrap=True)
         yield Text(f"topics: {TOPICS}", style="dim", no_wrap=True)
@@ -77,11 +81,11 @@ class Dashboard:
         grid.add_row("", scale(width), Text(trouble, style="bold red"))
         return grid
 
-    def _scores(self, width: int) -> Table:
+    def _scores(self, width: int, most: int) -> Table:
         thresholds = self._heard.newest("info").get("thresholds", {})
         grid = _grid(width)
         scores = self._heard.newest("scores").get("scores", {})
-        for label, score in scores.items() or [("-", 0.0)]:
+        for label, score in list(scores.items())[:most] or [("-", 0.0)]:
             threshold = thresholds.get(label)
             reached = threshold is not None and score >= threshold
             sounds = "heard" if topic_word(label) in self._heard.sounding else ""
@@ -95,6 +99,9 @@ class Dashboard:
 
     def _events(self, lines: int) -> Table:
         table = Table.grid(padding=(0, 2))
+        for _ in range(5):
+            table.add_column(no_wrap=True, overflow="ellipsis")
+        table.columns[1].max_width = LABEL_WIDTH
         lines = max(lines, 1)
         sounds = self._heard.sounds(lines)
         for sound in sounds:

@@ -49,7 +49,7 @@ class Heard:
         """Note a message; what is no message of ours is passed over."""
         name = topic.removeprefix(f"{self._root}/")
         if name == "status":
-            self.status = payload.decode(errors="replace")
+            self.status = _printable(payload.decode(errors="replace"))
         elif name.startswith("detected/"):
             change = self.sounding.add if payload == b"ON" else self.sounding.discard
             change(name.removeprefix("detected/"))
@@ -105,7 +105,19 @@ def _read(payload: bytes) -> Body | None:
         body = json.loads(payload)
     except ValueError:
         return None
-    return body if isinstance(body, dict) else None
+    return _printable(body) if isinstance(body, dict) else None
+
+
+def _printable(value: Any) -> Any:  # noqa: ANN401 - whatever JSON holds
+    """Return `value` without the characters by which a message could steer a terminal."""
+    match value:
+        case str():
+            return "".join(letter if letter.isprintable() else "?" for letter in value)
+        case list():
+            return [_printable(one) for one in value]
+        case dict():
+            return {_printable(key): _printable(one) for key, one in value.items()}
+    return value
 
 
 def _moment(text: object) -> datetime | None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from click.testing import CliRunner
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge.cli.config import config
@@ -90,12 +90,14 @@ def printed(*overrides: str) -> dict[str, Any] | ConfigError:
     return tomllib.loads(done.stdout)
 
 
+@settings(deadline=None, max_examples=50)
 @given(TEXT)
 def test_whatever_is_set_is_refused_in_words_or_shown(override: str) -> None:
     outcome = printed(override)
     assert outcome == {} or str(outcome)
 
 
+@settings(deadline=None, max_examples=50)
 @given(st.sampled_from(KEYS), TEXT)
 def test_whatever_a_key_is_set_to_is_refused_by_its_name_or_shown(key: str, value: str) -> None:
     outcome = printed(f"{key}={value}")
@@ -103,6 +105,7 @@ def test_whatever_a_key_is_set_to_is_refused_by_its_name_or_shown(key: str, valu
         assert key.partition(".")[0] in outcome.message
 
 
+@settings(deadline=None, max_examples=50)
 @given(TEXT)
 def test_any_text_survives_being_printed_as_toml(name: str) -> None:
     quoted = "".join(f"\\U{ord(letter):08x}" for letter in name)

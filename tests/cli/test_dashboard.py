@@ -1,0 +1,183 @@
+# SPDX-License-Identifier: MIT
+from __future__ import annotations
+
+import json
+import os
+import pty
+import subprocess
+import sys
+from io import StringIO
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from rich.console import Console
+
+from edge.cli.dashboard import Dashboard, bar, scale
+from edge.cli.heard import Heard
+from edge.publish.broker import Broker
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.conftest import Mosquitto
+
+ROOT = "edge/box"
+LEVEL = {"laeq_dbfs": -45.0, "lafmax_dbfs": -30.0, "lcpeak_dbfs": 0.0, "duration_s": 1.0}
+
+
+def hear(heard: Heard, topic: str, body: dict[str, Any]) -> None:
+    heard.take(f"{ROOT}/{topic}", json.dumps(body).encode())
+
+
+def event(heard: Heard, kind: str, label: str, second: int, **more: float) -> None:
+    body = {"event_type": kind, "event_id": f"{label}-{second}", "label": label, "score": 0.8}
+    onset = f"2026-01-02T03:04:{second:02}.500Z"
+    hear(heard, "event", {**body, "onset_time": onset, **more})
+
+
+@pytest.fixture
+def heard() -> Heard:
+    box = Heard(ROOT)
+    box.take(f"{ROOT}/status", b"online")
+    thresholds = {"rain": 0.5, "dog_bark": 0.75}
+    model = {"name": "ears", "version": "3"}
+    facts = {"source": "desk", "rate_hz": 48000, "channels": 1, "model": model}
+    hear(box, "info", {**facts, "thresholds": thresholds})
+    hear(box, "level", {**LEVEL, "time": "2026-01-02T03:04:09.000Z"})
+    hear(box, "scores", {"scores": {"rain": 0.9, "dog_bark": 0.2}})
+    event(box, "onset", "dog_bark", 1)
+    event(box, "offset", "dog_bark", 1, duration_s=2.25)
+    event(box, "onset", "rain", 5)
+    box.take(f"{ROOT}/detected/rain", b"ON")
+    figures = {"xruns": 2, "gaps": 1, "outbox_depth": 7, "microphone": "ok"}
+    hear(box, "health", {**figures, "cpu_percent": 3.5, "memory_mb": 86.2, "late_patches": 0})
+    return box
+
+
+def draw(heard: Heard, width: int = 80, height: int = 24) -> list[str]:
+    console = Console(file=StringIO(), width=width, height=height, record=True)
+    console.print(Dashboard(heard, Broker("mqtt://127.0.0.1:1234", "edge"), ROOT))
+    return console.export_text().splitlines()
+
+
+def test_everything_that_a_box_reports_is_shown(heard: Heard) -> None:
+    picture = "\n".join(draw(heard))
+    shown = ("online", "desk, 48000 Hz, 1 ch", "ears 3", "-45.0", "-30.0", "0.90 heard", "0.20")
+    shown += ("microphone ok", "xruns 2", "gaps 1", "outbox 7", "CPU 3.5 %", "memory 86.2 MB")
+    shown += ("mosquitto_sub -h 127.0.0.1 -p 1234 -v -t 'edge/box/#'", "detected/<label>")
+    for text in shown:
+        assert text in picture
+
+
+def test_an_event_has_one_line_that_grows_until_it_ends(heard: Heard) -> None:
+    lines = draw(heard)
+    ended = next(line for line in lines if "03:04:01" in line)
+    assert "dog_bark" in ended
+    assert "2.2 s" in ended
+    assert "sounding" not in ended
+    sounding = next(line for line in lines if "03:04:05" in line)
+    assert "3.5 s  sounding" in sounding, "from its onset to the newest level"
+    hear(heard, "level", {**LEVEL, "time": "2026-01-02T03:04:11.000Z"})
+    assert any("5.5 s  sounding" in line for line in draw(heard))
+
+
+def test_a_bar_that_reached_its_threshold_passes_the_mark(heard: Heard) -> None:
+    lines = draw(heard)
+    rain = next(line for line in lines if "0.90 heard" in line)
+    dog = next(line for line in lines if line.rstrip(" │").endswith("0.20"))
+    assert "█┃█" in rain
+    assert " ┃ " in dog
+
+
+@pytest.mark.parametrize(("width", "height"), [(80, 24), (100, 30), (200, 60)])
+def test_it_fills_the_terminal_and_no_more(heard: Heard, width: int, height: int) -> None:
+    for n in range(90):
+        event(heard, "onset", f"label{n}", n % 60)
+    hear(heard, "scores", {"scores": {f"label{n}": 0.5 for n in range(20)}})
+    lines = draw(heard, width, height)
+    assert len(lines) == height
+    assert max(map(len, lines)) == width
+
+
+def test_before_anything_is_heard_there_is_a_picture_too() -> None:
+    assert len(draw(Heard(ROOT))) == 24
+
+
+def test_the_summary_counts_time_events_and_losses(heard: Heard) -> None:
+    event(heard, "onset", "rain", 30)
+    assert heard.summary() == [
+        "listened 1 s",
+        "events: rain 2, dog_bark 1",
+        "xruns 2, gaps 1, late patches 0",
+    ]
+
+
+def test_a_message_that_comes_twice_counts_once(heard: Heard) -> None:
+    event(heard, "onset", "rain", 5)
+    assert heard.events["rain"] == 1
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.sampled_from(["level", "scores", "event", "health", "info", "status"]), st.binary())
+def test_what_is_no_message_of_ours_is_passed_over(topic: str, payload: bytes) -> None:
+    box = Heard(ROOT)
+    box.take(f"{ROOT}/{topic}", payload)
+    assert len(draw(box)) == 24
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.text(st.characters(codec="utf-8")))
+def test_no_text_in_a_message_can_steer_the_terminal(text: str) -> None:
+    box = Heard(ROOT)
+    hear(box, "info", {"source": text, "model": {"name": text, "version": text}})
+    hear(box, "health", {"microphone": text})
+    hear(box, "scores", {"scores": {text: 0.5}})
+    event(box, "onset", text, 1)
+    lines = draw(box)
+    assert len(lines) == 24
+    assert all(line.isprintable() for line in lines)
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.floats(-2, 3), st.integers(8, 300), st.none() | st.floats(0, 1))
+def test_a_bar_is_as_wide_as_told(share: float, width: int, mark: float | None) -> None:
+    assert len(bar(share, width, mark=mark).plain) == width
+
+
+def test_the_scale_names_the_ends_of_the_bar() -> None:
+    figures = scale(49).plain
+    assert figures.startswith("-90")
+    assert figures.endswith("0")
+    assert figures.index("-45") == pytest.approx(49 / 2, abs=1)
+
+
+def test_the_live_view_leaves_the_terminal_as_it_was(mosquitto: Callable[..., Mosquitto]) -> None:
+    server = mosquitto()
+    topic = ("-t", "edge/edge/status", "-m", "online", "-r")
+    subprocess.run(["mosquitto_pub", "-p", str(server.port), *topic], check=True)
+    screen, terminal = pty.openpty()
+    command = [sys.executable, "-m", "edge", "watch", "--broker", server.url, "--seconds", "1.5"]
+    environment = {**os.environ, "TERM": "xterm", "COLUMNS": "80", "LINES": "24"}
+    with subprocess.Popen(command, stdout=terminal, env=environment) as child:
+        os.close(terminal)
+        drawn = read_all(screen)
+    assert child.returncode == 0
+    assert "online" in drawn
+    assert "level, dB re full scale" in drawn
+    before, _, after = drawn.rpartition("\x1b[?1049l")
+    assert before.startswith("\x1b[?1049h"), "a screen of its own"
+    assert "\x1b[?25h" in before + after[:20], "the cursor is back"
+    assert "listened 0 s" in after
+
+
+def read_all(screen: int) -> str:
+    parts = []
+    try:
+        while part := os.read(screen, 65536):
+            parts.append(part)
+    except OSError:  # how Linux says that the last writer has gone
+        pass
+    os.close(screen)
+    return b"".join(parts).decode()
