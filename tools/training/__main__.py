@@ -14,22 +14,25 @@ import torch
 from edge.model.registry import describe
 from tools.training import card
 from tools.training.cache import Cache
-from tools.training.evaluate import choose_thresholds, listen, listen_to_nothing
+from tools.training.choice import choose, tally
+from tools.training.evaluate import listen, listen_to_noise
 from tools.training.export import EMBEDDING, SCORES, export
 from tools.training.fit import fit, make_lessons
 from tools.training.frontend import STUDENT
 from tools.training.pool import make_pool
 from tools.training.recordings import FOLDS, LABELS, read_clips
-from tools.training.scene import recognised
+from tools.training.scene import mistaken, recognised
 
 if TYPE_CHECKING:
+    from edge.model.registry import ModelInfo
+    from tools.training.choice import Choice
     from tools.training.evaluate import Hearing
     from tools.training.network import Network
     from tools.training.pool import Pool
     from tools.training.recordings import Clip
 
 MODEL_NAME: Final = "edge-esc10"
-VERSION: Final = "0.1.0"
+VERSION: Final = "0.2.0"
 REPOSITORY: Final = Path(__file__).parents[2]
 
 
@@ -62,7 +65,7 @@ def main() -> None:
     for fold in options.folds:
         network = _trained(options, cache, pool, [other for other in FOLDS if other != fold])
         unseen += listen(network, [clip for clip in clips if clip.fold == fold])
-        unseen += listen_to_nothing(network, fold, options.seed)
+        unseen += listen_to_noise(network, fold, options.seed)
         print(card.accuracy_line(f"fold {fold}", unseen, fold))
     network = _trained(options, cache, pool, list(FOLDS))
     _ship(options, network, unseen, clips)
@@ -97,20 +100,39 @@ def _trained(options: Options, cache: Cache, pool: Pool, folds: list[int]) -> Ne
 
 
 def _ship(options: Options, network: Network, unseen: list[Hearing], clips: list[Clip]) -> None:
-    thresholds = choose_thresholds(unseen)
-    draft = options.cache / "draft.onnx"
+    """Write model, card and attributions; they replace the old ones when all are finished."""
+    print("choosing rules")
+    tallies = tally(unseen)
+    options.out.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".draft-", dir=options.out) as folder:
+        draft = Path(folder)
+        info = _describe(options, network, choose(tallies), draft)
+        facts = card.Facts(
+            info=info,
+            made_by=_made_by(options),
+            tallies=tallies,
+            scene=recognised(info.path),
+            noise=mistaken(info.path, options.seed),
+        )
+        (draft / "CARD.md").write_text(card.card(facts), encoding="utf-8")
+        (draft / "ATTRIBUTION.md").write_text(card.attribution(clips), encoding="utf-8")
+        for file in sorted(draft.iterdir()):
+            file.replace(options.out / file.name)
+    print(f"wrote {info.path.name}, CARD.md and ATTRIBUTION.md to {options.out}")
+
+
+def _describe(options: Options, network: Network, choice: Choice, folder: Path) -> ModelInfo:
     preset = STUDENT
+    path = folder / f"{MODEL_NAME}.onnx"
     export(
         network,
-        draft,
+        path,
         n_frames=preset.patch_frames,
         n_mels=preset.front_end.n_mels,
         n_labels=len(LABELS),
     )
-    options.out.mkdir(parents=True, exist_ok=True)
-    path = options.out / f"{MODEL_NAME}.onnx"
-    info = describe(
-        draft,
+    return describe(
+        path,
         path,
         labels=LABELS,
         negative_labels=["other"],
@@ -120,15 +142,16 @@ def _ship(options: Options, network: Network, unseen: list[Hearing], clips: list
         name=MODEL_NAME,
         version=VERSION,
         licence="MIT",
-        source=f"tools/train --epochs {options.epochs} --seed {options.seed}; see CARD.md",
+        source=f"{_made_by(options)}; see CARD.md",
         scores_output=SCORES,
         embedding_output=EMBEDDING,
-        thresholds=thresholds,
+        thresholds=choice.thresholds,
+        min_hits=choice.min_hits,
     )
-    facts = card.Facts(info, options.epochs, options.seed, unseen, recognised(path))
-    (options.out / "CARD.md").write_text(card.card(facts), encoding="utf-8")
-    (options.out / "ATTRIBUTION.md").write_text(card.attribution(clips), encoding="utf-8")
-    print(f"wrote {path}, CARD.md and ATTRIBUTION.md")
+
+
+def _made_by(options: Options) -> str:
+    return f"tools/train --epochs {options.epochs} --seed {options.seed}"
 
 
 if __name__ == "__main__":

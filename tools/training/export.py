@@ -16,6 +16,8 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
+from edge.model.session import Session
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -27,10 +29,14 @@ OPSET: Final = 17
 IR_VERSION: Final = 8  # what goes with opset 17, so that old runtimes read it
 SCORES: Final = "scores"
 EMBEDDING: Final = "embedding"
+TOLERANCE: Final = 1e-4
 
 
 def export(network: Network, path: Path, *, n_frames: int, n_mels: int, n_labels: int) -> None:
-    """Write the network: patches in, scores and embedding out, both with a batch axis."""
+    """Write the network: patches in, scores and embedding out, both with a batch axis.
+
+    Raises `ArithmeticError` if the file gives other scores than the network.
+    """
     graph = _Graph()
     graph.node("ReduceMean", ["log_mel"], "mean", axes=[1, 2], keepdims=1)
     graph.node("Sub", ["log_mel", "mean"], "centred")
@@ -53,6 +59,21 @@ def export(network: Network, path: Path, *, n_frames: int, n_mels: int, n_labels
     )
     onnx.checker.check_model(model, full_check=True)
     path.write_bytes(model.SerializeToString(deterministic=True))
+    _compare(network, path, (n_frames, n_mels))
+
+
+def _compare(network: Network, path: Path, patch: tuple[int, int]) -> None:
+    """Refuse a file that does not compute what was trained."""
+    # As wide as the logarithm of anything from silence to full scale.
+    patches = np.random.default_rng(0).uniform(-9.0, 3.0, (16, *patch)).astype(np.float32)
+    with torch.no_grad():
+        embedding = network.embed(torch.from_numpy(patches))
+        scores = torch.sigmoid(network.head(embedding))
+    heard = Session(path).run([SCORES, EMBEDDING], patches)
+    for name, got, wanted in zip((SCORES, EMBEDDING), heard, (scores, embedding), strict=True):
+        if not np.allclose(got, wanted.numpy(), rtol=TOLERANCE, atol=TOLERANCE):
+            worst = float(np.abs(got - wanted.numpy()).max())
+            raise ArithmeticError(f"{name} of the ONNX file are off by {worst:.1e}")
 
 
 class _Graph:
