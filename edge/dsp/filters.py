@@ -3,9 +3,9 @@
 
 A cascade of sections is a linear system with a small state z. Over a block of L
 samples it is y = x T + z O and z' = x B + z M, with M = A**L. A batch of many blocks
-takes one product for all state inputs x B, log2(blocks) small ones that carry the
-states from block to block, and one for all outputs: no Python loop over samples,
-the same cost for one section and for six.
+takes one product for all state inputs x B, a few small ones that carry the states
+from block to block, and one for all outputs: no Python loop over samples, the same
+cost for one section and for six.
 """
 
 from __future__ import annotations
@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 
 # Samples per block. The products cost L per sample, the carrying of states 1/L.
 BLOCK_SAMPLES: Final = 32
+
+# Blocks whose states are carried in one product: its cost per block grows with them, the
+# number of products falls. Run once in 100 ms, code is cold, and calls are what it costs.
+_GROUP_BLOCKS: Final = 16
 
 # A state of less energy is silence: far under float32's own noise, and it would reach the
 # denormal numbers (some 100 times slower) within seconds.
@@ -58,12 +62,10 @@ class BlockFilter:
         self._settled = np.linalg.solve(np.eye(n_states) - a, b)
         self._control = np.ascontiguousarray((powers[:BLOCK_SAMPLES] @ b)[::-1], np.float32)
         self._output = _output_matrix(powers, b, c, d)
-        self._doublings = _doublings(self._powers[BLOCK_SAMPLES], rows)
+        self._carrier = _Carrier(self._powers[BLOCK_SAMPLES], rows)
         self._state = np.zeros(n_states)
         self._blocks = np.zeros((rows, BLOCK_SAMPLES + n_states), np.float32)
         self._inputs = np.empty((rows, n_states), np.float32)
-        self._states = np.empty((rows + 1, n_states))
-        self._carried = np.empty((rows, n_states))
         self._filtered = np.empty((rows, BLOCK_SAMPLES), np.float32)
 
     def reset(self, settled_at: float = 0.0) -> None:
@@ -98,31 +100,16 @@ class BlockFilter:
         if tail:
             inside[full, :tail] = x[n_samples - tail :]
             inside[full, tail:] = 0.0
-        states = self._states[: rows + 1]
-        states[0] = self._state
-        states[1:] = np.matmul(inside, self._control, out=self._inputs[:rows])
-        self._carry(states)
+        inputs = np.matmul(inside, self._control, out=self._inputs[:rows])
+        states = self._carrier.carry(inputs, self._state)
         blocks[:, BLOCK_SAMPLES:] = states[:rows]
         filtered = np.matmul(blocks, self._output, out=self._filtered[:rows])
+        end = states[rows]
         if tail:
-            states[rows] = states[full] @ self._powers[tail]
-            states[rows] += inside[full, :tail] @ self._control[BLOCK_SAMPLES - tail :]
-        self._keep(states[rows])
+            end = states[full] @ self._powers[tail]
+            end += inside[full, :tail] @ self._control[BLOCK_SAMPLES - tail :]
+        self._keep(end)
         return filtered.reshape(-1)[:n_samples]
-
-    def _carry(self, states: Float64) -> None:
-        """Turn each block's own contribution into the state at its end, in place.
-
-        After the step of 2**k blocks a row holds what 2**(k+1) blocks contributed (a prefix
-        scan by doubling).
-        """
-        step = 1
-        for propagate in self._doublings:
-            if step >= len(states):
-                return
-            carried = np.matmul(states[:-step], propagate, out=self._carried[: len(states) - step])
-            states[step:] += carried
-            step *= 2
 
     def _keep(self, state: Float64) -> None:
         """Keep the state, or a fresh one if it died away or isn't finite."""
@@ -130,6 +117,54 @@ class BlockFilter:
             self._state[:] = state
         else:
             self._state[:] = 0.0
+
+
+class _Carrier:
+    """Carries the state from block to block: z[k + 1] = z[k] M + u[k], without a loop over k.
+
+    Within a group of blocks all states are one product; the groups' ends are carried in the
+    same way, as blocks of a coarser step.
+    """
+
+    def __init__(self, propagate: Float64, rows: int) -> None:
+        n_states = len(propagate)
+        groups = -(-rows // _GROUP_BLOCKS)
+        powers = _powers(propagate, _GROUP_BLOCKS)
+        self._onward = np.hstack(list(powers[1:]))
+        within = np.zeros((_GROUP_BLOCKS, n_states, _GROUP_BLOCKS, n_states))
+        for k in range(_GROUP_BLOCKS):
+            within[k, :, k:] = powers[: _GROUP_BLOCKS - k].transpose(1, 0, 2)
+        width = _GROUP_BLOCKS * n_states
+        self._within: Float64 = within.reshape(width, width)
+        self._inputs = np.zeros((groups * _GROUP_BLOCKS, n_states))
+        self._states = np.zeros((groups * _GROUP_BLOCKS + 1, n_states))
+        self._coarser = _Carrier(powers[-1], groups - 1) if groups > 1 else None
+
+    def carry(self, inputs: NDArray[np.floating], state: Float64) -> Float64:
+        """Return the states before each block and after the last, valid until the next call.
+
+        Parameters
+        ----------
+        inputs : (rows, n_states), what each block adds to the state.
+        state : (n_states,), before the first.
+        """
+        rows, n_states = inputs.shape
+        groups = -(-rows // _GROUP_BLOCKS)
+        padded = groups * _GROUP_BLOCKS
+        self._inputs[:rows] = inputs
+        self._inputs[rows:padded] = 0.0
+        states = self._states[: padded + 1]
+        states[0] = state
+        by_group = states[1:].reshape(groups, -1)
+        np.matmul(self._inputs[:padded].reshape(groups, -1), self._within, out=by_group)
+        by_group += self._starts(by_group[:-1, -n_states:], state) @ self._onward
+        return states
+
+    def _starts(self, ends: Float64, state: Float64) -> Float64:
+        """Return the state before each group, (groups, n_states)."""
+        if self._coarser is None or len(ends) == 0:
+            return state[None]
+        return self._coarser.carry(ends, state)[: len(ends) + 1]
 
 
 def filter_samples(sos: Float64, x: Float32) -> Float32:
@@ -199,11 +234,3 @@ def _output_matrix(powers: Float64, b: Float64, c: Float64, d: float) -> Float32
     lag = np.arange(BLOCK_SAMPLES) - np.arange(BLOCK_SAMPLES)[:, None]
     response = np.where(lag >= 0, impulse[np.maximum(lag, 0)], 0.0)
     return np.vstack([response, observe.T]).astype(np.float32)
-
-
-def _doublings(propagate: Float64, rows: int) -> list[Float64]:
-    """Return M, M**2, M**4, ... until they span `rows` blocks."""
-    doublings = [propagate]
-    while 2 ** len(doublings) <= rows:
-        doublings.append(doublings[-1] @ doublings[-1])
-    return doublings
