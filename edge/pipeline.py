@@ -18,9 +18,9 @@ order of the way of a sound (measured: `tools/README.md`):
 step                due                 work
 ==================  ==================  ===========================================
 keep                each period         one copy of integers
-hear, filter        each 125 ms         integers to float, the chain as matrix products
-measure             each 125 ms         A, C, Fast as matrix products; a Level each second
-decimate            each 125 ms         one matrix product into the ring
+hear, filter        each 83 ms          integers to float, the chain as matrix products
+measure             each 83 ms          A, C, Fast as matrix products; a Level each second
+decimate            each 83 ms          one matrix product into the ring
 log-Mel             each patch hop      all new frames at once, in a period of its own
 ==================  ==================  ===========================================
 """
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from edge.model.detector import Detector
     from edge.types import Event, Level, Period, Samples, Scores, StreamFormat
 
-BATCHES_PER_S = 8
+BATCHES_PER_S = 12  # fewer are cheaper, but the dearest period must stay under 1 ms
 
 
 class Pipeline:
@@ -75,9 +75,9 @@ class Pipeline:
         channel: int | None = None,
         gain_db: float = 0.0,
     ) -> None:
-        batch = max(stream.rate_hz // BATCHES_PER_S, 1)
+        self._batch = batch = max(stream.rate_hz // BATCHES_PER_S, 1)
         patch_samples = (patch_frames - 1) * front_end.hop_length + front_end.win_length
-        # The ring holds a patch, and what one call may add before the next one cuts it.
+        # A patch, and what one call may add before the next one cuts it.
         longest_s = (stream.period_size + 2 * batch) / stream.rate_hz
         self._rate_ratio = stream.rate_hz / front_end.rate_hz
         self._spec = front_end
@@ -85,16 +85,14 @@ class Pipeline:
         self._channel = channel
         self._gain = 10.0 ** (gain_db / 20.0)
         self._detector = detector
-
         self._kept: Samples | None = None  # made when the first period tells the integer type
-        self._batch = batch
         self._n_kept = 0
         self._mono = np.zeros(batch, np.float32)
         self._chain = BlockFilter(design.chain_sos, batch)
+        self._settled = False  # the chain, on the microphone's offset
         self._meter = LevelMeter(stream.rate_hz, design.a_sos, design.c_sos, batch)
-        self._decimator = resampler(
-            stream.rate_hz, front_end.rate_hz, design.decimation_taps, batch
-        )
+        taps = design.decimation_taps
+        self._decimator = resampler(stream.rate_hz, front_end.rate_hz, taps, batch)
         self._ring = Ring(patch_samples + int((longest_s + 0.1) * front_end.rate_hz))
         self._log_mel = LogMelStream(front_end, patch_samples)
         self._frames = np.zeros((patch_frames, front_end.n_mels), np.float32)
@@ -150,6 +148,9 @@ class Pipeline:
             return []
         raw, self._n_kept = self._kept[: self._n_kept], 0
         mono, clipped = to_mono(raw, self._channel, self._gain, self._mono)
+        if not self._settled:  # else the offset is a click that a high-pass passes on
+            self._chain.reset(settled_at=float(mono.mean()))
+            self._settled = True
         filtered = self._chain.process(mono)
         levels = self._meter.process(filtered, clipped)
         self._ring.write(self._decimator.process(filtered))
@@ -189,14 +190,10 @@ class Pipeline:
         out = self.flush()
         self._sample_index += gap.lost_samples
         out += self._meter.gap(gap.lost_samples)
-        self._chain.reset()
+        self._settled = False
         self._decimator.reset()
         self._log_mel.reset()
-        self._begin_at(self._sample_index)
-        return out
-
-    def _begin_at(self, sample_index: int) -> None:
-        self._origin = sample_index
         self._ring.restart(0)
-        self._consumed = 0
-        self._next_frame = 0
+        self._origin = self._sample_index
+        self._consumed = self._next_frame = 0
+        return out

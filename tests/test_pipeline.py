@@ -153,6 +153,23 @@ def test_behind_a_gap_everything_begins_anew_and_the_index_goes_on() -> None:
     assert fresh_levels
 
 
+def test_an_offset_of_the_microphone_spoils_no_level() -> None:
+    """-6 dBFS of it under a quiet sound: true from the first sample on, and behind a gap."""
+    quiet = noise(2 * RATE_HZ) // 100
+    offset = quiet + np.int16(16000)
+    path, plain = pipeline(), pipeline()
+    levels, expected = [], []
+    for one, samples, out in ((path, offset, levels), (plain, quiet, expected)):
+        out += run(one, samples, [1024])[0]
+        one.process(Gap(2 * RATE_HZ, RATE_HZ, "xrun", 0.0))
+        out += run(one, samples, [1024], start=3 * RATE_HZ)[0]
+    assert len(levels) == len(expected) == 4
+    for with_offset, without in zip(levels, expected, strict=True):
+        assert with_offset.laeq_dbfs == pytest.approx(without.laeq_dbfs, abs=0.05)
+        assert with_offset.lafmax_dbfs == pytest.approx(without.lafmax_dbfs, abs=0.1)
+        assert with_offset.lcpeak_dbfs == pytest.approx(without.lcpeak_dbfs, abs=0.5)
+
+
 def test_an_item_out_of_order_is_refused() -> None:
     path = pipeline()
     path.process(Period(0, noise(100), 0.0))
