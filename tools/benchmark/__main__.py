@@ -56,7 +56,7 @@ def _print_log_mel(rows: dict[str, dict[str, float]]) -> None:
     for period, row in rows.items():
         theirs = ", ".join(
             f"{side} {row[f'{side}_ms_per_s']:.3f} ({row[f'vs_{side}']:.4g})"
-            for side in ("c_floor", "kaldi", "librosa_minute", "naive")
+            for side in ("c_floor", "kaldi_list", "kaldi_array", "librosa_minute", "naive")
         )
         print(f"  period {period:>4}: ours {row['ours_ms_per_s']:.3f}, {theirs}")
 
