@@ -15,6 +15,7 @@ from edge.model.registry import describe
 from tools.training import card
 from tools.training.cache import Cache
 from tools.training.choice import choose, tally
+from tools.training.delivery import delivered
 from tools.training.evaluate import listen, listen_to_noise
 from tools.training.export import EMBEDDING, SCORES, export
 from tools.training.fit import fit, make_lessons
@@ -103,9 +104,7 @@ def _ship(options: Options, network: Network, unseen: list[Hearing], clips: list
     """Write model, card and attributions; they replace the old ones when all are finished."""
     print("choosing rules")
     tallies = tally(unseen)
-    options.out.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".draft-", dir=options.out) as folder:
-        draft = Path(folder)
+    with delivered(options.out) as draft:
         info = _describe(options, network, choose(tallies), draft)
         facts = card.Facts(
             info=info,
@@ -116,8 +115,6 @@ def _ship(options: Options, network: Network, unseen: list[Hearing], clips: list
         )
         (draft / "CARD.md").write_text(card.card(facts), encoding="utf-8")
         (draft / "ATTRIBUTION.md").write_text(card.attribution(clips), encoding="utf-8")
-        for file in sorted(draft.iterdir()):
-            file.replace(options.out / file.name)
     print(f"wrote {info.path.name}, CARD.md and ATTRIBUTION.md to {options.out}")
 
 
