@@ -106,6 +106,7 @@ def _print(info: ModelInfo) -> None:
         "outputs": ", ".join(filter(None, (info.scores_output, info.embedding_output))),
         "labels": f"{len(info.labels)}: {shown}" + (f" … and {more} more" if more > 0 else ""),
         "thresholds": ", ".join(f"{k} {v:.2f}" for k, v in info.thresholds.items()) or "none",
+        "min hits": ", ".join(f"{k} {v}" for k, v in info.min_hits.items()) or "none: 1 each",
     }
     for key, value in rows.items():
         click.echo(f"{key:11}{value}")
