@@ -131,6 +131,15 @@ def test_ctrl_c_ends_it_in_order_and_nothing_is_left(demo: Callable[..., Demo]) 
     assert not any(map(runs, children))
 
 
+def test_ctrl_c_before_it_listens_ends_it_too(demo: Callable[..., Demo]) -> None:
+    run = demo("--plain")
+    run.wait_for("subscribe: ")
+    run.send(signal.SIGINT)
+    assert run.wait() == 0
+    assert not any("Traceback" in line for line in run.lines)
+    assert not is_open(run.port)
+
+
 def test_two_runs_do_not_meet_and_a_killed_one_leaves_nothing(demo: Callable[..., Demo]) -> None:
     one, other = demo("--plain"), demo("--plain")
     for run in (one, other):

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import signal
 import sys
 import time
 from contextlib import ExitStack
@@ -90,8 +91,9 @@ def _demonstrate(options: argparse.Namespace, running: ExitStack) -> int:
         command += [part for one in overrides for part in ("--set", one)]
         listener = start_child(command, running, environment=sound.environment, output=output)
     seconds = options.seconds or (sound.seconds + TAIL_S if sound.seconds else math.inf)
-    heard = follow(broker, root, plain=options.plain, more=Listening(listener, seconds).going_on)
-    code = stop_child(listener)
+    listening = Listening(listener, seconds)
+    heard = follow(broker, root, plain=options.plain, more=listening.going_on)
+    code = listening.outcome()
     print("\n".join(heard.summary()))
     sys.stderr.write(_said(log))
     print("ended cleanly" if code == EXIT_OK else f"the listener ended with code {code}")
@@ -135,6 +137,11 @@ class Listening:
             self._listener.terminate()
             self._asked = True
         return now_s < self._gone_s
+
+    def outcome(self) -> int:
+        """Return the listener's exit code; asked before it could listen to us, it did well."""
+        code = stop_child(self._listener)
+        return EXIT_OK if self._asked and code == -signal.SIGTERM else code
 
 
 if __name__ == "__main__":
