@@ -7,8 +7,9 @@ import argparse
 import json
 import sys
 import warnings
+from typing import Any
 
-from tools.benchmark import core, hour, logmel
+from tools.benchmark import core, hour, listen, logmel
 from tools.benchmark.stopwatch import pin, stamp
 
 PEERS = ("kaldi_native_fbank", "librosa", "sklearn")
@@ -38,16 +39,20 @@ def main() -> int:
 
 
 def _core(seconds: int, *, as_json: bool) -> int:
+    # Before this process stays on one core: its children would too.
+    listener = listen.measure()
     number = pin()
     # First the core: the peers' libraries would fill the caches and the collector.
     core_48k = core.measure(seconds)
     log_mel = logmel.compare(seconds)
     if as_json:
-        print(json.dumps({"log_mel": log_mel, "core_48k": core_48k}, indent=2))
+        figures = {"log_mel": log_mel, "core_48k": core_48k, "listen": listener}
+        print(json.dumps(figures, indent=2))
         return 0
     print("\n".join(stamp(number)))
     _print_log_mel(log_mel)
-    _print_core(core_48k)
+    _print_figures("core of a 48 kHz stream, periods of 1024", core_48k)
+    _print_figures("edge listen, from its start to the first sample, and after 20 s", listener)
     return 0
 
 
@@ -61,10 +66,12 @@ def _print_log_mel(rows: dict[str, dict[str, float]]) -> None:
         print(f"  period {period:>4}: ours {row['ours_ms_per_s']:.3f}, {theirs}")
 
 
-def _print_core(figures: dict[str, object]) -> None:
-    print("\ncore of a 48 kHz stream, periods of 1024")
+def _print_figures(title: str, figures: dict[str, Any]) -> None:
+    print(f"\n{title}")
     for name, value in figures.items():
-        print(f"  {name}: {value:.4g}" if isinstance(value, float) else f"  {name}: {value}")
+        parts = value if isinstance(value, dict) else {"": value}
+        shown = ", ".join(f"{part} {number:.4g}".strip() for part, number in parts.items())
+        print(f"  {name}: {shown}")
 
 
 def _hour() -> int:
