@@ -54,8 +54,14 @@ def test_a_place_that_can_not_be_written_costs_time_only(caplog: pytest.LogCaptu
     assert "can't be kept" in caplog.text
 
 
-def test_no_half_written_file_is_left_behind(tmp_path: Path) -> None:
+def test_a_reader_never_meets_a_half_written_file(tmp_path: Path) -> None:
+    """A new file takes the name; what had it before is not written into."""
     core_design(SPEC, tmp_path)
+    (file,) = kept_in(tmp_path)
+    file.write_bytes(b"damaged")
+    (tmp_path / "reader").hardlink_to(file)
+    core_design(SPEC, tmp_path)
+    assert (tmp_path / "reader").read_bytes() == b"damaged"
     assert not [name for name in os.listdir(tmp_path / "designs") if name.endswith(".tmp")]  # noqa: PTH208
 
 

@@ -86,6 +86,44 @@ def test_the_manager_hears_ready_status_watchdog_and_stopping(listen: Start) -> 
     assert listener.heard("STOPPING=1")
 
 
+class StuckMicrophone:
+    """A device whose driver blocks for ever after its first samples: alsa-lib on a FIFO."""
+
+    name = "stuck"
+
+    def __init__(self, directory: Path) -> None:
+        fifo = directory / "samples"
+        os.mkfifo(fifo)
+        # Both ends, so that neither opening blocks and the reader meets no end.
+        self._end = os.open(fifo, os.O_RDWR)
+        os.write(self._end, bytes(60_000))
+        self._config = directory / "asound.conf"
+        self._config.write_text(
+            "</usr/share/alsa/alsa.conf>\n"
+            'pcm.stuck { type plug slave { rate 48000 channels 1 format S16_LE pcm "fifo" } }\n'
+            f'pcm.fifo {{ type file format raw file /dev/null infile "{fifo}" slave.pcm null }}\n'
+        )
+
+    def environment(self) -> dict[str, str]:
+        return {**os.environ, "ALSA_CONFIG_PATH": str(self._config)}
+
+    def close(self) -> None:
+        os.close(self._end)
+
+
+def test_a_stuck_driver_starves_the_watchdog(listen: Start, tmp_path: Path) -> None:
+    stuck = StuckMicrophone(tmp_path)
+    listener = listen(NO_BROKER, on=stuck)
+    listener.wait_ready()
+    wait_until(lambda: "stand still" in listener.log(), "the standstill is noticed")
+    fed = listener.told.count("WATCHDOG=1")
+    time.sleep(2.0)
+    assert fed > 0
+    assert listener.told.count("WATCHDOG=1") == fed
+    assert listener.stop() == 0, "it can be stopped all the same"
+    stuck.close()
+
+
 def test_a_listener_that_is_killed_leaves_offline_behind(
     listen: Start, mosquitto: Callable[..., Mosquitto]
 ) -> None:
