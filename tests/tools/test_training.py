@@ -48,6 +48,12 @@ def test_short_sounds_without_noise_keep_one_patch(tmp_path: Path) -> None:
     assert rule_of_rain(clips) == (0.6, 1)
 
 
+def test_a_single_false_event_is_not_worth_a_long_wait(tmp_path: Path) -> None:
+    clips = [Heard(tmp_path, RAIN, [0.8] * 9) for _ in range(6)]
+    noise = Heard(tmp_path, OTHER, [0.9, 0.9, 0.9, 0.0])
+    assert rule_of_rain([*clips, noise])[1] == 1
+
+
 def test_a_threshold_lies_above_the_noise_that_goes_on_and_on(tmp_path: Path) -> None:
     clips = [Heard(tmp_path, RAIN, [0.9] * 9) for _ in range(6)]
     noise = [Heard(tmp_path, OTHER, [0.71] * 60) for _ in range(4)]
