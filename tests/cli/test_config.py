@@ -51,6 +51,11 @@ def test_changed_shows_the_differences_and_nothing_else(edge: Edge) -> None:
     assert done.stdout == "core.gain_db = 6.5\n"
 
 
+def test_a_label_has_only_the_keys_that_were_set(edge: Edge) -> None:
+    done = edge("config", "--changed", "--set", "detector.labels.rain.threshold=0.3")
+    assert done.stdout == "detector.labels.rain.threshold = 0.3\n"
+
+
 def test_five_mistakes_are_five_lines_with_file_key_and_advice(edge: Edge, tmp_path: Path) -> None:
     (tmp_path / "edge.toml").write_text(MISTAKES)
     done = edge("config", "--config", "edge.toml")

@@ -91,6 +91,19 @@ def test_a_bar_that_reached_its_threshold_passes_the_mark(heard: Heard) -> None:
     assert " ┃ " in dog
 
 
+def test_a_score_is_green_from_its_threshold_on(heard: Heard) -> None:
+    hear(heard, "scores", {"scores": {"rain": 0.5, "dog_bark": 0.74}})
+    heard.take(f"{ROOT}/detected/rain", b"OFF")
+    console = Console(file=StringIO(), width=80, height=24, record=True, color_system="standard")
+    console.print(Dashboard(heard, Broker("mqtt://127.0.0.1:1234", "edge"), ROOT))
+    lines = console.export_text(styles=True).splitlines()
+    rain = next(line for line in lines if "0.50" in line)
+    dog = next(line for line in lines if "0.74" in line)
+    green = "\x1b[1;32m"
+    assert f"{green}rain" in rain
+    assert green not in dog
+
+
 @pytest.mark.parametrize(("width", "height"), [(80, 24), (100, 30), (200, 60)])
 def test_it_fills_the_terminal_and_no_more(heard: Heard, width: int, height: int) -> None:
     for n in range(90):

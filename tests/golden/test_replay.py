@@ -4,6 +4,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import soundfile
 
 from edge.capture.scene import synthesise_scene
 from tests.golden.replayed import RATE_HZ, SCENE_S, kept, replay, write_scene
@@ -85,6 +86,12 @@ def test_the_same_recording_says_the_same_twice(
     place: Path, scene: Path, said: list[Record]
 ) -> None:
     assert replay(place, scene) == said
+
+
+def test_a_recording_as_long_as_a_patch_has_one(place: Path) -> None:
+    file = place / "patch.wav"
+    soundfile.write(file, synthesise_scene(6.0, 16000, seed=0)[0][:15600], 16000)
+    assert len(of_kind(replay(place, file), "scores")) == 1
 
 
 @pytest.mark.data
