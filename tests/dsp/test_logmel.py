@@ -193,6 +193,21 @@ def test_more_samples_than_promised_are_refused() -> None:
         stream.push(sound(1500))
 
 
+@pytest.mark.parametrize("wrong", [np.zeros(100), np.zeros((100, 1), np.float32)])
+def test_samples_of_another_type_or_shape_are_refused(wrong: NDArray[np.float32]) -> None:
+    stream = LogMelStream(YAMNET, 1000)
+    with pytest.raises(ValueError, match="different structures"):
+        stream.push(wrong)
+
+
+def test_a_slice_with_steps_is_taken_too() -> None:
+    both = np.repeat(sound(1000), 2).reshape(-1, 2)[:, 0]
+    stream = LogMelStream(YAMNET, 1000)
+    np.testing.assert_array_equal(
+        stream.process(both), LogMelStream(YAMNET, 1000).process(sound(1000))
+    )
+
+
 def test_a_long_recording_is_the_same_as_its_frames_one_by_one() -> None:
     """More frames than one batch holds."""
     x = sound(40000)
