@@ -29,7 +29,7 @@ def folder() -> Iterator[Path]:
         yield Path(directory)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(st.sampled_from(HEADERS), st.binary(max_size=2000))
 def test_a_recording_of_random_bytes_is_refused_or_played(
     folder: Path, header: bytes, content: bytes
@@ -40,7 +40,7 @@ def test_a_recording_of_random_bytes_is_refused_or_played(
     assert done.exception is None or isinstance(done.exception, DeviceError), done.exception
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(st.sampled_from(MODEL_HEADERS), st.binary(max_size=2000))
 def test_a_model_of_random_bytes_is_refused(folder: Path, header: bytes, content: bytes) -> None:
     file = folder / "noise.onnx"
