@@ -76,14 +76,14 @@ def _options() -> Options:
     parser = argparse.ArgumentParser(prog="tools/train", description=__doc__)
     parser.add_argument("--data", type=Path, default=REPOSITORY / "../shared/data")
     parser.add_argument("--folds", type=int, nargs="+", choices=FOLDS, default=list(FOLDS))
-    parser.add_argument("--epochs", type=int, default=5, help="times as many patches as the pool")
+    parser.add_argument("--epochs", type=int, default=4, help="times as many patches as the pool")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=1, help="other numbers round differently")
     parser.add_argument(
         "--cache",
         type=Path,
         default=Path(tempfile.gettempdir()) / "edge-train",
-        help="intermediate",
+        help="what took minutes is kept here, for a run that was interrupted",
     )
     parser.add_argument("--out", type=Path, default=REPOSITORY / "edge/model/shipped")
     given = parser.parse_args()

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
 """What takes minutes is kept, so that an interrupted training goes on where it was.
 
-A name holds a digest of everything that the content follows from: other recordings, other
-settings or another program find nothing that is stale.
+A name holds a digest of what the content follows from: other recordings, other settings,
+another front end or another program find nothing that is stale. Only a front end that rounds
+otherwise finds what the one before it heard.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import torch
 
+from tools.training.frontend import STUDENT, TEACHER
 from tools.training.network import Network, new_network
 from tools.training.pool import Pool
 from tools.training.recordings import LABELS
@@ -35,7 +37,8 @@ class Cache:
         self._folder = folder
         program = [Path(__file__).with_name(f"{name}.py").read_text() for name in _PROGRAM]
         heard = [(c.path.name, c.path.stat().st_size, c.label, c.fold, c.official) for c in clips]
-        self._facts = [*program, heard, seed, threads, torch.__version__, np.__version__]
+        ears = (STUDENT, TEACHER)
+        self._facts = [*program, heard, ears, seed, threads, torch.__version__, np.__version__]
 
     def pool(self, make: Callable[[], Pool]) -> Pool:
         """Return the pool that is kept, or else the one that `make` gives."""
