@@ -120,7 +120,7 @@ class Dashboard:
         health = self._heard.newest("health")
         if not health:
             return Text("box: no figures yet", style="dim")
-        microphone = health.get("microphone", "-")
+        microphone = str(health.get("microphone", "-"))
         text = Text("microphone ", no_wrap=True, overflow="ellipsis")
         text.append(microphone, style="green" if microphone == "ok" else "bold red")
         for name, key in (("xruns", "xruns"), ("gaps", "gaps"), ("outbox", "outbox_depth")):

@@ -4,12 +4,16 @@
 from __future__ import annotations
 
 import json
+import math
 from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
 EVENTS_KEPT: Final = 50
+
+NUMBERS: Final = {"laeq_dbfs", "lafmax_dbfs", "lcpeak_dbfs", "duration_s", "score"}
+TABLES: Final = {"scores", "thresholds"}  # label: number
 
 Body = dict[str, Any]
 
@@ -105,7 +109,23 @@ def _read(payload: bytes) -> Body | None:
         body = json.loads(payload)
     except ValueError:
         return None
-    return _printable(body) if isinstance(body, dict) else None
+    if not isinstance(body, dict):
+        return None
+    fitting: Body = _printable({key: value for key, value in body.items() if _fits(key, value)})
+    return fitting
+
+
+def _fits(key: str, value: object) -> bool:
+    """Return whether a value is what this key holds; another box may say something else."""
+    if key in NUMBERS:
+        return _is_number(value)
+    if key in TABLES:
+        return isinstance(value, dict) and all(map(_is_number, value.values()))
+    return isinstance(value, dict) if key == "model" else True
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and math.isfinite(value)
 
 
 def _printable(value: Any) -> Any:  # noqa: ANN401 - whatever JSON holds
@@ -122,6 +142,7 @@ def _printable(value: Any) -> Any:  # noqa: ANN401 - whatever JSON holds
 
 def _moment(text: object) -> datetime | None:
     try:
-        return datetime.fromisoformat(str(text))
+        moment = datetime.fromisoformat(str(text))
     except ValueError:
         return None
+    return moment if moment.tzinfo else None

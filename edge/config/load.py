@@ -113,13 +113,13 @@ def _parse_override(override: str) -> Tree:
     if not equals or not key.strip():
         raise ConfigError(f"--set {override}: no value", "write --set core.gain_db=6.0")
     try:
-        leaf = tomllib.loads(f"value = {value}")["value"]
-    except tomllib.TOMLDecodeError:
-        leaf = value.strip()
-    tree: Any = leaf
-    for part in reversed(key.strip().split(".")):
-        tree = {part: tree}
-    return dict(tree)
+        return tomllib.loads(override)
+    except (tomllib.TOMLDecodeError, RecursionError):
+        pass  # then it is a bare word
+    try:
+        return tomllib.loads(f"{key}={json.dumps(value.strip())}")
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"--set {override}: {error}", "write --set core.gain_db=6.0") from None
 
 
 def _merge(into: Tree, layer: Tree, path: tuple[str, ...], name: str, origins: Origins) -> None:

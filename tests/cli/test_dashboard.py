@@ -194,3 +194,28 @@ def read_all(screen: int) -> str:
         pass
     os.close(screen)
     return b"".join(parts).decode()
+
+
+@given(
+    st.sampled_from(["info", "level", "scores", "event", "health"]),
+    st.dictionaries(
+        st.sampled_from(
+            [
+                *("laeq_dbfs", "scores", "thresholds", "model", "microphone", "duration_s"),
+                *("score", "onset_time", "time", "event_type", "event_id", "label", "xruns"),
+            ]
+        ),
+        st.recursive(
+            st.none() | st.booleans() | st.floats() | st.text(),
+            lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+            max_leaves=5,
+        ),
+    ),
+)
+def test_no_message_of_a_strange_box_breaks_the_view(topic: str, body: dict[str, object]) -> None:
+    heard = Heard("edge/x")
+    heard.take("edge/x/level", b'{"time": "2027-01-15T12:00:00.000Z"}')
+    heard.take(f"edge/x/{topic}", json.dumps(body).encode())
+    console = Console(width=80, height=24, file=StringIO())
+    console.print(Dashboard(heard, Broker("mqtt://h", "x"), "edge/x"))
+    assert heard.summary()

@@ -83,6 +83,16 @@ def test_hits_may_be_left_to_the_model_and_are_so_by_default() -> None:
     assert (settings.detector.min_hits, settings.detector.labels["rain"].min_hits) == (50, 0)
 
 
+def test_an_override_may_quote_its_key_and_hold_any_toml() -> None:
+    settings = load_settings(
+        None,
+        ['detector.labels."a b".threshold=0.3', "core.filters=[{kind='notch', freq_hz=50.0}]"],
+    )
+    assert settings.detector.labels["a b"].threshold == 0.3
+    assert settings.core.filters[0].kind == "notch"
+    assert "--set" in refused(None, "core.gain_db=" + "[" * 5000)
+
+
 def test_only_the_differences_count_as_changed() -> None:
     assert changed(load_settings()) == {}
     settings = load_settings(None, ["core.gain_db=3.0", "detector.labels.rain.min_hits=2"])
