@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 TICK_S: Final = 0.25
+FIRST_TICK_S: Final = 0.01  # until the first sample: who waits for READY waits no longer
 STATUS_EVERY_S: Final = 10.0
 FIRST_HEALTH_S: Final = 3.0
 SWITCH_INTERVAL_S: Final = 0.0005  # else a busy Python thread delays capture by 5 ms
@@ -117,7 +118,7 @@ class Listener:
         ready = advancing = False
         next_watchdog_s = next_status_s = started_s
         next_health_s = started_s + FIRST_HEALTH_S
-        while not self._supervisor.ended.wait(TICK_S):
+        while not self._supervisor.ended.wait(TICK_S if ready else FIRST_TICK_S):
             now_s = time.monotonic()
             was_advancing = advancing
             advancing = progress.advancing(self._sample_index, self._inferences, now_s)
@@ -146,6 +147,7 @@ class Listener:
         if self._supervisor.join("inference", 1.0):
             for event in self._pipeline.close_events():
                 self._reporter.event(event)
+        self._report_health()  # the last figures are exact
         if self._uplink:
             self._uplink.stop(self._supervisor)
 
