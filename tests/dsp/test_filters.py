@@ -90,6 +90,15 @@ def test_a_nan_voids_its_own_call_only(noise: NDArray[np.float32]) -> None:
     np.testing.assert_array_equal(stream.process(noise[:1000]), filter_samples(CHAIN, noise[:1000]))
 
 
+def test_a_nan_late_in_a_call_does_not_reach_a_shorter_one(noise: NDArray[np.float32]) -> None:
+    """What the longer call left in the work space is multiplied by zeros, which a NaN survives."""
+    stream = BlockFilter(CHAIN, 1000)
+    bad = noise[:1000].copy()
+    bad[450] = np.nan
+    stream.process(bad)
+    np.testing.assert_array_equal(stream.process(noise[:100]), filter_samples(CHAIN, noise[:100]))
+
+
 def test_state_dies_away_to_exact_zero_in_silence(noise: NDArray[np.float32]) -> None:
     """Denormal numbers would cost 100 times the time, for days."""
     stream = BlockFilter(CHAIN, 48000)
