@@ -152,8 +152,8 @@ def _classes(facts: Facts) -> str:
 
 A label's threshold and patches in a row weigh a missed clip like a false event, on these same
 unseen clips: the two columns of events are a little flattering. Chosen on two folds and counted
-on the third, they give {fair_found}/{total} and {fair_wrong}. *Wrong events* are of this label in
-clips of the other nine. *Synthesised sections*: the project's own procedural scenes (`edge synth
+on the third, they give {fair_found}/{total} and {fair_wrong}. *Wrong events* are of this label
+in clips of the other nine. *Synthesised sections*: the project's own procedural scenes (`edge synth
 scene`, seeds 0-{SCENES.stop - 1}), heard by the shipped file, which was never trained on any.
 """
 
@@ -175,7 +175,8 @@ They are hard cases, one after the other; a quiet room has far fewer.
 
 def _noise(facts: Facts) -> str:
     rows = "\n".join(
-        f"| {kind} | {one.events.total() / NOISE_HOURS:g} | {one.hasty.total() / NOISE_HOURS:g} "
+        f"| {kind} | {one.events.total() / NOISE_HOURS:.0f} "
+        f"| {one.hasty.total() / NOISE_HOURS:.0f} "
         f"| {_listed(one.events)} |"
         for kind, one in facts.noise.items()
     )
@@ -199,7 +200,7 @@ def _other_noise(facts: Facts) -> str:
     own = rules(facts.info.thresholds, facts.info.min_hits)
     count = sum(len(onsets(one, own)) for one in noise)
     hours = sum(len(one.scores) for one in noise) * HOP_SAMPLES / RATE_HZ / 3600
-    return f"The networks of the folds make {count} events of {hours:.1f} other hours."
+    return f"The networks of the folds take {hours:.1f} other hours for {count} events."
 
 
 def _limits(facts: Facts) -> str:
@@ -218,8 +219,8 @@ def _limits(facts: Facts) -> str:
 - Steady broadband sounds: rain, surf, wind, a fan and a microphone's own noise are much alike in
   one second without a level. The patches in a row keep noise from becoming events, and cost
   {_delay_s(facts.info):.1f} s at most until an event is known.
-- {min(clips.values())} to {max(clips.values())} clips per label are few: an unusual dog, clock or
-  aircraft may be missed.
+- {min(clips.values())} to {max(clips.values())} clips per label are few: an unusual dog, clock
+  or aircraft may be missed.
 - Sounds less than some 5 dB above the background, and strong echoes, were hardly trained.
 - It says nothing of who or what made a sound, and it is no alarm system.
 """
