@@ -52,16 +52,13 @@ class Outbox:
         self.dropped = 0
         try:
             self._db = sqlite3.connect(self._name, isolation_level=None, check_same_thread=False)
-            self._db.execute("PRAGMA journal_mode=WAL")
-            self._db.execute("PRAGMA synchronous=FULL")
-            self._db.execute(_SCHEMA)
-            row = self._db.execute(
-                "SELECT count(*), coalesce(sum(length(topic) + length(payload)), 0) FROM message"
-            ).fetchone()
         except sqlite3.Error as error:
             raise self._unusable(error) from error
-        self.depth: int = row[0]
-        self._bytes: int = row[1] + self.depth * _OVERHEAD_BYTES
+        try:
+            self.depth, self._bytes = self._prepare()
+        except sqlite3.Error as error:
+            self._db.close()
+            raise self._unusable(error) from error
 
     def put(self, message: Message) -> int:
         """Write `message` down; return its number, which only grows."""
@@ -112,6 +109,16 @@ class Outbox:
     def __exit__(self, *_: object) -> None:
         """Close."""
         self.close()
+
+    def _prepare(self) -> tuple[int, int]:
+        """Make the table where it is missing; return how many messages wait, and their bytes."""
+        self._db.execute("PRAGMA journal_mode=WAL")
+        self._db.execute("PRAGMA synchronous=FULL")
+        self._db.execute(_SCHEMA)
+        count, size = self._db.execute(
+            "SELECT count(*), coalesce(sum(length(topic) + length(payload)), 0) FROM message"
+        ).fetchone()
+        return count, size + count * _OVERHEAD_BYTES
 
     def _make_room(self, size: int) -> None:
         while self.depth and self._bytes + size > self._max_bytes:

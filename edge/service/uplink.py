@@ -41,8 +41,8 @@ class Uplink:
                 acknowledged=self._acknowledged,
             ),
         )
-        spare = Outbox(None, max_bytes=SPARE_BYTES)
-        self._publisher = Publisher(self._link, _open_outbox(settings), spare)
+        self._boxes = (_open_outbox(settings), Outbox(None, max_bytes=SPARE_BYTES))
+        self._publisher = Publisher(self._link, *self._boxes)
 
     def start(self, supervisor: Supervisor) -> None:
         """Start the publish and mqtt threads."""
@@ -58,7 +58,9 @@ class Uplink:
         """Say that we are gone, give the broker a moment, leave."""
         self.send(payloads.status(self._topics, online=False))
         self._publisher.stop()
-        supervisor.join("publish", 2.5)
+        if supervisor.join("publish", 2.5):
+            for box in self._boxes:
+                box.close()
         self._link.stop()
         supervisor.join("mqtt", 0.5)
 

@@ -37,7 +37,8 @@ class Running:
         )
         self.outbox = outbox
         self.link = Link(broker, will=WILL, handlers=handlers)
-        self.publisher = Publisher(self.link, outbox, Outbox(None, max_bytes=10_000_000))
+        self.spare = Outbox(None, max_bytes=10_000_000)
+        self.publisher = Publisher(self.link, outbox, self.spare)
         self.threads = [
             threading.Thread(target=self.link.run, daemon=True),
             threading.Thread(target=self.publisher.run, daemon=True),
@@ -52,6 +53,7 @@ class Running:
         self.link.stop()
         self.threads[0].join(5)
         self.outbox.close()
+        self.spare.close()
 
 
 @contextmanager
