@@ -200,7 +200,7 @@ def _other_noise(facts: Facts) -> str:
     own = rules(facts.info.thresholds, facts.info.min_hits)
     count = sum(len(onsets(one, own)) for one in noise)
     hours = sum(len(one.scores) for one in noise) * HOP_SAMPLES / RATE_HZ / 3600
-    return f"The networks of the folds take {hours:.1f} other hours for {count} events."
+    return f"Events that the networks of the folds make of {hours:.1f} other hours: {count}."
 
 
 def _limits(facts: Facts) -> str:
