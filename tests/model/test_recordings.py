@@ -57,6 +57,13 @@ def test_no_recording_with_unconfirmed_terms_is_used(data: Path, clips: list[Cli
     assert not [name for name in used if rows[name]["licence_family"] == "BSB"]
 
 
+def test_a_farm_with_roosters_counts_neither_way(data: Path, clips: list[Clip]) -> None:
+    rows = _rows(data, "field-dev")
+    farm = {name for name, row in rows.items() if row["group"] == "fs567523"}
+    assert farm
+    assert not farm & {clip.path.name for clip in clips}
+
+
 def test_further_examples_are_those_whose_label_was_confirmed(
     data: Path, clips: list[Clip]
 ) -> None:

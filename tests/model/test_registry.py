@@ -269,6 +269,7 @@ def test_the_shipped_model_says_what_it_hears() -> None:
     assert info.negative_labels == ("other",)
     assert len(info.labels) == 11
     assert set(info.thresholds) == set(info.labels) - {"other"}
+    assert set(info.min_hits) == set(info.thresholds)
     assert info.front_end == PRESETS["edge"].front_end
     assert (info.patch_frames, info.patch_hop) == (96, 48)
     assert info.licence == "MIT"
