@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Who the broker is and who we are to it: address, secrets, certificates."""
+"""Who the broker is, who we are to it, and what it may answer."""
 
 from __future__ import annotations
 
+import enum
 import ssl
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +17,14 @@ if TYPE_CHECKING:
 
 CONNECT_TIMEOUT_S: Final = 5.0
 PORTS: Final = {"mqtt": 1883, "mqtts": 8883}
+
+
+class Refusal(enum.Enum):
+    """Whether the broker took a message."""
+
+    NOT = "taken"
+    FOR_NOW = "not now"
+    FOR_EVER = "not allowed or not understood"
 
 
 @dataclass(frozen=True, slots=True)

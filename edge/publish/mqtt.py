@@ -9,20 +9,25 @@ from typing import TYPE_CHECKING, Final
 
 from paho.mqtt.client import Client, MQTTv5
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.reasoncodes import ReasonCode
 
 from edge.errors import PublishError
-from edge.publish.broker import CONNECT_TIMEOUT_S, Broker, explain, tls_context
+from edge.publish.broker import CONNECT_TIMEOUT_S, Broker, Refusal, explain, tls_context
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from paho.mqtt.client import ConnectFlags, DisconnectFlags, MQTTMessage
     from paho.mqtt.properties import Properties
-    from paho.mqtt.reasoncodes import ReasonCode
 
     from edge.types import Message
 
 RECONNECT_DELAYS_S: Final = (1, 60)
+
+
+# Not authorized, topic invalid, payload invalid: asking again would change nothing.
+_FINAL_REASONS: Final = {0x87, 0x90, 0x99}
 
 
 def _ignore(*_: object) -> None:
@@ -35,7 +40,7 @@ class Handlers:
 
     connected: Callable[[], None] = _ignore
     lost: Callable[[str], None] = _ignore  # why
-    acknowledged: Callable[[int, str], None] = _ignore  # number, why it was refused or ""
+    acknowledged: Callable[[int, Refusal], None] = _ignore  # number
     received: Callable[[str, bytes], None] = _ignore  # topic, payload
 
 
@@ -65,6 +70,9 @@ class Link:
         client.reconnect_delay_set(*RECONNECT_DELAYS_S)
         if will:
             client.will_set(will.topic, will.payload, will.qos, will.retain)
+        # Else a publish would write to the socket from the caller's thread, beside the network
+        # thread; the client wakes its own loop by a pipe, so there is nothing left to do here.
+        client.on_socket_register_write = _ignore
         client.on_connect = self._on_connect
         client.on_connect_fail = self._on_connect_fail
         client.on_disconnect = self._on_disconnect
@@ -78,6 +86,9 @@ class Link:
 
     def run(self) -> None:
         """Connect, and stay connected until `stop`."""
+        # `loop` makes the pipe by which a publish wakes the network loop; `loop_forever` alone
+        # does not, and every message would wait for the loop's next second.
+        self._client.loop(timeout=0.0)
         self._client.connect_async(self._broker.host, self._broker.port, self._broker.keepalive_s)
         self._client.loop_forever(retry_first_connection=True)
 
@@ -87,8 +98,8 @@ class Link:
         return done.mid
 
     def stop(self) -> None:
-        """Say goodbye; `run` returns. A clean goodbye sends no will."""
-        self._client.disconnect()
+        """Leave with the will said: however much still waits, nobody takes us for online."""
+        self._client.disconnect(ReasonCode(PacketTypes.DISCONNECT, "Disconnect with will message"))
 
     def _on_connect(
         self,
@@ -135,7 +146,11 @@ class Link:
         reason: ReasonCode,
         _props: Properties | None,
     ) -> None:
-        self._handlers.acknowledged(mid, str(reason) if reason.is_failure else "")
+        refused = Refusal.NOT
+        if reason.is_failure:
+            final = reason.value in _FINAL_REASONS
+            refused = Refusal.FOR_EVER if final else Refusal.FOR_NOW
+        self._handlers.acknowledged(mid, refused)
 
     def _on_message(self, _client: Client, _data: object, message: MQTTMessage) -> None:
         self._handlers.received(message.topic, bytes(message.payload))

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 from typing import TYPE_CHECKING, Literal, NamedTuple, Self
 
@@ -11,6 +12,8 @@ from edge.types import Message
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+log = logging.getLogger(__name__)
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS message (
@@ -61,10 +64,17 @@ class Outbox:
             raise self._unusable(error) from error
 
     def put(self, message: Message) -> int:
-        """Write `message` down; return its number, which only grows."""
+        """Write `message` down; return its number, which only grows.
+
+        One that is larger than the whole outbox is dropped and counted: 0.
+        """
+        size = _size(message)
+        if size > self._max_bytes:
+            self.dropped += 1
+            return 0
         try:
             self._db.execute("BEGIN IMMEDIATE")
-            self._make_room(_size(message))
+            gone = self._make_room(size)
             cursor = self._db.execute(
                 "INSERT INTO message (topic, payload, qos, retain) VALUES (?, ?, ?, ?)",
                 (message.topic, message.payload, message.qos, message.retain),
@@ -74,16 +84,21 @@ class Outbox:
             if self._db.in_transaction:
                 self._db.execute("ROLLBACK")
             raise self._unusable(error) from error
-        self.depth += 1
-        self._bytes += _size(message)
+        # Only now: what was rolled back did not happen.
+        self._count(1 - len(gone), size - sum(gone))
+        self.dropped += len(gone)
         return int(cursor.lastrowid or 0)
 
     def waiting(self, *, after: int = 0, limit: int = 20) -> list[Row]:
         """Return the oldest messages with a number over `after`, in order."""
-        rows = self._db.execute(
-            "SELECT id, topic, payload, qos, retain FROM message WHERE id > ? ORDER BY id LIMIT ?",
-            (after, limit),
-        )
+        try:
+            rows = self._db.execute(
+                "SELECT id, topic, payload, qos, retain FROM message WHERE id > ?"
+                " ORDER BY id LIMIT ?",
+                (after, limit),
+            ).fetchall()
+        except sqlite3.Error as error:
+            raise self._unusable(error) from error
         return [Row(number, _message(*columns)) for number, *columns in rows]
 
     def done(self, row_id: int) -> None:
@@ -96,7 +111,7 @@ class Outbox:
         except sqlite3.Error as error:
             raise self._unusable(error) from error
         for (size,) in gone:
-            self._forget(size)
+            self._count(-1, -size - _OVERHEAD_BYTES)
 
     def close(self) -> None:
         """Close the file."""
@@ -120,24 +135,46 @@ class Outbox:
         ).fetchone()
         return count, size + count * _OVERHEAD_BYTES
 
-    def _make_room(self, size: int) -> None:
-        while self.depth and self._bytes + size > self._max_bytes:
-            ((gone,),) = self._db.execute(
+    def _make_room(self, size: int) -> list[int]:
+        """Delete the oldest until `size` fits; return the sizes of what went."""
+        gone: list[int] = []
+        while self._bytes - sum(gone) + size > self._max_bytes:
+            ((oldest,),) = self._db.execute(
                 "DELETE FROM message WHERE id = (SELECT min(id) FROM message)"
                 " RETURNING length(topic) + length(payload)"
             ).fetchall()
-            self._forget(gone)
-            self.dropped += 1
+            gone.append(oldest + _OVERHEAD_BYTES)
+        return gone
 
-    def _forget(self, size: int) -> None:
-        self.depth -= 1
-        self._bytes -= size + _OVERHEAD_BYTES
+    def _count(self, messages: int, size: int) -> None:
+        self.depth += messages
+        self._bytes += size
 
     def _unusable(self, error: sqlite3.Error) -> StorageError:
         return StorageError(
             f"the outbox {self._name} can't be used: {error}",
             "free some space, or make the state directory writable for this user",
         )
+
+
+def open_outbox(path: Path, *, max_bytes: int) -> Outbox:
+    """Open the outbox at `path`; a damaged one is set aside and a new one begun.
+
+    Raises `StorageError` where nothing can be written.
+    """
+    try:
+        return Outbox(path, max_bytes=max_bytes)
+    except StorageError as error:
+        # An OperationalError is the disk's or the owner's; anything else is in the file.
+        if isinstance(error.__cause__, sqlite3.OperationalError) or not path.is_file():
+            raise
+    aside = path.with_suffix(".damaged")
+    try:
+        path.replace(aside)
+    except OSError as error:
+        raise StorageError(f"{path} is damaged and can't be set aside: {error}") from error
+    log.error("the outbox was damaged: it is kept as %s and a new one begun", aside)
+    return Outbox(path, max_bytes=max_bytes)
 
 
 def _size(message: Message) -> int:

@@ -3,16 +3,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import queue
+import threading
 import time
+from collections import deque
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from edge.errors import StorageError
+from edge.publish.broker import Refusal
 
 if TYPE_CHECKING:
-    from edge.publish.outbox import Outbox
+    from edge.publish.outbox import Outbox, Row
     from edge.types import Message
 
 log = logging.getLogger(__name__)
@@ -21,6 +25,7 @@ IN_FLIGHT: Final = 20  # durable messages sent and not yet acknowledged
 INBOX: Final = 1000  # messages between the threads; more is a bug or a dead publisher
 DRAIN_S: Final = 0.25
 GOODBYE_S: Final = 2.0
+AGAIN_S: Final = 60.0  # until a message is offered again that the broker could not take
 
 
 class Sender(Protocol):
@@ -38,10 +43,9 @@ class Sender(Protocol):
         """Send; return the number that the acknowledgement carries."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Acknowledged:
+class _Acknowledged(NamedTuple):
     mid: int
-    refused: str
+    refused: Refusal
 
 
 @dataclass(slots=True)
@@ -51,7 +55,7 @@ class Counters:
     sent: int = 0
     live_dropped: int = 0  # no broker: live values are not stored
     inbox_dropped: int = 0  # the publisher was too slow
-    refused: int = 0  # by the broker's access list
+    refused: int = 0  # by the broker: its access list, or its quota
     unstored: int = 0  # the disk failed: kept in memory only
 
 
@@ -72,11 +76,16 @@ class Publisher:
 
     def __init__(self, sender: Sender, outbox: Outbox, spare: Outbox) -> None:
         self._sender = sender
-        self._boxes = (outbox, spare)
-        self._inbox: queue.Queue[Message | _Acknowledged | None] = queue.Queue(INBOX)
+        self._outbox = outbox
+        self._spare = spare
+        self._inbox: queue.Queue[Message | None] = queue.Queue(INBOX)
+        self._acknowledged: deque[_Acknowledged] = deque()
+        self._stopping = threading.Event()
         self._states: dict[str, Message] = {}  # retained messages by topic: the newest of each
-        self._in_flight: dict[int, tuple[Outbox, int]] = {}
-        self._last_sent = [0, 0]
+        self._in_flight: dict[int, tuple[Outbox, Row]] = {}
+        self._settled: deque[tuple[Outbox, Row]] = deque()  # the broker has them: to forget
+        self._later: deque[tuple[float, Outbox, Row]] = deque()  # refused for now: when again
+        self._last_sent = {outbox: 0, spare: 0}
         self._connections_seen = 0
         self._disk_failed = False
         self.counters = Counters()
@@ -88,48 +97,58 @@ class Publisher:
         except queue.Full:
             self.counters.inbox_dropped += 1
 
-    def acknowledged(self, mid: int, refused: str) -> None:
-        """Note an acknowledgement, from the network thread."""
-        # Through the inbox, because it may arrive before `publish` has returned its number.
-        self._inbox.put(_Acknowledged(mid, refused))
+    def acknowledged(self, mid: int, refused: Refusal) -> None:
+        """Note an acknowledgement, from the network thread; never blocks."""
+        # It may arrive before `publish` has returned its number: the publish thread sorts it out.
+        self._acknowledged.append(_Acknowledged(mid, refused))
+        self._nudge()
 
     @property
     def depth(self) -> int:
         """Durable messages that the broker does not have yet."""
-        return sum(box.depth for box in self._boxes)
+        return self._outbox.depth + self._spare.depth
 
     @property
     def dropped(self) -> int:
         """Durable messages that went because the outbox was full."""
-        return sum(box.dropped for box in self._boxes)
+        return self._outbox.dropped + self._spare.dropped
+
+    @property
+    def in_flight(self) -> tuple[int, ...]:
+        """Numbers of the durable messages that the broker has not acknowledged yet."""
+        return tuple(self._in_flight)
 
     def stop(self) -> None:
-        """Make `run` return once everything offered before has been taken."""
-        self._inbox.put(None)
+        """Make `run` return once everything offered before has been taken; never blocks."""
+        self._stopping.set()
+        self._nudge()
 
     def run(self) -> None:
         """Take messages until `stop`, then give the broker a moment to acknowledge."""
-        while self._step(DRAIN_S):
-            pass
+        while not self._stopping.is_set() or not self._inbox.empty():
+            self._step()
         end_s = time.monotonic() + GOODBYE_S
         while self._sender.connected and (self._in_flight or self._unsent()):
             if time.monotonic() > end_s:
                 break
-            self._step(DRAIN_S)
+            self._step()
 
-    def _step(self, timeout_s: float) -> bool:
-        """Take one item and whatever else waits; return False after `stop`."""
+    def _nudge(self) -> None:
+        with contextlib.suppress(queue.Full):  # then the thread has no need of it
+            self._inbox.put_nowait(None)
+
+    def _step(self) -> None:
+        """Take one message, and do whatever else is due."""
+        with contextlib.suppress(queue.Empty):
+            if message := self._inbox.get(timeout=DRAIN_S):
+                self._take(message)
+        while self._acknowledged:
+            self._settle(self._acknowledged.popleft())
         try:
-            item = self._inbox.get(timeout=timeout_s)
-        except queue.Empty:
+            self._forget_settled()
             self._drain()
-            return True
-        if isinstance(item, _Acknowledged):
-            self._forget(item)
-        elif item is not None:
-            self._take(item)
-        self._drain()
-        return item is not None
+        except StorageError as error:
+            self._disk_fails(error)
 
     def _take(self, message: Message) -> None:
         if message.durable:
@@ -144,19 +163,30 @@ class Publisher:
             self.counters.live_dropped += 1
 
     def _store(self, message: Message) -> None:
-        outbox, spare = self._boxes
         try:
-            outbox.put(message)
+            self._return_from_spare()  # first, so that the order stays
+            self._outbox.put(message)
         except StorageError as error:
-            if not self._disk_failed:
-                log.error("%s; messages are kept in memory meanwhile", error)  # noqa: TRY400 - no stack: the disk's fault
-            self._disk_failed = True
+            self._disk_fails(error)
             self.counters.unstored += 1
-            spare.put(message)
+            self._spare.put(message)
             return
         if self._disk_failed:
             log.warning("the outbox is written again")
             self._disk_failed = False
+
+    def _return_from_spare(self) -> None:
+        """Write down what waits in memory and was not sent yet."""
+        if not self._spare.depth:
+            return
+        for row in self._spare.waiting(after=self._last_sent[self._spare], limit=self._spare.depth):
+            self._outbox.put(row.message)
+            self._spare.done(row.row_id)
+
+    def _disk_fails(self, error: StorageError) -> None:
+        if not self._disk_failed:
+            log.error("%s; messages are kept in memory meanwhile", error)
+        self._disk_failed = True
 
     def _drain(self) -> None:
         if not self._sender.connected:
@@ -165,34 +195,42 @@ class Publisher:
             self._connections_seen = self._sender.connections
             for state in self._states.values():  # the broker may have forgotten them
                 self._sender.publish(state)
-        for number, box in enumerate(self._boxes):
-            self._send_waiting(number, box)
+        while self._later and self._later[0][0] <= time.monotonic():
+            _, box, row = self._later.popleft()
+            self._send(box, row)
+        for box in (self._outbox, self._spare):
+            self._send_waiting(box)
 
-    def _send_waiting(self, number: int, box: Outbox) -> None:
+    def _send_waiting(self, box: Outbox) -> None:
         room = IN_FLIGHT - len(self._in_flight)
         if room <= 0 or not box.depth:
             return
-        for row_id, message in box.waiting(after=self._last_sent[number], limit=room):
-            self._in_flight[self._sender.publish(message)] = (box, row_id)
-            self._last_sent[number] = row_id
-            self.counters.sent += 1
+        for row in box.waiting(after=self._last_sent[box], limit=room):
+            self._last_sent[box] = row.row_id
+            self._send(box, row)
 
-    def _forget(self, item: _Acknowledged) -> None:
+    def _send(self, box: Outbox, row: Row) -> None:
+        self._in_flight[self._sender.publish(row.message)] = (box, row)
+        self.counters.sent += 1
+
+    def _settle(self, item: _Acknowledged) -> None:
         waiting = self._in_flight.pop(item.mid, None)
-        if item.refused:
+        if item.refused is not Refusal.NOT:
             self.counters.refused += 1
             if self.counters.refused == 1:
-                log.error("the broker refuses a message: %s", item.refused)
-        if waiting:
-            box, row_id = waiting
-            try:
-                box.done(row_id)
-            except StorageError as error:
-                # It stays on disk and is sent again after a restart: twice, never lost.
-                log.warning("%s", error)
+                log.error("the broker refuses a message (%s)", item.refused.value)
+        if waiting and item.refused is Refusal.FOR_NOW:
+            self._later.append((time.monotonic() + AGAIN_S, *waiting))
+        elif waiting:
+            self._settled.append(waiting)
+
+    def _forget_settled(self) -> None:
+        while self._settled:
+            box, row = self._settled[0]
+            box.done(row.row_id)  # what fails here is tried again at the next step
+            self._settled.popleft()
 
     def _unsent(self) -> bool:
         return any(
-            box.depth and box.waiting(after=last, limit=1)
-            for box, last in zip(self._boxes, self._last_sent, strict=True)
+            box.depth and box.waiting(after=last, limit=1) for box, last in self._last_sent.items()
         )

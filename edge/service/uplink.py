@@ -4,22 +4,25 @@
 from __future__ import annotations
 
 import logging
+import time
 from typing import TYPE_CHECKING, Any, Final
 
 from edge.errors import StorageError
 from edge.publish import payloads
 from edge.publish.mqtt import Handlers, Link
-from edge.publish.outbox import Outbox
+from edge.publish.outbox import Outbox, open_outbox
 from edge.publish.publisher import Publisher
 from edge.service import build
 
 if TYPE_CHECKING:
     from edge.config.schema import Settings
+    from edge.publish.broker import Refusal
     from edge.service.supervisor import Supervisor
     from edge.types import Message
 
 log = logging.getLogger(__name__)
 
+LEAVE_S: Final = 0.5  # of a stop: for the last words on the wire
 SPARE_BYTES: Final = 4_000_000  # messages kept in memory while the disk fails
 
 
@@ -54,15 +57,17 @@ class Uplink:
         """Take a message from any thread; never blocks."""
         self._publisher.offer(message)
 
-    def stop(self, supervisor: Supervisor) -> None:
-        """Say that we are gone, give the broker a moment, leave."""
-        self.send(payloads.status(self._topics, online=False))
+    def stop(self, supervisor: Supervisor, *, within_s: float) -> None:
+        """Give the broker a moment for what still waits, then leave it our will: offline."""
+        end_s = time.monotonic() + within_s
         self._publisher.stop()
-        if supervisor.join("publish", 2.5):
+        if supervisor.join("publish", max(within_s - LEAVE_S, 0.0)):
             for box in self._boxes:
                 box.close()
+        connected = self._link.connected
         self._link.stop()
-        supervisor.join("mqtt", 0.5)
+        if connected:  # else there is nobody to say it to, and the thread waits to try again
+            supervisor.join("mqtt", max(end_s - time.monotonic(), 0.0))
 
     def figures(self) -> dict[str, Any]:
         """Return what became of the messages, for `health`."""
@@ -78,7 +83,7 @@ class Uplink:
             "unstored": counters.unstored,
         }
 
-    def _acknowledged(self, mid: int, refused: str) -> None:
+    def _acknowledged(self, mid: int, refused: Refusal) -> None:
         self._publisher.acknowledged(mid, refused)
 
 
@@ -86,9 +91,8 @@ def _open_outbox(settings: Settings) -> Outbox:
     directory = settings.state.path
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        return Outbox(
-            directory / "outbox.sqlite", max_bytes=settings.publish.outbox_max_mb * 1_000_000
-        )
+        size = settings.publish.outbox_max_mb * 1_000_000
+        return open_outbox(directory / "outbox.sqlite", max_bytes=size)
     except (OSError, StorageError) as error:
         log.error("messages won't survive a restart: %s", error)  # noqa: TRY400 - the disk's fault
         return Outbox(None, max_bytes=SPARE_BYTES)

@@ -3,19 +3,20 @@
 
 from __future__ import annotations
 
+import sqlite3
 import subprocess
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
 
 from edge.errors import PublishError
-from edge.publish.broker import Broker, read_password
+from edge.publish.broker import Broker, Refusal, read_password
 from edge.publish.mqtt import Handlers, Link, probe
 from edge.publish.outbox import Outbox
-from edge.publish.publisher import Publisher
+from edge.publish.publisher import INBOX, Publisher
 from edge.types import Message
 from tests.conftest import LATE_EAR, Mosquitto, broker_with_memory, free_port, wait_until
 
@@ -44,7 +45,7 @@ class Running:
             threading.Thread(target=self.publisher.run, daemon=True),
         ]
 
-    def acknowledged(self, mid: int, refused: str) -> None:
+    def acknowledged(self, mid: int, refused: Refusal) -> None:
         self.publisher.acknowledged(mid, refused)
 
     def stop(self) -> None:
@@ -288,3 +289,90 @@ def test_a_long_backlog_is_delivered_before_the_goodbye(
         run.threads[1].join(5)
         assert run.publisher.depth == 0
     ear.wait_for("event-199.")
+
+
+def test_a_full_inbox_stops_neither_an_acknowledgement_nor_the_end() -> None:
+    outbox = Outbox(None, max_bytes=10_000_000)
+    run = Running(Broker("mqtt://127.0.0.1:9", "edge-x"), outbox)
+    for number in range(INBOX + 10):
+        run.publisher.offer(event(number))
+    assert run.publisher.counters.inbox_dropped == 10
+    run.publisher.acknowledged(1, Refusal.NOT)
+    run.publisher.stop()
+    run.publisher.run()
+    assert run.publisher.depth == INBOX
+    outbox.close()
+    run.spare.close()
+
+
+def test_a_burst_reaches_the_broker_whole_or_is_counted(
+    mosquitto: Callable[..., Mosquitto],
+) -> None:
+    server = mosquitto()
+    with running(broker_of(server)) as run:
+        wait_until(lambda: run.link.connected, "connected")
+        for number in range(5000):
+            run.publisher.offer(Message("edge/x/level", b"%d" % number))
+        done = run.publisher.counters
+        wait_until(lambda: done.sent + done.inbox_dropped == 5000, "nothing is stuck")
+
+
+@pytest.mark.parametrize("waiting", [0, 50])
+def test_who_leaves_a_frozen_broker_is_offline_when_it_thaws(
+    mosquitto: Callable[..., Mosquitto], waiting: int
+) -> None:
+    server = mosquitto()
+    ear = server.subscribe()
+    with running(broker_of(server)) as run:
+        wait_until(lambda: run.link.connected, "connected")
+        run.publisher.offer(Message("edge/x/status", b"online", qos=1, retain=True))
+        ear.wait_for("status online")
+        server.freeze()
+        for number in range(waiting):
+            run.publisher.offer(event(number))
+    server.thaw()
+    ear.wait_for("status offline")
+
+
+def test_what_the_broker_can_not_take_now_is_kept(mosquitto: Callable[..., Mosquitto]) -> None:
+    """Only an answer that will never change lets a durable message go."""
+    server = mosquitto()
+    with running(broker_of(server)) as run:
+        wait_until(lambda: run.link.connected, "connected")
+        server.freeze()  # so that the answers are this test's
+        for number in range(3):
+            run.publisher.offer(event(number))
+        wait_until(lambda: len(run.publisher.in_flight) == 3, "sent")
+        answers = (Refusal.FOR_NOW, Refusal.FOR_EVER, Refusal.NOT)
+        for mid, answer in zip(run.publisher.in_flight, answers, strict=True):
+            run.publisher.acknowledged(mid, answer)
+        wait_until(lambda: not run.publisher.in_flight, "settled")
+        wait_until(lambda: run.publisher.depth == 1, "one is kept")
+        assert [row.message for row in run.outbox.waiting()] == [event(0)]
+        assert run.publisher.counters.refused == 2
+        server.thaw()
+
+
+def test_a_disk_that_fails_and_heals_keeps_the_order(tmp_path: Path) -> None:
+    path = tmp_path / "o.sqlite"
+    run = Running(Broker("mqtt://127.0.0.1:9", "edge-x"), Outbox(path, max_bytes=10_000_000))
+    failing = "CREATE TRIGGER full BEFORE INSERT ON message BEGIN SELECT RAISE(FAIL, 'full'); END"
+
+    def take(number: int) -> None:
+        run.publisher.offer(event(number))
+        wait_until(lambda: run.publisher.depth == number + 1, "taken")
+
+    run.threads[1].start()
+    take(0)
+    with closing(sqlite3.connect(path)) as disk:
+        disk.execute(failing)
+        take(1)
+        take(2)
+        assert run.publisher.counters.unstored == 2
+        disk.execute("DROP TRIGGER full")
+    take(3)
+    run.publisher.stop()
+    run.threads[1].join(5)
+    assert [row.message for row in run.outbox.waiting()] == [event(n) for n in range(4)]
+    run.outbox.close()
+    run.spare.close()

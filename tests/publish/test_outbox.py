@@ -1,4 +1,6 @@
 # SPDX-License-Identifier: MIT
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -6,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.errors import StorageError
-from edge.publish.outbox import Outbox
+from edge.publish.outbox import Outbox, open_outbox
 from edge.types import Message
 
 PLENTY = 1_000_000
@@ -78,3 +80,56 @@ def test_a_file_that_is_no_database_is_an_error(tmp_path: Path) -> None:
     path.write_bytes(b"this is not a database, but long enough to look at" * 100)
     with pytest.raises(StorageError, match="not a database"):
         Outbox(path, max_bytes=PLENTY)
+
+
+def test_a_write_that_fails_leaves_the_counters_as_the_file_is(tmp_path: Path) -> None:
+    """What was deleted to make room is rolled back with the message that did not fit."""
+    path = tmp_path / "o.sqlite"
+    with Outbox(path, max_bytes=1000) as outbox, closing(sqlite3.connect(path)) as disk:
+        for number in range(20):
+            outbox.put(message(number, size=100))
+        depth, dropped = outbox.depth, outbox.dropped
+        disk.execute(
+            "CREATE TRIGGER full BEFORE INSERT ON message BEGIN SELECT RAISE(ABORT, 'full'); END"
+        )
+        for number in range(5):
+            with pytest.raises(StorageError, match="full"):
+                outbox.put(message(number, size=100))
+        assert (outbox.depth, outbox.dropped) == (depth, dropped)
+        assert len(outbox.waiting(limit=100)) == depth
+        disk.execute("DROP TRIGGER full")
+        outbox.put(message(99, size=100))
+        assert outbox.depth == len(outbox.waiting(limit=100)) == depth
+
+
+def test_a_message_larger_than_the_box_displaces_nothing() -> None:
+    with Outbox(None, max_bytes=1000) as outbox:
+        outbox.put(message(1))
+        assert outbox.put(message(2, size=2000)) == 0
+        assert (outbox.depth, outbox.dropped) == (1, 1)
+
+
+def test_reading_a_damaged_table_is_an_error_with_a_mending(tmp_path: Path) -> None:
+    path = tmp_path / "o.sqlite"
+    with Outbox(path, max_bytes=1000) as outbox, closing(sqlite3.connect(path)) as other:
+        other.execute("DROP TABLE message")
+        with pytest.raises(StorageError):
+            outbox.waiting()
+
+
+def test_a_damaged_file_is_set_aside_and_a_new_one_begun(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "o.sqlite"
+    path.write_bytes(b"this is not a database, but long enough to look at" * 100)
+    with open_outbox(path, max_bytes=1000) as outbox:
+        outbox.put(message(1))
+    assert (tmp_path / "o.damaged").is_file()
+    assert "a new one begun" in caplog.text
+    with open_outbox(path, max_bytes=1000) as outbox:
+        assert outbox.depth == 1
+
+
+def test_a_place_that_can_not_be_written_is_not_taken_for_damage(tmp_path: Path) -> None:
+    with pytest.raises(StorageError):
+        open_outbox(tmp_path / "missing" / "o.sqlite", max_bytes=1000)
