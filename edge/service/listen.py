@@ -149,7 +149,7 @@ class Listener:
                 self._reporter.event(event)
         self._report_health()  # the last figures are exact
         if self._uplink:
-            self._uplink.stop(self._supervisor)
+            self._uplink.stop(self._supervisor, within_s=3.0)
 
     def _exit_code(self) -> int:
         failure = self._supervisor.failure
