@@ -4,7 +4,7 @@
 # and asks for root only when something is missing.
 
 # shellcheck disable=SC2034 # used by who sources this
-PACKAGES=(gcc libasound2-dev libsystemd-dev pkg-config mosquitto)
+PACKAGES=(gcc libc6-dev libasound2-dev libsystemd-dev pkg-config mosquitto)
 
 say() { printf '%s\n' "$*" >&2; }
 die() { say "edge: $*"; exit 1; }
@@ -24,7 +24,8 @@ find_python() {
 missing_packages() {
     local package python
     for package in "$@"; do
-        dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || echo "$package"
+        [[ $(dpkg-query -W -f '${Status}' "$package" 2>/dev/null) == *'ok installed' ]] ||
+            echo "$package"
     done
     if ! python=$(find_python); then
         printf '%s\n' python3 python3-venv python3-dev
@@ -66,12 +67,14 @@ ensure_environment() {
     # One line a file: what tools/test adds does not make tools/run install again.
     touch "$stamp"
     wanted=$(sha256sum "$@" pyproject.toml)
-    if printf '%s\n' "$wanted" | grep -qvxFf "$stamp"; then
+    if grep -qvxFf "$stamp" <<<"$wanted"; then
         say "installing pinned Python packages (minutes at the first time)"
         .venv/bin/python -m pip install --quiet --disable-pip-version-check \
             "${@/#/--requirement=}" || die "pip could not install $*"
         .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --editable . ||
             die "pip could not install this project"
-        printf '%s\n' "$wanted" >>"$stamp"
+        # What is replaced is forgotten, so that going back to an older pin installs again.
+        awk '!seen[$2]++' - "$stamp" <<<"$wanted" >"$stamp.new"
+        mv "$stamp.new" "$stamp"
     fi
 }

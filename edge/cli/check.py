@@ -29,12 +29,14 @@ PROBE_BYTES: Final = 65536
 def check(config_file: Path | None, overrides: tuple[str, ...]) -> int:
     """Open state directory, model, device and broker; exit with the first failure's code.
 
-    A broker that is away is a warning only: the box listens without it. Filters
-    are designed here, so that the unit starts in less than a second.
+    A state directory that can't be written and a broker that is away are warnings only: the
+    box listens without them. Filters are designed here, so that the unit starts in less than
+    a second.
     """
     settings = load_settings(config_file, overrides)
     click.echo("ok       settings")
-    steps = (("state", _state), ("model", _model), ("device", _device))
+    _report("state", _state, settings, "warning")
+    steps = (("model", _model), ("device", _device), ("secrets", _secrets))
     codes = [_report(name, step, settings, "FAILED ") for name, step in steps]
     _report("broker", _broker, settings, "warning")
     return next((code for code in codes if code), EXIT_OK)
@@ -96,6 +98,18 @@ def _design(settings: Settings, stream: StreamFormat) -> None:
     except ModelError:
         return
     build_pipeline(settings, stream, model, "check")
+
+
+def _secrets(settings: Settings) -> str:
+    from edge.publish.broker import tls_context
+    from edge.service.build import build_broker
+
+    if not settings.publish.url:
+        return "none needed"
+    broker = build_broker(settings)
+    if broker.url.startswith("mqtts:"):
+        tls_context(broker)
+    return "password and certificates can be read"
 
 
 def _broker(settings: Settings) -> str:

@@ -11,6 +11,7 @@ import tomllib
 from dataclasses import asdict, fields, is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, get_args, get_type_hints
+from urllib.parse import urlsplit
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -18,7 +19,7 @@ from edge.config.schema import Settings
 from edge.errors import EXIT_CONFIG, EXIT_OK, ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from pydantic_core import ErrorDetails
 
@@ -27,13 +28,32 @@ DEFAULTS: Final = "default.toml"
 
 _ADAPTER: Final = TypeAdapter(Settings)
 _NAME: Final = r"[A-Za-z0-9_-]{1,64}"
-# What a type can't say: key, pattern, what to write.
-_TEXTS: Final = (
-    (("node", "id"), _NAME, "write 1 to 64 of A-Z a-z 0-9 _ -"),
-    (("publish", "base_topic"), rf"{_NAME}(/{_NAME}){{0,3}}", "write words of A-Z a-z 0-9 _ -"),
+_BROKER: Final = r"mqtts?://([A-Za-z0-9._-]+|\[[0-9A-Fa-f:]+\])(:[0-9]{1,5})?/?"
+
+
+def _is_broker(url: str) -> bool:
+    if not url:
+        return True
+    try:
+        parts = urlsplit(url)
+        (parts.hostname or "").encode("idna")  # as the name look-up will
+        port_fits = parts.port is None or parts.port > 0
+    except ValueError:  # a port over 65535, an empty label, no IPv6 address
+        return False
+    return port_fits and re.fullmatch(_BROKER, url) is not None
+
+
+# What a type can't say: key, what is right, what to write.
+_TEXTS: Final[tuple[tuple[tuple[str, str], Callable[[str], object], str], ...]] = (
+    (("node", "id"), re.compile(_NAME).fullmatch, "write 1 to 64 of A-Z a-z 0-9 _ -"),
+    (
+        ("publish", "base_topic"),
+        re.compile(rf"{_NAME}(/{_NAME}){{0,3}}").fullmatch,
+        "write words of A-Z a-z 0-9 _ -",
+    ),
     (
         ("publish", "url"),
-        r"(mqtts?://([A-Za-z0-9._-]+|\[[0-9A-Fa-f:]+\])(:[0-9]{1,5})?/?)?",
+        _is_broker,
         "write mqtt://HOST[:PORT] or mqtts://HOST[:PORT], or nothing",
     ),
 )
@@ -146,9 +166,9 @@ def _wrong_values(tree: Tree, origins: Origins) -> Iterator[str]:
 
 
 def _wrong_texts(tree: Tree, origins: Origins) -> Iterator[str]:
-    for path, pattern, advice in _TEXTS:
+    for path, is_right, advice in _TEXTS:
         value = tree[path[0]].get(path[1]) if isinstance(tree[path[0]], dict) else None
-        if isinstance(value, str) and not re.fullmatch(pattern, value):
+        if isinstance(value, str) and not is_right(value):
             yield f"{_origin(path, origins)}: {'.'.join(path)} = {value!r}: {advice}"
     publish = tree["publish"] if isinstance(tree["publish"], dict) else {}
     if bool(publish.get("key_file")) != bool(publish.get("cert_file")):

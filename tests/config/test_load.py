@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from edge.config.lean import PendingSettings, digest
 from edge.config.load import changed, load_defaults, load_settings
 from edge.errors import EXIT_CONFIG, ConfigError
+from edge.publish.broker import Broker
 
 FIVE_MISTAKES = """
 [capture]
@@ -91,6 +92,23 @@ def test_an_override_may_quote_its_key_and_hold_any_toml() -> None:
     assert settings.detector.labels["a b"].threshold == 0.3
     assert settings.core.filters[0].kind == "notch"
     assert "--set" in refused(None, "core.gain_db=" + "[" * 5000)
+
+
+@pytest.mark.parametrize(
+    "url", ["mqtt://h:99999", "mqtt://h:0", "mqtt://a..b", "mqtts://.h", "mqtt://[::g]", "mqtt://"]
+)
+def test_an_address_that_no_broker_can_have_is_refused(url: str) -> None:
+    assert "publish.url" in refused(None, f'publish.url="{url}"')
+
+
+@given(st.from_regex(r"mqtts?://[A-Za-z0-9._\[\]:-]{1,30}", fullmatch=True))
+def test_every_address_that_is_accepted_has_a_host_and_a_port(url: str) -> None:
+    try:
+        broker = Broker(load_settings(None, [f'publish.url="{url}"']).publish.url, "x")
+    except ConfigError:
+        return
+    assert broker.host
+    assert 1 <= broker.port <= 65535
 
 
 def test_only_the_differences_count_as_changed() -> None:
