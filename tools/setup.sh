@@ -54,6 +54,13 @@ ensure_packages() {
         die "apt-get could not install: ${missing[*]}"
 }
 
+pip_install() {
+    .venv/bin/python -m pip install --disable-pip-version-check "$@" >.venv/pip.log 2>&1 || {
+        cat .venv/pip.log >&2
+        die "pip could not install $*"
+    }
+}
+
 # ensure_environment REQUIREMENTS...: a private environment in .venv with these pinned versions.
 ensure_environment() {
     local python stamp wanted
@@ -68,11 +75,9 @@ ensure_environment() {
     touch "$stamp"
     wanted=$(sha256sum "$@" pyproject.toml)
     if grep -qvxFf "$stamp" <<<"$wanted"; then
-        say "installing pinned Python packages (minutes at the first time)"
-        .venv/bin/python -m pip install --quiet --disable-pip-version-check \
-            "${@/#/--requirement=}" || die "pip could not install $*"
-        .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --editable . ||
-            die "pip could not install this project"
+        say "installing pinned Python packages (some minutes the first time)"
+        pip_install "${@/#/--requirement=}"
+        pip_install --no-deps --editable .
         # What is replaced is forgotten, so that going back to an older pin installs again.
         awk '!seen[$2]++' - "$stamp" <<<"$wanted" >"$stamp.new"
         mv "$stamp.new" "$stamp"

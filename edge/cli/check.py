@@ -72,9 +72,10 @@ def _state(settings: Settings) -> str:
 
 def _model(settings: Settings) -> str:
     from edge.model.classifier import OnnxClassifier
-    from edge.service.build import model_path
+    from edge.service.build import build_rules, model_path
 
     info = OnnxClassifier(model_path(settings)).info
+    build_rules(settings, info)
     return f"{info.name} {info.version}, {len(info.labels)} labels"
 
 

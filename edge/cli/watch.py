@@ -38,11 +38,13 @@ class Received(NamedTuple):
 
 @click.command()
 @click.option("--broker", metavar="URL", help="mqtt://HOST[:PORT]; default: publish.url.")
+@click.option("--node", metavar="ID", help="Which box; default: node.id of the settings.")
 @click.option("--seconds", type=click.FloatRange(min=0), help="Stop after this time.")
 @click.option("--plain", is_flag=True, help="One line a message, for pipes.")
 @settings_options
-def watch(
+def watch(  # noqa: PLR0917 - click names them
     broker: str | None,
+    node: str | None,
     seconds: float | None,
     plain: bool,  # noqa: FBT001 - click's way of a flag
     config_file: Path | None,
@@ -51,8 +53,8 @@ def watch(
     """Show level, scores, events and health of the box that the settings name."""
     from edge.service.build import build_broker, build_topics
 
-    if broker:
-        overrides = (*overrides, f'publish.url="{broker}"')
+    named = {"publish.url": broker, "node.id": node}
+    overrides = (*overrides, *(f'{key}="{value}"' for key, value in named.items() if value))
     settings = load_settings(config_file, overrides)
     if not settings.publish.url:
         raise ConfigError("publish.url is empty", "name a broker: --broker mqtt://HOST")

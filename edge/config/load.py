@@ -125,7 +125,7 @@ def _read(path: Path) -> Tree:
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path} is not UTF-8 text: {error.reason}", "save it as UTF-8") from None
     except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{path} is not TOML: {error}", "strings need quotes") from None
+        raise ConfigError(f"{path} is not TOML: {error}") from None
 
 
 def _parse_override(override: str) -> Tree:

@@ -103,6 +103,8 @@ def read_password(file: str, credentials: Mapping[str, str]) -> str:
     try:
         return path.read_text(encoding="utf-8").strip("\r\n")
     except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is no text"
         raise PublishError(
-            f"the password file {path} can't be read: {error}", "make it readable for this user"
+            f"the password file {path} can't be read: {reason}",
+            "write the password into it, readable for the user that edge runs as",
         ) from error
