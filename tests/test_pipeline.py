@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -181,13 +182,16 @@ def test_an_item_out_of_order_is_refused() -> None:
         path.process(Period(200, noise(100), 0.0))
 
 
-def test_a_nan_in_the_source_does_not_outlive_its_batch() -> None:
-    samples = np.full((2 * RATE_HZ, 1), 0.1, np.float32) * noise(2 * RATE_HZ) / 3000
-    samples = samples.astype(np.float32)
-    samples[5000] = np.nan
+@pytest.mark.parametrize("wild", [np.nan, 1e20, -1e20, 3e38])
+def test_a_wild_sample_in_the_source_costs_its_own_sample_only(wild: float) -> None:
+    samples = (0.1 * noise(2 * RATE_HZ) / 3000).astype(np.float32)
+    muted = samples.copy()
+    samples[5000], muted[5000] = wild, 0.0
     levels, patches = run(pipeline(), samples, [1024])  # type: ignore[arg-type] # a float source
+    expected, _ = run(pipeline(), muted, [1024])  # type: ignore[arg-type]
     assert all(np.isfinite(patch.frames).all() for patch in patches)
-    assert all(np.isfinite(level.laeq_dbfs) for level in levels)
+    assert [level.clipped_samples for level in levels] == [1, 0]
+    assert [replace(level, clipped_samples=0) for level in levels] == expected
 
 
 def test_the_chosen_channel_is_the_one_that_is_heard() -> None:

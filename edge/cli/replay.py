@@ -29,6 +29,6 @@ def replay(
     run = Replay(settings, files)
     for record in run.records():
         if not events or record["type"] == "event":
-            click.echo(json.dumps(record, ensure_ascii=False))
+            click.echo(json.dumps(record, ensure_ascii=False, allow_nan=False))
     for note in run.notes:
         click.echo(f"edge: {note}", err=True)

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 # full scale is 1e-6 dB, so the same rule serves true 32 bit.
 _TOP_INT32: Final = 2**31 - 256
 
+# No converter says this: 36 dB over full scale. Damage it is, and its square may be no float.
+_WILD: Final = 64.0
+
 
 def to_mono(
     samples: Samples, channel: int | None, gain: float, out: NDArray[np.float32]
@@ -25,8 +28,9 @@ def to_mono(
     Returns a view of `out`, (n_samples,) float32, and how many samples were at digital full
     scale before the gain: -32768 or 32767 for int16, within one 24 bit step of the ends for
     int32, 1.0 or more for float32. Of a mean a sample counts once if any channel of it
-    does. Samples that are not finite become 0 and are counted with them, so that nothing
-    after this meets a NaN. Allocates nothing that grows unless a sample is clipped.
+    does. Real samples that are not finite or beyond +-64 become 0 and are counted with
+    them, so that nothing after this meets a NaN or overflows. Allocates nothing that grows
+    unless a sample is clipped.
 
     Parameters
     ----------
@@ -49,13 +53,13 @@ def to_mono(
     if n_samples == 0:
         return mono, 0
     clipped = _clipped(heard)
+    if clipped and heard.dtype == np.float32:
+        heard = _tamed(heard)
     scale = np.float32(gain / (_full_scale(heard) * heard.shape[1]))
     # Channel by channel: ten times cheaper than a reduction over a short axis.
     np.multiply(heard[:, 0], scale, out=mono, casting="unsafe", dtype=np.float32)
     for other in range(1, heard.shape[1]):
         mono += heard[:, other] * scale
-    if clipped and not np.isfinite(mono).all():
-        mono[~np.isfinite(heard).all(axis=1)] = 0.0
     return mono, clipped
 
 
@@ -68,6 +72,13 @@ def _full_scale(samples: Samples) -> float:
         case np.float32:
             return 1.0
     raise ValueError(f"samples must be int16, int32 or float32, not {samples.dtype}")
+
+
+def _tamed(heard: Samples) -> Samples:
+    """Return a copy in which a sample is 0 where any channel is damaged."""
+    # A NaN fails the comparison too.
+    sound = (np.abs(heard) <= _WILD).all(axis=1, keepdims=True)
+    return np.where(sound, heard, np.float32(0.0))
 
 
 def _clipped(heard: Samples) -> int:
