@@ -81,10 +81,12 @@ class Level:
     """Levels over one second of samples, in dB relative to full scale.
 
     0 dBFS is an RMS of 1.0 (a full-scale sine reads -3.01), a peak of 1.0 for
-    `lcpeak_dbfs`. `gap` says that samples are missing in `n_samples`.
+    `lcpeak_dbfs`. The interval is [`sample_index`, `end_index`), of which
+    `n_samples` were heard; `gap` says that others of it were lost.
     """
 
     sample_index: int
+    end_index: int
     n_samples: int
     laeq_dbfs: float
     lafmax_dbfs: float

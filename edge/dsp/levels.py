@@ -49,7 +49,7 @@ def levels(samples: Float32, rate_hz: int, a_sos: Float64, c_sos: Float64) -> Le
     weighting = _Weighting(rate_hz, a_sos, c_sos, samples.size)
     interval = _Interval(0)
     interval.hear(samples, *weighting.process(samples))
-    return interval.level()
+    return interval.level(samples.size)
 
 
 class LevelMeter:
@@ -131,7 +131,7 @@ class LevelMeter:
         if start == ended.sample_index:
             return []
         self._interval = _Interval(start)
-        return [ended.level()] if ended.n_samples else []
+        return [ended.level(ended.sample_index + self._rate_hz)] if ended.n_samples else []
 
 
 class _Weighting:
@@ -174,9 +174,10 @@ class _Interval:
         self._fast_max = max(self._fast_max, float(fast.max()))
         self._c_peak = max(self._c_peak, float(c.max()), -float(c.min()))
 
-    def level(self) -> Level:
+    def level(self, end_index: int) -> Level:
         return Level(
             sample_index=self.sample_index,
+            end_index=end_index,
             n_samples=self.n_samples,
             laeq_dbfs=_decibels(self._a_energy / self.n_samples),
             lafmax_dbfs=_decibels(self._fast_max),

@@ -56,7 +56,7 @@ class Reporter:
         """Report one second."""
         self.newest_level = measured
         if self._live:
-            end = self._clock.utc(measured.sample_index + measured.n_samples)
+            end = self._clock.utc(measured.end_index)
             duration_s = measured.n_samples / self._rate_hz
             self._send(payloads.level(self._topics, measured, end, duration_s=duration_s))
 

@@ -109,7 +109,7 @@ def test_pure_twin_covers_the_whole_recording(noise: NDArray[np.float32]) -> Non
         figures(whole), figures(meter().process(noise[:RATE_HZ])[0]), atol=1e-4
     )
     part = levels(noise[:1000], RATE_HZ, A, C)
-    assert part.n_samples == 1000
+    assert (part.n_samples, part.end_index) == (1000, 1000)
     with pytest.raises(ValueError, match="one sample"):
         levels(noise[:0], RATE_HZ, A, C)
 
@@ -131,9 +131,11 @@ def test_gap_over_seconds_ends_one_interval_and_begins_a_later_one() -> None:
     stream.process(tone(1000.0, 0.5))
     (ended,) = stream.gap(2 * RATE_HZ)
     assert (ended.sample_index, ended.n_samples, ended.gap) == (0, 24000, True)
+    assert ended.end_index == 48000
     assert stream.sample_index == 120000
     (level,) = stream.process(tone(1000.0, 0.5))
     assert (level.sample_index, level.n_samples, level.gap) == (96000, 24000, True)
+    assert level.end_index == 144000
 
 
 def test_gap_that_ends_on_the_grid_leaves_the_next_second_whole() -> None:

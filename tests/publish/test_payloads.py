@@ -22,7 +22,7 @@ def test_any_label_becomes_one_safe_word(label: str) -> None:
 
 
 def test_a_level_says_its_unit_its_time_and_that_it_is_not_calibrated() -> None:
-    level = Level(0, 48000, -41.04, -38.0, -20.0, -39.96, gap=False, clipped_samples=3)
+    level = Level(0, 48000, 48000, -41.04, -38.0, -20.0, -39.96, gap=False, clipped_samples=3)
     message = payloads.level(TOPICS, level, NOON, duration_s=1.0)
     assert (message.topic, message.qos, message.retain, message.durable) == (
         "edge/hive/level",
