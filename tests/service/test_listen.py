@@ -8,6 +8,7 @@ import json
 import os
 import signal
 import time
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -46,6 +47,7 @@ def test_a_sound_in_the_room_becomes_messages_at_the_broker(
     assert (info["rate_hz"], info["sample_format"]) == (48000, "S16_LE")
     assert info["labels"]
     level = body_of(ear, "level")
+    assert seconds_ago(level["time"]) == pytest.approx(0.0, abs=2.0)
     assert -90 < level["laeq_dbfs"] < 0
     assert level["calibrated"] is False
     scores = body_of(ear, "scores")["scores"]
@@ -53,6 +55,7 @@ def test_a_sound_in_the_room_becomes_messages_at_the_broker(
     assert all(0 <= score <= 1 for score in scores.values())
     event = body_of(ear, "event")
     assert event["event_type"] == "onset"
+    assert seconds_ago(event["onset_time"]) == pytest.approx(1.5, abs=2.0), "a few patches ago"
     ear.wait_for(f"detected/{event['label']} ON")
     health = body_of(ear, "health")
     assert (health["microphone"], health["xruns"], health["gaps"]) == ("ok", 0, 0)
@@ -65,6 +68,10 @@ def test_a_sound_in_the_room_becomes_messages_at_the_broker(
     assert "ON" not in states.values(), "what sounded at the end is closed"
     onsets, offsets = edges(ear.lines())
     assert onsets == offsets
+
+
+def seconds_ago(utc: str) -> float:
+    return time.time() - datetime.fromisoformat(utc).timestamp()
 
 
 def edges(lines: list[str]) -> tuple[list[str], list[str]]:
