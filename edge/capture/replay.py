@@ -77,6 +77,11 @@ class ReplaySource:
         """The file that is being read."""
         return self._name
 
+    @property
+    def xruns(self) -> int:
+        """None: a file waits for its reader."""
+        return 0
+
     def read(self) -> Period | None:
         """Return the next period; all but the last are full.
 

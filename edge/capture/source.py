@@ -28,6 +28,10 @@ class Source(Protocol):
     def notes(self) -> tuple[str, ...]:
         """What was adapted or found damaged, a sentence each; may grow while reading."""
 
+    @property
+    def xruns(self) -> int:
+        """How often a driver lost data so far; a gap may hold several. 0 without a driver."""
+
     def read(self) -> Period | Gap | None:
         """Block until the next period; None at the end of a finite stream.
 

@@ -96,6 +96,11 @@ class SynthSource:
         """Nothing: what is synthesised is what was asked for."""
         return ()
 
+    @property
+    def xruns(self) -> int:
+        """None: there is no driver."""
+        return 0
+
     def read(self) -> Period | Gap | None:
         """Return the next period or injected gap; None after `seconds`.
 

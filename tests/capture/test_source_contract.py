@@ -62,6 +62,12 @@ def source(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Source]:
 class TestSource:
     """The protocol of `edge.capture.source`."""
 
+    def test_overruns_of_a_driver_are_counted_and_no_other_gap_is(self, source: Source) -> None:
+        assert source.xruns == 0
+        gaps = [item for item in self.items(source) if isinstance(item, Gap)]
+        assert source.xruns == sum(gap.cause == "xrun" for gap in gaps)
+        assert gaps or not source.name.startswith("synthetic")
+
     def items(self, source: Source, count: int = 30) -> list[Period | Gap]:
         """Return the first items, late to the third: a card has lost samples then."""
         items: list[Period | Gap] = []
