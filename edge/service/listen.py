@@ -32,13 +32,14 @@ from edge.health import BoxHealth
 from edge.model.classifier import OnnxClassifier
 from edge.publish import payloads
 from edge.service import build
-from edge.service.notify import Progress, tell, watchdog_interval_s
+from edge.service.notify import INFERENCE_STALL_S, Progress, tell, watchdog_interval_s
 from edge.service.reporter import Reporter
 from edge.service.supervisor import Mailbox, Supervisor
 from edge.service.uplink import Uplink
 from edge.types import Gap, Level, Patch, Period
 
 if TYPE_CHECKING:
+    from edge.capture.liveness import State
     from edge.config.schema import Settings
     from edge.types import GapCause, Message
 
@@ -83,7 +84,9 @@ class Listener:
         self._inferences = 0
         self._gaps: Counter[GapCause] = Counter()
         self._lost_samples = 0
-        self._microphone = "ok"
+        self._microphone: State = "ok"  # the capture thread's word, and
+        self._microphone_told: State = "ok"  # what was last said of it
+        self._output_bad = False
 
     def run(self) -> int:
         """Listen until a signal, the end of a finite source, or a failure."""
@@ -114,16 +117,19 @@ class Listener:
         """Run the main thread: nothing in here waits for anybody."""
         interval_s = watchdog_interval_s(os.environ)
         started_s = time.monotonic()
-        progress = Progress(started_s)
-        ready = advancing = False
+        progress = Progress(started_s, self._inference_stall_s())
+        ready = stalled = False
         next_watchdog_s = next_status_s = started_s
         next_health_s = started_s + FIRST_HEALTH_S
         while not self._supervisor.ended.wait(TICK_S if ready else FIRST_TICK_S):
             now_s = time.monotonic()
-            was_advancing = advancing
             advancing = progress.advancing(self._sample_index, self._inferences, now_s)
-            if was_advancing and not advancing:
+            if not advancing and not stalled:
                 log.error("samples or inference stand still: the watchdog is no longer fed")
+            if stalled and advancing:
+                log.info("samples and inference go on")
+            stalled = not advancing
+            self._note_microphone()
             if not ready and self._sample_index:
                 ready = True
                 tell(READY=1)
@@ -175,6 +181,7 @@ class Listener:
         if isinstance(item, Gap):
             self._sample_index = item.sample_index + item.lost_samples
             self._gaps[item.cause] += 1
+            self._liveness.reset()
             self._lost_samples += item.lost_samples
             return
         self._sample_index = item.sample_index + len(item.samples)
@@ -190,11 +197,34 @@ class Listener:
 
     def _infer(self) -> None:
         while patch := self._patches.take():
+            bad_before = self._classifier.bad_outputs
             scores = self._classifier.classify(patch)
+            self._note_output(bad=self._classifier.bad_outputs > bad_before)
             self._reporter.scores(scores)
             for event in self._pipeline.detect(scores):
                 self._reporter.event(event)
             self._inferences += 1
+
+    def _note_output(self, *, bad: bool) -> None:
+        if bad and not self._output_bad:
+            log.error("the model's scores are not in 0..1 and count as 0")
+        if self._output_bad and not bad:
+            log.info(
+                "the model's scores are in 0..1 again: %d were not", self._classifier.bad_outputs
+            )
+        self._output_bad = bad
+
+    def _note_microphone(self) -> None:
+        """Say at once when the microphone dies and when it lives again."""
+        state = self._microphone
+        if state == self._microphone_told:
+            return
+        if state == "ok":
+            log.info("the microphone hears again, after %s", self._microphone_told)
+        else:
+            log.error("the microphone hears nothing: %s", state)
+        self._microphone_told = state
+        self._report_health()
 
     def _report_health(self) -> None:
         figures = self._box.read() | self._figures()
@@ -206,14 +236,21 @@ class Listener:
         figures: dict[str, Any] = {
             "samples": self._sample_index,
             "microphone": self._microphone,
-            "xruns": self._gaps["xrun"],
+            "xruns": self._source.xruns,
             "gaps": self._gaps.total(),
             "lost_samples": self._lost_samples,
             "inferences": self._inferences,
             "late_patches": self._patches.dropped,
+            "bad_outputs": self._classifier.bad_outputs,
             "events": self._reporter.events,
         }
         return figures | (self._uplink.figures() if self._uplink else {})
+
+    def _inference_stall_s(self) -> float:
+        """Return how long no inference is too long: a slow model's patches are far apart."""
+        model = self._classifier.info
+        hop_s = model.front_end.hop_length / model.front_end.rate_hz
+        return max(INFERENCE_STALL_S, (3 * model.patch_hop + model.patch_frames) * hop_s)
 
     def _status_line(self) -> str:
         level = self._reporter.newest_level

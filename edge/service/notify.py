@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 SAMPLES_STALL_S: Final = 2.0
-INFERENCE_STALL_S: Final = 10.0
+INFERENCE_STALL_S: Final = 10.0  # at least; a model with long patches needs more
 
 
 def tell(**variables: str | int) -> None:
@@ -38,9 +38,11 @@ class Progress:
     Parameters
     ----------
     now_s : monotonic seconds at the start; both begin as just seen.
+    inference_stall_s : without an inference for so long, it stands still.
     """
 
-    def __init__(self, now_s: float) -> None:
+    def __init__(self, now_s: float, inference_stall_s: float = INFERENCE_STALL_S) -> None:
+        self._inference_stall_s = inference_stall_s
         self._samples = (0, now_s)
         self._inferences = (0, now_s)
 
@@ -52,5 +54,5 @@ class Progress:
             self._inferences = (inferences, now_s)
         return (
             now_s - self._samples[1] < SAMPLES_STALL_S
-            and now_s - self._inferences[1] < INFERENCE_STALL_S
+            and now_s - self._inferences[1] < self._inference_stall_s
         )

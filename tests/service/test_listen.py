@@ -148,6 +148,7 @@ def test_no_broker_at_all_disturbs_nothing(listen: Start) -> None:
     wait_until(lambda: int(health_of(listener).get("inferences", 0)) > 4, "inferences")
     figures = health_of(listener)
     assert (figures["xruns"], figures["late_patches"]) == ("0", "0")
+    assert figures["bad_outputs"] == "0"
     assert listener.log().count("no broker") == 1, "said once"
     assert listener.stop() == 0
 
@@ -187,13 +188,19 @@ def test_an_unplugged_microphone_ends_the_unit_with_its_own_code(
     assert "Traceback" not in listener.log()
 
 
-def test_a_microphone_that_hears_nothing_is_reported(listen: Start, tmp_path: Path) -> None:
-    silence = tmp_path / "silence.raw"
-    silence.write_bytes(bytes(96000))
-    mute = VirtualMicrophone(tmp_path / "mute", silence, loop=True, name="mute")
-    listener = listen(NO_BROKER, on=mute)
+def test_a_microphone_that_hears_nothing_and_heals_is_reported_at_once(
+    listen: Start, tmp_path: Path, scene_raw: Path
+) -> None:
+    raw = tmp_path / "silence-and-sound.raw"
+    raw.write_bytes(bytes(3 * 96_000) + scene_raw.read_bytes()[: 5 * 96_000])
+    mute = VirtualMicrophone(tmp_path / "mute", raw, loop=True, name="mute")
+    listener = listen(NO_BROKER, "health.interval_s=3600.0", on=mute)
     listener.wait_ready()
-    wait_until(lambda: health_of(listener).get("microphone") == "zeros", "zeros are noticed")
+    wait_until(lambda: health_of(listener).get("microphone") == "zeros", "said at once")
+    wait_until(lambda: health_of(listener).get("microphone") == "ok", "healed")
+    log = listener.log()
+    assert log.count("the microphone hears nothing: zeros") == 1, "said once"
+    assert log.count("the microphone hears again, after zeros") == 1
     assert listener.stop() == 0
 
 

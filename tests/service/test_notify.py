@@ -37,6 +37,12 @@ def test_inference_that_stands_still_starves_the_watchdog_though_samples_flow() 
     assert results == [second < INFERENCE_STALL_S for second in range(1, 15)]
 
 
+def test_a_model_with_long_patches_is_given_the_time_that_they_take() -> None:
+    progress = Progress(0.0, inference_stall_s=40.0)
+    results = [progress.advancing(second, 0, float(second)) for second in range(1, 45)]
+    assert results == [second < 40 for second in range(1, 45)]
+
+
 def test_the_manager_hears_plain_assignments(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
