@@ -89,7 +89,7 @@ class Pipeline:
         self._n_kept = 0
         self._mono = np.zeros(batch, np.float32)
         self._chain = BlockFilter(design.chain_sos, batch)
-        self._settled = False  # the chain, on the microphone's offset
+        self._settled = False  # the filters, on the microphone's offset
         self._meter = LevelMeter(stream.rate_hz, design.a_sos, design.c_sos, batch)
         taps = design.decimation_taps
         self._decimator = resampler(stream.rate_hz, front_end.rate_hz, taps, batch)
@@ -148,11 +148,11 @@ class Pipeline:
             return []
         raw, self._n_kept = self._kept[: self._n_kept], 0
         mono, clipped = to_mono(raw, self._channel, self._gain, self._mono)
-        if not self._settled:  # else the offset is a click that a high-pass passes on
+        settle, self._settled = not self._settled, True
+        if settle:  # else the offset is a click that a high-pass passes on
             self._chain.reset(settled_at=float(mono.mean()))
-            self._settled = True
         filtered = self._chain.process(mono)
-        levels = self._meter.process(filtered, clipped)
+        levels = self._meter.process(filtered, clipped, settle=settle)
         self._ring.write(self._decimator.process(filtered))
         return levels
 

@@ -157,11 +157,12 @@ def test_behind_a_gap_everything_begins_anew_and_the_index_goes_on() -> None:
     assert fresh_levels
 
 
-def test_an_offset_of_the_microphone_spoils_no_level() -> None:
+@pytest.mark.parametrize("filters", [(HIGHPASS,), ()], ids=["high-pass", "none"])
+def test_an_offset_of_the_microphone_spoils_no_level(filters: tuple[FilterSpec, ...]) -> None:
     """-6 dBFS of it under a quiet sound: true from the first sample on, and behind a gap."""
 
     def levels_of(samples: NDArray[np.int16]) -> list[Level]:
-        path = pipeline()
+        path = pipeline(filters=filters)
         before, _ = run(path, samples, [1024])
         path.process(Gap(2 * RATE_HZ, RATE_HZ, "xrun", 0.0))
         return before + run(path, samples, [1024], start=3 * RATE_HZ)[0]

@@ -56,10 +56,10 @@ class LevelMeter:
     """Levels of each second on the grid of the stream's sample index.
 
     Interval k is [k * rate, (k + 1) * rate) whatever the cut of the samples. LAeq and LZeq
-    are energy means, LAFmax the highest Fast level, LCpeak the highest |C|. Fast and the
-    weightings start from rest: for the first 0.3 s after the start and after a gap the Fast
-    level rises to the sound's (-0.4 dB at 0.3 s), so an interval shorter than that may read
-    low. Digital silence reads `FLOOR_DBFS`.
+    are energy means, LAFmax the highest Fast level, LCpeak the highest |C|. Fast and
+    (unless settled) the weightings start from rest: for the first 0.3 s after the start and
+    after a gap the Fast level rises to the sound's (-0.4 dB at 0.3 s), so an interval shorter
+    than that may read low. Digital silence reads `FLOOR_DBFS`.
 
     Keeps the filters' states and the sums of the interval at hand; nothing grows.
 
@@ -84,7 +84,7 @@ class LevelMeter:
         """Where the next sample belongs, from stream start, through gaps."""
         return self._sample_index
 
-    def process(self, samples: Float32, clipped: int = 0) -> list[Level]:
+    def process(self, samples: Float32, clipped: int = 0, *, settle: bool = False) -> list[Level]:
         """Hear more samples and return the intervals that they complete, seldom any.
 
         Works best on some 100 ms at once; allocates nothing that grows with n.
@@ -93,7 +93,11 @@ class LevelMeter:
         ----------
         samples : (n_samples,) float32, full scale +-1.0, finite, any number; only read.
         clipped : how many of them were at full scale; counted to the interval of the first.
+        settle : A and C begin as if the mean of these had been there for ever, for the first
+            samples and those behind a gap: from rest an offset is a peak, and energy.
         """
+        if settle and samples.size:
+            self._weighting.settle(float(samples.mean(dtype=np.float64)))
         self._interval.clipped_samples += clipped
         done: list[Level] = []
         heard = 0
@@ -148,6 +152,10 @@ class _Weighting:
         a = self._a.process(samples)
         squared = np.square(a, out=self._squared[: a.size])
         return squared, self._fast.process(squared), self._c.process(samples)
+
+    def settle(self, offset: float) -> None:
+        self._a.reset(settled_at=offset)
+        self._c.reset(settled_at=offset)
 
     def reset(self) -> None:
         for each in (self._a, self._c, self._fast):
