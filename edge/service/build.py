@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from edge import __version__
 from edge.config.lean import digest
@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from edge.config.schema import Capture, Settings
     from edge.model.registry import ModelInfo
     from edge.types import StreamFormat
+
+
+MIN_RATE_HZ: Final = 8000  # as of capture.rate_hz: the weightings need that much
 
 
 def build_source(capture: Capture) -> Source:
@@ -78,8 +81,14 @@ def build_pipeline(
 ) -> Pipeline:
     """Return the real-time path for a stream and a model.
 
-    Raises `ConfigError` for a channel, a filter or a label that is not there.
+    Raises `ConfigError` for a rate that is too low, a channel, a filter or a label that is
+    not there.
     """
+    if stream.rate_hz < MIN_RATE_HZ:
+        raise ConfigError(
+            f"the source has {stream.rate_hz} Hz; {MIN_RATE_HZ} or more are needed",
+            "convert the recording, or choose another",
+        )
     channel = _channel(settings.capture.channel, stream)
     filters = _filters(settings, stream.rate_hz)
     spec = CoreSpec(stream.rate_hz, model.front_end.rate_hz, filters)

@@ -87,3 +87,10 @@ def test_each_kind_of_source_is_built_from_its_settings() -> None:
     replay = load_settings(None, ['capture.source="replay"'])
     with pytest.raises(ConfigError, match=r"capture\.files is empty"):
         build_source(replay.capture)
+
+
+def test_a_recording_of_too_low_a_rate_is_refused_with_the_lowest(tmp_path: Path) -> None:
+    settings = load_settings(None, [f'state.directory="{tmp_path}"'])
+    with pytest.raises(ConfigError, match="4000 Hz; 8000 or more are needed"):
+        build_pipeline(settings, StreamFormat(4000, 1, 1024, "S16_LE"), MODEL, "t")
+    build_pipeline(settings, StreamFormat(8000, 1, 1024, "S16_LE"), MODEL, "t")
