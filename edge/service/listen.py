@@ -49,6 +49,8 @@ TICK_S: Final = 0.25
 FIRST_TICK_S: Final = 0.01  # until the first sample: who waits for READY waits no longer
 STATUS_EVERY_S: Final = 10.0
 FIRST_HEALTH_S: Final = 3.0
+STOP_WITHIN_S: Final = 4.5  # all of it: the service manager and people are told 5
+JOIN_S: Final = 1.0  # of that, for capture and for inference each
 SWITCH_INTERVAL_S: Final = 0.0005  # else a busy Python thread delays capture by 5 ms
 
 
@@ -75,7 +77,6 @@ class Listener:
             clock=self._clock,
             rate_hz=stream.rate_hz,
             labels=model.labels,
-            event_labels=tuple(build.build_rules(settings, model)),
             top_scores=settings.model.top_scores,
             live=settings.publish.live,
             send=self._send,
@@ -145,17 +146,21 @@ class Listener:
 
     def _stop(self) -> None:
         """Stop in the order of the way of a sound, so that what was heard is also sent."""
+        until_s = time.monotonic() + STOP_WITHIN_S
         tell(STOPPING=1)
         self._supervisor.end()
-        if self._supervisor.join("capture", 1.0):
+        captured = self._supervisor.join("capture", JOIN_S)
+        if captured:
             self._source.close()
         self._patches.close()
-        if self._supervisor.join("inference", 1.0):
+        if self._supervisor.join("inference", JOIN_S):
             for event in self._pipeline.close_events():
                 self._reporter.event(event)
-        self._report_health()  # the last figures are exact
+        if captured:  # else no time is left for a disk that may be stuck as well
+            self._report_health()  # the last figures are exact
         if self._uplink:
-            self._uplink.stop(self._supervisor, within_s=3.0)
+            within_s = max(until_s - time.monotonic(), 0.0)
+            self._uplink.stop(self._supervisor, within_s=within_s)
 
     def _exit_code(self) -> int:
         failure = self._supervisor.failure

@@ -24,7 +24,7 @@ class Reporter:
     Parameters
     ----------
     send : takes a message and never blocks.
-    labels : of the scores, in the model's order; `event_labels` those that make events.
+    labels : of the scores, in the model's order.
     live : whether level and scores are sent at all.
     """
 
@@ -35,7 +35,6 @@ class Reporter:
         clock: StreamClock,
         rate_hz: int,
         labels: Sequence[str],
-        event_labels: Sequence[str],
         top_scores: int,
         live: bool,
         send: Callable[[Message], None],
@@ -44,7 +43,6 @@ class Reporter:
         self._clock = clock
         self._rate_hz = rate_hz
         self._labels = labels
-        self._event_labels = event_labels
         self._top_scores = top_scores
         self._live = live
         self._send = send
@@ -82,6 +80,9 @@ class Reporter:
         self._send(payloads.detected(self._topics, what.label, on=what.edge == "onset"))
 
     def silence(self) -> None:
-        """Say of every label that can make events that it is not heard, as at a start."""
-        for label in self._event_labels:
+        """Say of every label that it is not heard, as at a start.
+
+        Of those that make no events too: the broker may keep an ON from other settings.
+        """
+        for label in self._labels:
             self._send(payloads.detected(self._topics, label, on=False))

@@ -37,7 +37,6 @@ class Box:
             clock=clock,
             rate_hz=RATE_HZ,
             labels=LABELS,
-            event_labels=("rain", "dog"),
             top_scores=2,
             live=live,
             send=self.sent.append,
@@ -117,4 +116,4 @@ def test_who_sends_nothing_live_still_sends_events() -> None:
 def test_at_a_start_every_label_is_silent() -> None:
     box = Box()
     box.reporter.silence()
-    assert box.states() == [("rain", b"OFF"), ("dog", b"OFF")]
+    assert box.states() == [("rain", b"OFF"), ("dog", b"OFF"), ("other", b"OFF")]
