@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+import zlib
 from typing import TYPE_CHECKING, Any
 
 from edge.types import Message
@@ -40,8 +41,15 @@ class Topics:
 
 
 def topic_word(label: str) -> str:
-    """Return `label` in `a-z 0-9 _ -` only, never empty: safe in a topic and an entity id."""
-    return re.sub(r"[^a-z0-9_-]+", "_", label.lower()).strip("_") or "_"
+    """Return `label` in `a-z 0-9 _ -` only, never empty: safe in a topic and an entity id.
+
+    A label of which letters are lost is told from others by its checksum.
+    """
+    small = label.lower()
+    word = re.sub(r"[^a-z0-9_-]+", "_", small).strip("_")
+    if word and not any(letter.isalnum() and not letter.isascii() for letter in small):
+        return word
+    return f"{word}_{zlib.crc32(small.encode(errors='replace')):08x}".strip("_")
 
 
 def status(topics: Topics, *, online: bool) -> Message:

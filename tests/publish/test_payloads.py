@@ -21,6 +21,12 @@ def test_any_label_becomes_one_safe_word(label: str) -> None:
     assert set(word) <= set("abcdefghijklmnopqrstuvwxyz0123456789_-")
 
 
+def test_labels_of_other_scripts_have_words_of_their_own() -> None:
+    labels = ("犬", "雨", "雨 2", "犬 2", "été", "t", "!")
+    assert len({topic_word(label) for label in labels}) == len(labels)
+    assert topic_word("Bark (dog)") == "bark_dog"
+
+
 def test_a_level_says_its_unit_its_time_and_that_it_is_not_calibrated() -> None:
     level = Level(0, 48000, 48000, -41.04, -38.0, -20.0, -39.96, gap=False, clipped_samples=3)
     message = payloads.level(TOPICS, level, NOON, duration_s=1.0)
