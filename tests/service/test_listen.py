@@ -289,3 +289,17 @@ def test_the_listener_is_lean(listen: Start) -> None:
     for heavy in ("scipy", "numba", "llvmlite", "sklearn", "matplotlib", "pydantic", "librosa"):
         assert f"/{heavy}" not in libraries
     assert listener.stop() == 0
+
+
+def test_a_stuck_driver_and_a_frozen_broker_together_can_not_delay_the_end(
+    listen: Start, tmp_path: Path, mosquitto: Callable[..., Mosquitto]
+) -> None:
+    server = mosquitto()
+    stuck = StuckMicrophone(tmp_path)
+    listener = listen(f'publish.url="{server.url}"', on=stuck)
+    listener.wait_ready()
+    wait_until(lambda: "the broker is there" in listener.log(), "connected")
+    wait_until(lambda: "stand still" in listener.log(), "the driver is stuck")
+    server.freeze()
+    assert listener.stop() == 0
+    stuck.close()
