@@ -3,15 +3,18 @@ from __future__ import annotations
 
 import csv
 import itertools
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
+import onnxruntime
 import pytest
 import soxr
 
 from edge.capture.scene import SOUNDS, synthesise_scene
 
-DATA = Path(__file__).parents[3] / "shared/data"
+if TYPE_CHECKING:
+    from pathlib import Path
+
 RATE_HZ = 48000
 
 SIBLINGS = {
@@ -70,13 +73,10 @@ def test_a_lower_rate_gives_the_same_scene_without_what_it_cannot_hold() -> None
 
 
 @pytest.fixture(scope="module")
-def yamnet_scores() -> dict[str, list[str]]:
+def yamnet_scores(data: Path) -> dict[str, list[str]]:
     """Return the best three in each section, to YAMNet, which knows field recordings only."""
-    onnxruntime = pytest.importorskip("onnxruntime")
-    model = DATA / "models/yamnet_tfhub_w8.onnx"
-    if not model.exists():
-        pytest.skip(f"{model} is missing")
-    with (DATA / "models/yamnet_class_map.csv").open(encoding="utf-8") as file:
+    model = data / "models/yamnet_tfhub_w8.onnx"
+    with (data / "models/yamnet_class_map.csv").open(encoding="utf-8") as file:
         names = [row["display_name"] for row in csv.DictReader(file)]
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1

@@ -7,14 +7,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-REFERENCE = Path(__file__).parents[2].parent / "shared" / "data" / "reference"
-
 
 @pytest.fixture(scope="session")
-def reference() -> Path:
-    if not REFERENCE.is_dir():
-        pytest.skip("reference data of ../shared/data/reference is missing")
-    return REFERENCE
+def reference(data: Path) -> Path:
+    return data / "reference"
 
 
 @pytest.fixture(scope="session")

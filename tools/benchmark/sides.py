@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -19,13 +19,6 @@ if TYPE_CHECKING:
 # Log of power, the one form that all five know; the bands and the geometry are YAMNet's.
 SPEC: Final = LogMelSpec(power=2, offset=1e-6)
 PATCH_SAMPLES: Final = 48 * SPEC.hop_length
-
-
-class Side(Protocol):
-    """One way to compute the log-Mel of a stream, from its first sample on."""
-
-    def run(self, samples: Float32) -> object:
-        """Hear all samples, period by period; what it returns is not timed apart."""
 
 
 class Ours:
