@@ -153,6 +153,56 @@ class State:
 
 
 @section
+class Record:
+    """Clips of what was heard."""
+
+    enabled: bool
+    directory: str
+    format: Literal["flac", "wav"]
+    pre_roll_s: Annotated[float, Interval(ge=0.0, le=30.0)]
+    post_roll_s: Annotated[float, Interval(ge=0.0, le=30.0)]
+    max_clip_s: Annotated[float, Interval(ge=2.0, le=300.0)]
+    max_command_s: Annotated[float, Interval(ge=1.0, le=3600.0)]
+    memory_mb: Annotated[int, Interval(ge=1, le=1024)]
+    labels: list[str]
+    public_key: str
+
+
+@section
+class Speech:
+    """What becomes of a clip in which somebody speaks."""
+
+    action: Literal["keep", "strip", "drop"]
+    model: str
+    threshold: Threshold
+    min_s: Annotated[float, Interval(ge=0.03, le=10.0)]
+    labels: list[str]
+
+
+@section
+class Retention:
+    """Which clips are deleted, oldest first; 0: no such limit."""
+
+    max_age_days: Annotated[float, Interval(ge=0.0, le=36500.0)]
+    max_total_mb: Annotated[int, Interval(ge=0, le=100_000_000)]
+    min_free_mb: Annotated[int, Interval(ge=0, le=100_000_000)]
+    min_per_label: Annotated[int, Interval(ge=0, le=100_000)]
+
+
+@section
+class Analysis:
+    """What is made of the clips while nothing is going on."""
+
+    enabled: bool
+    rate_hz: Annotated[int, Interval(ge=8000, le=192000)]
+    picture: bool
+    stems: bool
+    max_load: Annotated[float, Interval(ge=0.05, le=100.0)]
+    max_temperature_c: Annotated[float, Interval(ge=20.0, le=110.0)]
+    memory_mb: Annotated[int, Interval(ge=300, le=16384)]
+
+
+@section
 class Log:
     """What is written to the journal."""
 
@@ -170,5 +220,14 @@ class Settings:
     detector: Detector
     publish: Publish
     health: Health
+    record: Record
+    speech: Speech
+    retention: Retention
+    analysis: Analysis
     state: State
     log: Log
+
+    @property
+    def clips(self) -> Path:
+        """Where the clips are."""
+        return Path(self.record.directory) if self.record.directory else self.state.path / "clips"

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+"""Sound back out through ALSA."""
