@@ -1,0 +1,346 @@
+# SPDX-License-Identifier: MIT
+"""Clips on disk: each is there whole, or nothing is that anybody takes for one."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from contextlib import suppress
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Self
+
+from edge.errors import StorageError
+from edge.record.folder import (
+    Entry,
+    buckets,
+    find_leftovers,
+    list_clips,
+    list_files,
+    read_sidecar,
+)
+from edge.record.name import (
+    AUDIO,
+    CLIPS_PER_FOLDER,
+    DERIVED,
+    ENDINGS,
+    KEEP,
+    SIDECAR,
+    UNFINISHED,
+    folder_of,
+    name_clip,
+    read_stem,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+__all__ = ["ClipStore", "Entry"]
+
+_WRITER: Final = ".writer"
+_NUMBER: Final = ".number"
+_MOST_DIGITS: Final = 18
+
+# The mark first, so that a power cut leaves an unmarked clip; then the audio: what has
+# none is a leftover, not a clip.
+_DELETED: Final = (
+    KEEP,
+    *AUDIO,
+    SIDECAR,
+    *DERIVED,
+    *(f"{ending}{UNFINISHED}" for ending in sorted(ENDINGS)),
+)
+
+
+class ClipStore:
+    """The clips of a box, in folders of a thousand.
+
+    One process writes (`open`, `save`); any number may list, delete and mark at the same
+    time. Keeps the writer's lock and the next number, nothing else: what it says is what
+    is on disk. Used by one thread.
+
+    Parameters
+    ----------
+    directory : holds the folders; made by `open`.
+
+    Raises
+    ------
+    StorageError
+        from every method, when the disk refuses; `__cause__` is the OSError.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self._writer: int | None = None
+        self._next = 0
+
+    def open(self) -> int:
+        """Become the one writer; return how many files of unfinished clips were removed.
+
+        Raises `StorageError` where another process is the writer.
+        """
+        try:
+            self.directory.mkdir(parents=True, exist_ok=True)
+            self._writer = _lock(self.directory / _WRITER)
+            return self._tidy()
+        except BlockingIOError as error:
+            raise StorageError(
+                f"another process writes clips into {self.directory}",
+                "stop the other `edge listen`, or give this one a folder of its own",
+            ) from error
+        except OSError as error:
+            self.close()
+            raise self._unusable(error) from error
+
+    def close(self) -> None:
+        """Let another process write; a second call does nothing."""
+        if self._writer is not None:
+            os.close(self._writer)
+            self._writer = None
+
+    def __enter__(self) -> Self:
+        """Open and return itself."""
+        self.open()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close."""
+        self.close()
+
+    def save(self, sidecar: Mapping[str, Any], audio: bytes | None, extension: str) -> Path:
+        """Write a clip down, synced to the disk; return the path of its sidecar.
+
+        Parameters
+        ----------
+        sidecar : gets `number` and `file` beside its own keys. Its first label, `start_time`
+            and `clock_synchronised` name the clip.
+        audio : a whole file; None: a clip without its sound.
+        extension : "flac", "wav", "flac.age" or "wav.age".
+
+        Raises `StorageError` with nothing left behind; `__cause__.errno` is ENOSPC on a full
+        disk. Raises ValueError for another extension and for what JSON can't say.
+        """
+        if self._writer is None:
+            message = "save() needs open()"
+            raise RuntimeError(message)
+        if f".{extension}" not in AUDIO:
+            message = f"{extension!r} is none of {', '.join(AUDIO)}"
+            raise ValueError(message)
+        name = name_clip(self._next, sidecar)
+        file = f"{name.stem}.{extension}" if audio is not None else None
+        content = {**sidecar, "number": name.number, "file": file}
+        text = json.dumps(content, ensure_ascii=False, allow_nan=False, indent=1)
+        files = {f"{name.stem}{SIDECAR}": text.encode()}
+        if file is not None and audio is not None:
+            files[file] = audio
+        bucket = self.directory / name.folder
+        try:
+            _commit(bucket, files)
+        except OSError as error:
+            raise StorageError(
+                f"a clip can't be written into {bucket}: {error.strerror}",
+                "free some space, or make the folder writable for this user",
+            ) from error
+        self._next += 1
+        return bucket / f"{name.stem}{SIDECAR}"
+
+    def entries(self, *, newest_first: bool = False) -> Iterator[Entry]:
+        """Give the whole clips in the order of their numbers, folder by folder.
+
+        What vanishes meanwhile is left out; where there is no store there is no clip.
+        """
+        try:
+            for bucket in buckets(self.directory, newest_first=newest_first):
+                yield from list_clips(bucket, newest_first=newest_first)
+        except OSError as error:
+            raise self._unusable(error) from error
+
+    def find(self, wanted: str) -> Entry:
+        """Return the clip that a number, a stem, a file's name or path, or a clip_id names.
+
+        A clip_id is looked for in the sidecars, newest first. Raises `StorageError` where no
+        clip or more than one is meant.
+        """
+        name = read_stem(Path(wanted).name.removeprefix(".").partition(".")[0])
+        try:
+            if wanted.isascii() and wanted.isdecimal() and len(wanted) <= _MOST_DIGITS:
+                found = self._numbered(int(wanted))
+            elif name and self._leads_here(wanted):
+                found = [each for each in self._numbered(name.number) if each.stem == name.stem]
+            else:
+                found = list(self._identified(wanted))
+        except OSError as error:
+            raise self._unusable(error) from error
+        if not found:
+            raise StorageError(
+                f"there is no clip {wanted!r} in {self.directory}", "see `edge clips list`"
+            )
+        if len(found) > 1:
+            raise StorageError(
+                f"{wanted!r} names {len(found)} clips: {', '.join(each.stem for each in found)}",
+                "name one of them in full",
+            )
+        return found[0]
+
+    def sidecar(self, entry: Entry) -> dict[str, Any]:
+        """Return what the sidecar of a clip says. Raises `StorageError` where it is damaged."""
+        return read_sidecar(entry.sidecar)
+
+    def delete(self, entry: Entry) -> int:
+        """Delete all files of a clip, marked or not; return how many bytes that freed.
+
+        One that is gone already frees 0.
+        """
+        try:
+            return self._remove(entry.bucket, entry.number, entry.stem)
+        except OSError as error:
+            raise self._unusable(error) from error
+
+    def set_keep(self, entry: Entry, keep: bool) -> None:  # noqa: FBT001 - what is set is what it says
+        """Mark a clip as never to be deleted by itself, or take the mark away."""
+        mark = entry.bucket / f"{entry.stem}{KEEP}"
+        try:
+            if not keep:
+                mark.unlink(missing_ok=True)
+                _sync(entry.bucket)
+                return
+            if entry.sidecar.exists():
+                mark.touch()
+                _sync(entry.bucket)
+            if not entry.sidecar.exists():  # retention was quicker
+                mark.unlink(missing_ok=True)
+                raise StorageError(f"clip {entry.number} was deleted")
+        except OSError as error:
+            raise self._unusable(error) from error
+
+    def _tidy(self) -> int:
+        """Remove leftovers and find the next number; return how many files went."""
+        removed = 0
+        highest = 0
+        for bucket in buckets(self.directory):
+            for name, files in list_files(bucket).items():
+                highest = max(highest, name.number)
+                for ending in find_leftovers(bucket, name, files):
+                    Path(files[ending].path).unlink(missing_ok=True)
+                    removed += 1
+        self._next = max(highest + 1, self._passed(highest))
+        return removed
+
+    def _numbered(self, number: int) -> list[Entry]:
+        bucket = self.directory / folder_of(number)
+        return [entry for entry in list_clips(bucket) if entry.number == number]
+
+    def _leads_here(self, wanted: str) -> bool:
+        """Return whether a path, from here or from the store, is one of this store; or no path."""
+        path = Path(wanted)
+        if "\0" in wanted or path.name == wanted:
+            return "\0" not in wanted
+        name = read_stem(path.name.partition(".")[0])
+        if name is None:
+            return False
+        bucket = (self.directory / name.folder).resolve()
+        return bucket in {path.parent.resolve(), (self.directory / path).parent.resolve()}
+
+    def _identified(self, clip_id: str) -> Iterator[Entry]:
+        for entry in self.entries(newest_first=True):
+            with suppress(StorageError):  # a damaged sidecar is not what is looked for
+                if read_sidecar(entry.sidecar).get("clip_id") == clip_id:
+                    yield entry
+                    return
+
+    def _remove(self, bucket: Path, number: int, stem: str) -> int:
+        passed = self._passed(number)
+        freed = 0
+        for ending in _DELETED:
+            path = bucket / (
+                f".{stem}{ending}" if ending.endswith(UNFINISHED) else f"{stem}{ending}"
+            )
+            with suppress(FileNotFoundError):
+                size = path.lstat().st_size
+                path.unlink()
+                freed += size
+        # Never a folder that the next clip may go into.
+        if number // CLIPS_PER_FOLDER < passed // CLIPS_PER_FOLDER:
+            with suppress(OSError):
+                bucket.rmdir()
+        return freed
+
+    def _passed(self, number: int) -> int:
+        """Return a number that is over `number` and over all that ever were deleted.
+
+        Written down before a clip goes, so that no number comes twice. Deleting oldest
+        first, it is written once for as many clips as there are.
+        """
+        handle = os.open(self.directory / _NUMBER, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            text = os.pread(handle, _MOST_DIGITS + 1, 0)
+            passed = int(text) if text.strip().isdigit() else 0
+            if number >= passed:
+                passed = max(number, self._highest()) + 1
+                os.pwrite(handle, f"{passed}\n".encode(), 0)
+                os.fsync(handle)
+            return passed
+        finally:
+            os.close(handle)
+
+    def _highest(self) -> int:
+        """Return the highest number on disk."""
+        newest = (list_files(bucket) for bucket in buckets(self.directory, newest_first=True))
+        return max(chain((name.number for name in next(filter(None, newest), {})), [0]))
+
+    def _unusable(self, error: OSError) -> StorageError:
+        return StorageError(
+            f"the clips in {self.directory} can't be used: {error.strerror}",
+            "make the folder readable and writable for this user, or become its owner",
+        )
+
+
+def _lock(path: Path) -> int:
+    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(handle)
+        raise
+    return handle
+
+
+def _commit(bucket: Path, files: Mapping[str, bytes]) -> None:
+    """Write files so that the last one's name appears when all are on the disk."""
+    if not bucket.is_dir():
+        bucket.mkdir()
+        _sync(bucket.parent)
+    unfinished = {name: bucket / f".{name}{UNFINISHED}" for name in files}
+    try:
+        for name, data in files.items():
+            _write(unfinished[name], data)
+        for name, path in unfinished.items():
+            path.replace(bucket / name)
+        _sync(bucket)
+    except OSError:
+        _forget([*unfinished.values(), *(bucket / name for name in files)])
+        raise
+
+
+def _write(path: Path, data: bytes) -> None:
+    with path.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _forget(paths: Sequence[Path]) -> None:
+    for path in paths:
+        with suppress(OSError):
+            path.unlink(missing_ok=True)
+
+
+def _sync(directory: Path) -> None:
+    """Put names on the disk, not only contents."""
+    handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
