@@ -188,10 +188,13 @@ class ClipStore:
         return read_sidecar(entry.sidecar)
 
     def delete(self, entry: Entry) -> int:
-        """Delete all files of a clip, marked or not; return how many bytes that freed.
+        """Delete all files of a clip; return how many bytes that freed.
 
-        One that is gone already frees 0.
+        Frees 0 where it is gone, or was marked since it was listed; one that was listed as
+        marked goes.
         """
+        if not entry.kept and (entry.bucket / f"{entry.stem}{KEEP}").exists():
+            return 0
         try:
             return self._remove(entry.bucket, entry.number, entry.stem)
         except OSError as error:
