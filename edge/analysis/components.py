@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: MIT
+"""A spectrum as the sum of a few spectra, each with its own loudness over time (NMF).
+
+Source: A. Cichocki, A.-H. Phan, "Fast local algorithms for large scale nonnegative matrix
+and tensor factorizations", IEICE Trans. E92-A (2009), for the updates; N. Gillis,
+F. Glineur, "Accelerated multiplicative updates and hierarchical ALS algorithms for
+nonnegative matrix factorization", Neural Computation 24 (2012), for repeating them;
+C. Boutsidis, E. Gallopoulos, "SVD based initialization", Pattern Recognition 41 (2008).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from edge.analysis.spectrum import Float32, Geometry
+
+_ITERATIONS: Final = 60
+_SWEEPS: Final = 3  # over the small matrices, for each pass over the large one
+_TOLERANCE: Final = 1e-4  # of the squared error, per iteration
+_OVERSAMPLING: Final = 6
+_POWER_ITERATIONS: Final = 3
+_TINY: Final = 1e-12
+
+
+@dataclass(frozen=True, slots=True)
+class Component:
+    """One sound that comes and goes.
+
+    `spectrum` is (n_bins,) float32 of sum 1, `activation` (n_frames,) float32 the sum of
+    magnitudes that it has in each frame. `share` is its part of the energy of all
+    components, taken one by one; they are ordered by it.
+    """
+
+    spectrum: Float32
+    activation: Float32
+    share: float
+    peak_hz: float
+    centroid_hz: float
+
+
+def find_components(
+    magnitude: Float32, shape: Geometry, n_components: int
+) -> tuple[Component, ...]:
+    """Take a spectrum, (n_frames, n_bins) float32, apart; fewer or none where it is too plain."""
+    if not magnitude.any():
+        return ()
+    activations, spectra = factorise(magnitude, min(n_components, *magnitude.shape))
+    sums = spectra.sum(axis=1)
+    energy = np.square(activations).sum(axis=1) * np.square(spectra).sum(axis=1)
+    order = [k for k in np.argsort(-energy) if energy[k] > 0.0]
+    bins_hz, total = shape.bins_hz, float(energy.sum())
+    return tuple(
+        Component(
+            spectrum=spectra[k] / sums[k],
+            activation=activations[k] * sums[k],
+            share=float(energy[k]) / total,
+            peak_hz=float(bins_hz[spectra[k].argmax()]),
+            centroid_hz=float(bins_hz @ spectra[k] / sums[k]),
+        )
+        for k in order
+    )
+
+
+def factorise(values: Float32, rank: int) -> tuple[Float32, Float32]:
+    """Return `left` (rank, n_rows) and `right` (rank, n_columns): left.T @ right is near values.
+
+    Neither is negative; the same values give the same factors. The error stays within 1 %
+    of scikit-learn's `NMF`.
+
+    Parameters
+    ----------
+    values : (n_rows, n_columns) float32, not negative, not all zero.
+    rank : 1 to the shorter side.
+    """
+    left, right = _start(values, rank)
+    energy = float(np.vdot(values, values))
+    error = energy
+    for _ in range(_ITERATIONS):
+        _improve(left, right @ values.T, right @ right.T)
+        product, gram = left @ values, left @ left.T
+        _improve(right, product, gram)
+        before = error
+        error = (
+            energy - 2.0 * float(np.vdot(right, product)) + float(np.vdot(gram, right @ right.T))
+        )
+        if before - error <= _TOLERANCE * energy * 0.01:
+            break
+    return left, right
+
+
+def _improve(factor: Float32, product: Float32, gram: Float32) -> None:
+    """Move each row of `factor`, in place, to the best that isn't negative, the others held."""
+    for _ in range(_SWEEPS):
+        for k, row in enumerate(factor):
+            if gram[k, k] > _TINY:
+                row += (product[k] - gram[k] @ factor) / gram[k, k]
+                np.maximum(row, 0.0, out=row)
+
+
+def _start(values: Float32, rank: int) -> tuple[Float32, Float32]:
+    """Return the positive parts of the leading singular vectors (NNDSVD, zeros filled)."""
+    left, scale, right = _leading(values, rank)
+    rows, columns = (
+        np.empty((rank, len(values)), np.float32),
+        np.empty((rank, values.shape[1]), np.float32),
+    )
+    filler = np.float32(values.mean() / 100.0)
+    for k in range(rank):
+        sides = [(np.maximum(s * left[:, k], 0.0), np.maximum(s * right[k], 0.0)) for s in (1, -1)]
+        weights = [np.linalg.norm(u) * np.linalg.norm(v) for u, v in sides]
+        u, v = sides[int(np.argmax(weights))]
+        root = np.sqrt(scale[k] * max(weights))
+        rows[k] = np.maximum(root * u / max(np.linalg.norm(u), _TINY), filler)
+        columns[k] = np.maximum(root * v / max(np.linalg.norm(v), _TINY), filler)
+    return rows, columns
+
+
+def _leading(values: Float32, rank: int) -> tuple[Float32, Float32, Float32]:
+    """Return the leading singular vectors by subspace iteration from a fixed start."""
+    width = min(rank + _OVERSAMPLING, *values.shape)
+    probe = np.random.default_rng(0).standard_normal((values.shape[1], width), np.float32)
+    basis: NDArray[np.float32] = np.linalg.qr(values @ probe)[0]
+    for _ in range(_POWER_ITERATIONS):
+        basis = np.linalg.qr(values @ np.linalg.qr(values.T @ basis)[0])[0]
+    left, scale, right = np.linalg.svd(basis.T @ values, full_matrices=False)
+    return basis @ left, scale, right

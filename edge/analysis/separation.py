@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: MIT
+"""Harmonic and percussive sound told apart by medians over time and over frequency.
+
+Source: D. Fitzgerald, "Harmonic/percussive separation using median filtering", DAFx-10
+(2010); J. Driedger, M. Müller, S. Disch, "Extending harmonic-percussive separation of
+audio", ISMIR (2014), for the residual.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import numpy as np
+from scipy import ndimage
+
+from edge.analysis.spectrum import geometry, istft, stft
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from edge.analysis.spectrum import Complex64, Float32, Geometry
+
+MEDIAN_WIDTH: Final = 31  # frames and bins, as librosa
+# A bin is harmonic or percussive where one median is twice the other; between, residual.
+MARGIN: Final = 2.0
+_FLOOR_POWER: Final = 1e-10  # -100 dB, librosa's floor
+
+
+@dataclass(frozen=True, slots=True)
+class Separation:
+    """Where the energy is; the shares sum to 1 and are None in silence.
+
+    `harmonic_dbfs` and `percussive_dbfs` are (n_frames,) float32, -100 or more. The
+    stems, (n_samples,) float32, sum to the recording; None unless they were asked for.
+    """
+
+    harmonic_share: float | None
+    percussive_share: float | None
+    residual_share: float | None
+    harmonic_dbfs: Float32
+    percussive_dbfs: Float32
+    harmonic: Float32 | None
+    percussive: Float32 | None
+
+
+class Medians(NamedTuple):
+    """The medians of 31 frames and of 31 bins around each, (n_frames, n_bins) float32."""
+
+    harmonic: Float32
+    percussive: Float32
+
+
+def hpss(samples: Float32, rate_hz: int) -> tuple[Float32, Float32]:
+    """Return the harmonic and the percussive part, each (n_samples,) float32.
+
+    Within 1e-5 of `librosa.effects.hpss` at 16 to 31 kHz, where the window is the same.
+    """
+    shape = geometry(rate_hz)
+    spectrum = stft(samples, shape)
+    ratio = contrast(medians(np.abs(spectrum)))
+    return stems(samples, spectrum, ratio, shape)
+
+
+def medians(magnitude: Float32) -> Medians:
+    """Return both medians of a spectrum, equal to the bit to SciPy's in two dimensions."""
+    return Medians(_median_of_rows(magnitude.T).T, _median_of_rows(magnitude))
+
+
+def contrast(pair: Medians) -> Float32:
+    """Return the squared ratio of percussive to harmonic median, (n_frames, n_bins) float32.
+
+    0 is all harmonic, infinite all percussive, 1 neither, as where both are nothing.
+    """
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore", under="ignore"):
+        ratio = pair.percussive / pair.harmonic
+        ratio *= ratio
+    ratio[np.isnan(ratio)] = 1.0
+    return ratio
+
+
+def stems(
+    samples: Float32, spectrum: Complex64, ratio: Float32, shape: Geometry
+) -> tuple[Float32, Float32]:
+    """Return the harmonic and the percussive part, each (n_samples,) float32.
+
+    The masks are soft and sum to 1, so what isn't harmonic is percussive: one inverse
+    transform serves for both.
+    """
+    harmonic = istft(spectrum / (1.0 + ratio), shape, samples.size)
+    return harmonic, samples - harmonic
+
+
+def weigh(
+    power: Float32, ratio: Float32, shape: Geometry, parts: tuple[Float32, Float32] | None
+) -> Separation:
+    """Weigh the power of each bin by its masks.
+
+    Parameters
+    ----------
+    power, ratio : (n_frames, n_bins) float32, `ratio` from `contrast`.
+    parts : the stems, kept in the result.
+    """
+    harmonic = _weighed(power, 1.0 / (1.0 + MARGIN**2 * ratio))
+    percussive = _weighed(power, 1.0 - 1.0 / (1.0 + ratio / MARGIN**2))
+    energy = float(power.sum(dtype=np.float64))
+    shares: tuple[float | None, ...] = (None, None, None)
+    if energy > 0.0:
+        share = (float(harmonic.sum()) / energy, float(percussive.sum()) / energy)
+        shares = (*share, max(0.0, 1.0 - sum(share)))
+    levels = (_dbfs(part, shape) for part in (harmonic, percussive))
+    return Separation(*shares, *levels, *(parts or (None, None)))
+
+
+def _median_of_rows(rows: Float32) -> Float32:
+    """Filter each row on its own, reflected at its ends, all of them as one long line.
+
+    SciPy computes a median along one of two axes by its general rank filter, along a line
+    by one that keeps a sorted window and is ten times as fast. Each row carries its own
+    reflected ends, so no window reaches into the next.
+    """
+    side = MEDIAN_WIDTH // 2
+    padded = np.pad(rows, ((0, 0), (side, side)), mode="symmetric")
+    filtered = ndimage.median_filter(padded.reshape(-1), MEDIAN_WIDTH)
+    inner: Float32 = filtered.reshape(padded.shape)[:, side:-side]
+    return inner
+
+
+def _weighed(power: Float32, mask: Float32) -> NDArray[np.float64]:
+    return np.einsum("fb,fb->f", power, mask).astype(np.float64)
+
+
+def _dbfs(power: NDArray[np.float64], shape: Geometry) -> Float32:
+    relative = np.maximum(power / shape.full_scale_power, _FLOOR_POWER)
+    return (10.0 * np.log10(relative)).astype(np.float32)
