@@ -24,6 +24,7 @@ COMMANDS: Final = {
         "Run the same pipeline over recordings, as JSON lines.",
     ),
     "watch": ("edge.cli.watch", "watch", "Show live what a box reports to its broker."),
+    "clips": ("edge.cli.clips", "clips", "List, play, export, mark and delete clips."),
     "devices": ("edge.cli.devices", "devices", "List sound cards and the setting to paste."),
     "check": ("edge.cli.check", "check", "Open device, model and broker; say what to mend."),
     "config": ("edge.cli.config", "config", "Print the settings in force."),
