@@ -31,7 +31,7 @@ ROOMS: dict[str, tuple[int, set[str]]] = {
     "capture": (2, BASE),
     "model": (2, {"dsp", *BASE}),
     "publish": (2, BASE),
-    "record": (2, BASE),
+    "record": (2, {"dsp", *BASE}),
     "analysis": (2, {"dsp", *BASE}),
     "playback": (2, BASE),
     "health": (2, {"clock", "types"}),

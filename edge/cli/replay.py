@@ -15,9 +15,16 @@ from edge.config.load import load_settings
 @click.command()
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--events", is_flag=True, help="Print events only.")
+@click.option(
+    "--clips",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="DIR",
+    help="Save the clips that the unit would save into DIR.",
+)
 @settings_options
 def replay(
     files: tuple[Path, ...],
+    clips: Path | None,
     events: bool,  # noqa: FBT001 - click's way of a flag
     config_file: Path | None,
     overrides: tuple[str, ...],
@@ -25,8 +32,9 @@ def replay(
     """Run the pipeline over FILES (recordings or folders, one stream); print JSON lines."""
     from edge.service.replay import Replay
 
-    settings = load_settings(config_file, overrides)
-    run = Replay(settings, files)
+    directory = (f"record.directory={json.dumps(str(clips))}",) if clips else ()
+    settings = load_settings(config_file, (*overrides, *directory))
+    run = Replay(settings, files, record=clips is not None)
     for record in run.records():
         if not events or record["type"] == "event":
             click.echo(json.dumps(record, ensure_ascii=False, allow_nan=False))

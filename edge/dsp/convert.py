@@ -52,7 +52,7 @@ def to_mono(
     mono = out[:n_samples]
     if n_samples == 0:
         return mono, 0
-    clipped = _clipped(heard)
+    clipped = count_clipped(heard)
     if clipped and heard.dtype == np.float32:
         heard = _tamed(heard)
     scale = np.float32(gain / (_full_scale(heard) * heard.shape[1]))
@@ -81,8 +81,8 @@ def _tamed(heard: Samples) -> Samples:
     return np.where(sound, heard, np.float32(0.0))
 
 
-def _clipped(heard: Samples) -> int:
-    """Count the samples of which a channel is at full scale or not finite."""
+def count_clipped(heard: Samples) -> int:
+    """Return how many of (n_samples, channels) have a channel at full scale or not finite."""
     match heard.dtype:
         case np.int16:
             low, high = -(2**15), 2**15 - 1

@@ -12,6 +12,7 @@ from onnxruntime.capi import onnxruntime_pybind11_state as _state
 from edge.errors import ModelError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     import numpy as np
@@ -73,13 +74,18 @@ class Session:
 
         Raises `ModelError` if the model can't be run on it.
         """
+        return self.run_all(names, {self.inputs[0].name: value})
+
+    def run_all(
+        self, names: list[str], values: Mapping[str, NDArray[Any]]
+    ) -> list[NDArray[np.float32]]:
+        """Return the named outputs for inputs by name; as `run`."""
         try:
-            outputs: list[NDArray[np.float32]] = self._session.run(
-                names, {self.inputs[0].name: value}
-            )
+            outputs: list[NDArray[np.float32]] = self._session.run(names, values)
         except _ERRORS as error:
             reason = str(error).splitlines()[0]
-            raise ModelError(f"the model failed on a {value.shape} patch: {reason}") from error
+            shapes = " and ".join(str(value.shape) for value in values.values())
+            raise ModelError(f"the model failed on {shapes}: {reason}") from error
         return outputs
 
 

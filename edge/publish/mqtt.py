@@ -11,6 +11,7 @@ from paho.mqtt.client import Client, MQTTv5
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.reasoncodes import ReasonCode
+from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from edge.errors import PublishError
 from edge.publish.broker import CONNECT_TIMEOUT_S, Broker, Refusal, explain, tls_context
@@ -51,6 +52,14 @@ class Link:
     network loop and belongs in a thread of its own; name look-up, TLS and the
     first connection happen there too, so nobody else ever waits for the broker.
     `connections` counts how often the broker has accepted us.
+
+    Parameters
+    ----------
+    broker : where it is.
+    will : what the broker says when we are gone.
+    handlers : what is called.
+    subscribe : a topic filter; empty: nothing is received.
+    retained : whether what the broker keeps under it is received too.
     """
 
     def __init__(
@@ -60,10 +69,13 @@ class Link:
         will: Message | None = None,
         handlers: Handlers | None = None,
         subscribe: str = "",
+        retained: bool = True,
     ) -> None:
         self._broker = broker
         self._handlers = handlers or Handlers()
         self._subscribe = subscribe
+        # A command that a broker has kept would be obeyed again at every connection.
+        self._options = SubscribeOptions(qos=1, retainHandling=0 if retained else 2)
         self._reason = ""
         self.connections = 0
         self._client = client = new_client(broker, broker.client_id)
@@ -115,7 +127,7 @@ class Link:
         self._reason = ""
         self.connections += 1
         if self._subscribe:
-            client.subscribe(self._subscribe, qos=1)
+            client.subscribe(self._subscribe, options=self._options)
         self._handlers.connected()
 
     def _on_connect_fail(self, _client: Client, _data: object) -> None:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 ONLINE = b"online"
 OFFLINE = b"offline"
+_OF_EVERY_CLIP = {"schema", "node", "device", "model", "software_version", "sample_format"}
 
 
 class Topics:
@@ -34,6 +35,13 @@ class Topics:
         self.scores = f"{self.root}/scores"
         self.event = f"{self.root}/event"
         self.health = f"{self.root}/health"
+        self.clip = f"{self.root}/clip"
+        self.analysis = f"{self.root}/analysis"
+        self.command = f"{self.root}/command"
+
+    def result(self, command: str) -> str:
+        """Return where the answer to a command goes."""
+        return f"{self.command}/{command}/result"
 
     def detected(self, label: str) -> str:
         """Return the state topic of a label; what a topic can't hold becomes `_`."""
@@ -129,6 +137,23 @@ def event_fields(what: Event) -> dict[str, Any]:
 def detected(topics: Topics, label: str, *, on: bool) -> Message:
     """Return the retained state of a label."""
     return Message(topics.detected(label), b"ON" if on else b"OFF", qos=1, retain=True)
+
+
+def clip(topics: Topics, sidecar: Mapping[str, Any]) -> Message:
+    """Return what a clip's sidecar says, but for what all clips of a box share."""
+    body = {"message_id": f"{sidecar['clip_id']}-clip"}
+    body |= {key: value for key, value in sidecar.items() if key not in _OF_EVERY_CLIP}
+    return _json(topics.clip, body, qos=1, durable=True)
+
+
+def analysis(topics: Topics, report: Mapping[str, Any]) -> Message:
+    """Return the report of a clip; its `message_id` is its own."""
+    return _json(topics.analysis, report, qos=1, durable=True)
+
+
+def result(topics: Topics, command: str, answer: Mapping[str, Any]) -> Message:
+    """Return the answer to a command: `ok`, and what it did, or an `error` that says why not."""
+    return _json(topics.result(command), answer, qos=1)
 
 
 def health(topics: Topics, figures: Mapping[str, Any], at: Utc) -> Message:

@@ -14,8 +14,11 @@ from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from edge.errors import StorageError
 from edge.publish.broker import Refusal
+from edge.publish.spool import collect
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from edge.publish.outbox import Outbox, Row
     from edge.types import Message
 
@@ -25,6 +28,7 @@ IN_FLIGHT: Final = 20  # durable messages sent and not yet acknowledged
 INBOX: Final = 1000  # messages between the threads; more is a bug or a dead publisher
 DRAIN_S: Final = 0.25
 GOODBYE_S: Final = 2.0
+LOOK_S: Final = 1.0  # between two looks into the spool
 AGAIN_S: Final = 60.0  # until a message is offered again that the broker could not take
 
 
@@ -72,12 +76,17 @@ class Publisher:
     sender : the link to the broker.
     outbox : where durable messages wait.
     spare : an outbox in memory, used while the disk fails.
+    spool : a folder in which other processes leave durable messages; None: there is none.
     """
 
-    def __init__(self, sender: Sender, outbox: Outbox, spare: Outbox) -> None:
+    def __init__(
+        self, sender: Sender, outbox: Outbox, spare: Outbox, spool: Path | None = None
+    ) -> None:
         self._sender = sender
         self._outbox = outbox
         self._spare = spare
+        self._spool = spool
+        self._look_s = 0.0
         self._inbox: queue.Queue[Message | None] = queue.Queue(INBOX)
         self._acknowledged: deque[_Acknowledged] = deque()
         self._stopping = threading.Event()
@@ -146,9 +155,16 @@ class Publisher:
             self._settle(self._acknowledged.popleft())
         try:
             self._forget_settled()
+            self._collect()
             self._drain()
         except StorageError as error:
             self._disk_fails(error)
+
+    def _collect(self) -> None:
+        """Move what other processes have left into the outbox; on a bad disk it stays there."""
+        if self._spool and time.monotonic() >= self._look_s:
+            self._look_s = time.monotonic() + LOOK_S
+            collect(self._spool, self._outbox.put)
 
     def _take(self, message: Message) -> None:
         if message.durable:

@@ -54,16 +54,18 @@ def deposit(directory: Path, message: Message, name: str) -> None:
     _sync(directory)
 
 
-def collect(directory: Path, put: Callable[[Message], None]) -> int:
+def collect(directory: Path, put: Callable[[Message], object]) -> int:
     """Hand what lies in `directory` to `put`, oldest name first, and take it away.
 
     A file that is no message is set aside under another name. Returns how many were taken;
     what `put` raises goes through, and its file stays.
     """
+    if not os.access(directory, os.W_OK):
+        return 0  # nobody has left anything yet; or it could not be taken away, and came again
     try:
         paths = sorted(path for path in directory.iterdir() if _is_whole(path.name))[:AT_ONCE]
     except OSError:
-        return 0  # nobody has left anything yet
+        return 0
     for path in paths:
         if message := _read(path):
             put(message)

@@ -9,11 +9,16 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import logging
 import os
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from edge.config.schema import Settings
+
+log = logging.getLogger(__name__)
 
 _NAME = "hearing.lock"
 
@@ -40,6 +45,15 @@ class Hearing:
     def close(self) -> None:
         """Hear nothing any more."""
         os.close(self._handle)
+
+
+def hearing_of(settings: Settings) -> Hearing | None:
+    """Return the listener's side; None where the state directory can't be written."""
+    try:
+        return Hearing(settings.state.path)
+    except OSError as error:
+        log.warning("idle-time analysis can't see when something is heard: %s", error)
+        return None
 
 
 def is_hearing(state_directory: Path) -> bool:

@@ -6,8 +6,9 @@ thread      does                                           blocks on
 ==========  =============================================  ==========================
 capture     reads a period, `Pipeline.process`, hands on   the sound card only
 inference   classifier and detector on the newest patch    the model
+record      judges, encodes and writes clips               the disk
 publish     outbox and broker                              its inbox
-mqtt        the client's network loop                      the broker
+mqtt        the client's network loop, commands            the broker
 main        watchdog, health, signals                      nothing
 ==========  =============================================  ==========================
 """
@@ -23,7 +24,7 @@ import signal
 import sys
 import time
 from collections import Counter
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from edge.capture.liveness import Liveness
 from edge.clock import StreamClock
@@ -32,7 +33,10 @@ from edge.health import BoxHealth
 from edge.model.classifier import OnnxClassifier
 from edge.publish import payloads
 from edge.service import build
+from edge.service.commands import Orders
+from edge.service.hearing import hearing_of
 from edge.service.notify import INFERENCE_STALL_S, Progress, tell, watchdog_interval_s
+from edge.service.recording import build_recorder, recording_figures
 from edge.service.reporter import Reporter
 from edge.service.supervisor import Mailbox, Supervisor
 from edge.service.uplink import Uplink
@@ -41,7 +45,8 @@ from edge.types import Gap, Level, Patch, Period
 if TYPE_CHECKING:
     from edge.capture.liveness import State
     from edge.config.schema import Settings
-    from edge.types import GapCause, Message
+    from edge.record.recorder import Recorder
+    from edge.types import Event, GapCause, Message, Scores
 
 log = logging.getLogger(__name__)
 
@@ -51,7 +56,21 @@ STATUS_EVERY_S: Final = 10.0
 FIRST_HEALTH_S: Final = 3.0
 STOP_WITHIN_S: Final = 4.5  # all of it: the service manager and people are told 5
 JOIN_S: Final = 1.0  # of that, for capture and for inference each
+RECORD_S: Final = 1.5  # and for the last clip: an unfinished one is as if it had never been
 SWITCH_INTERVAL_S: Final = 0.0005  # else a busy Python thread delays capture by 5 ms
+
+
+class Output(Protocol):
+    """Who takes what the pipeline gives; no call ever waits."""
+
+    def level(self, measured: Level) -> None:
+        """Take one second (capture thread)."""
+
+    def scores(self, heard: Scores) -> None:
+        """Take one patch (inference thread)."""
+
+    def event(self, what: Event) -> None:
+        """Take an onset or an offset (inference thread)."""
 
 
 class Listener:
@@ -71,7 +90,10 @@ class Listener:
         self._liveness = Liveness(stream.rate_hz)
         self._topics = build.build_topics(settings)
         self._box = BoxHealth(settings.state.path)
-        self._uplink = Uplink(settings) if settings.publish.url else None
+        self._recorder = self._build_recorder(stream_id) if settings.record.enabled else None
+        orders = Orders(self._recorder, settings.record.max_command_s)
+        commands = orders.commands(self._topics, self._send)
+        self._uplink = Uplink(settings, commands.received) if settings.publish.url else None
         self._reporter = Reporter(
             topics=self._topics,
             clock=self._clock,
@@ -81,12 +103,17 @@ class Listener:
             live=settings.publish.live,
             send=self._send,
         )
+        self._outputs: tuple[Output, ...] = (
+            (self._reporter, self._recorder) if self._recorder else (self._reporter,)
+        )
+        self._hearing = hearing_of(settings)
         self._sample_index = 0
         self._inferences = 0
         self._gaps: Counter[GapCause] = Counter()
         self._lost_samples = 0
         self._microphone: State = "ok"  # the capture thread's word, and
         self._microphone_told: State = "ok"  # what was last said of it
+        self._trouble_told = ""  # what was last said of the recorder
         self._output_bad = False
 
     def run(self) -> int:
@@ -108,6 +135,8 @@ class Listener:
         facts = build.describe_box(self._settings, self._source, self._classifier.info)
         self._send(payloads.info(self._topics, facts))
         self._reporter.silence()
+        if self._recorder:
+            self._supervisor.start("record", self._recorder.run)
         self._supervisor.start("inference", self._infer)
         self._supervisor.start("capture", self._capture)
         log.info("listening to %s", self._source.name)
@@ -131,6 +160,9 @@ class Listener:
                 log.info("samples and inference go on")
             stalled = not advancing
             self._note_microphone()
+            self._note_recorder()
+            if self._hearing:
+                self._hearing.tell(heard=self._reporter.sounding > 0)
             if not ready and self._sample_index:
                 ready = True
                 tell(READY=1)
@@ -154,8 +186,10 @@ class Listener:
             self._source.close()
         self._patches.close()
         if self._supervisor.join("inference", JOIN_S):
-            for event in self._pipeline.close_events():
-                self._reporter.event(event)
+            self._hand_on_events(self._pipeline.close_events())
+        if self._recorder:
+            self._recorder.stop()
+            self._supervisor.join("record", RECORD_S)
         if captured:  # else no time is left for a disk that may be stuck as well
             self._report_health()  # the last figures are exact
         if self._uplink:
@@ -178,6 +212,8 @@ class Listener:
             if item is None:
                 break
             self._note(item)
+            if self._recorder:
+                self._recorder.keep(item)
             self._hand_on(self._pipeline.process(item))
         self._hand_on(self._pipeline.flush())
         self._supervisor.end()
@@ -198,17 +234,23 @@ class Listener:
             if isinstance(output, Patch):
                 self._patches.put(output)
             else:
-                self._reporter.level(output)
+                for one in self._outputs:
+                    one.level(output)
 
     def _infer(self) -> None:
         while patch := self._patches.take():
             bad_before = self._classifier.bad_outputs
             scores = self._classifier.classify(patch)
             self._note_output(bad=self._classifier.bad_outputs > bad_before)
-            self._reporter.scores(scores)
-            for event in self._pipeline.detect(scores):
-                self._reporter.event(event)
+            for one in self._outputs:
+                one.scores(scores)
+            self._hand_on_events(self._pipeline.detect(scores))
             self._inferences += 1
+
+    def _hand_on_events(self, events: list[Event]) -> None:
+        for event in events:
+            for one in self._outputs:
+                one.event(event)
 
     def _note_output(self, *, bad: bool) -> None:
         if bad and not self._output_bad:
@@ -231,6 +273,13 @@ class Listener:
         self._microphone_told = state
         self._report_health()
 
+    def _note_recorder(self) -> None:
+        """Say at once when recording pauses and when it goes on; its own thread logs it."""
+        trouble = self._recorder.trouble if self._recorder else ""
+        if trouble != self._trouble_told:
+            self._trouble_told = trouble
+            self._report_health()
+
     def _report_health(self) -> None:
         figures = self._box.read() | self._figures()
         now = self._clock.utc_of_mono(time.monotonic())
@@ -249,7 +298,8 @@ class Listener:
             "bad_outputs": self._classifier.bad_outputs,
             "events": self._reporter.events,
         }
-        return figures | (self._uplink.figures() if self._uplink else {})
+        recording = recording_figures(self._recorder)
+        return figures | recording | (self._uplink.figures() if self._uplink else {})
 
     def _inference_stall_s(self) -> float:
         """Return how long no inference is too long: a slow model's patches are far apart."""
@@ -267,6 +317,17 @@ class Listener:
             f"microphone {self._microphone}",
         )
         return "; ".join(parts)
+
+    def _build_recorder(self, stream_id: str) -> Recorder:
+        return build_recorder(
+            self._settings,
+            stream=self._source.format,
+            stream_id=stream_id,
+            device=self._source.name,
+            model=self._classifier.info,
+            utc=self._clock.utc,
+            saved=lambda sidecar: self._send(payloads.clip(self._topics, sidecar)),
+        )
 
     def _send(self, message: Message) -> None:
         if self._uplink:

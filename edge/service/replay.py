@@ -7,22 +7,29 @@ the same lines on every machine; golden files of the tests are made from it.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections import deque
+from typing import TYPE_CHECKING, Any, Final
 
 from edge.capture.replay import ReplaySource
+from edge.errors import StorageError
 from edge.model.classifier import OnnxClassifier
 from edge.publish.payloads import event_fields, level_fields, top_scores
 from edge.service import build
+from edge.service.recording import build_recorder
 from edge.types import Gap, Level, Patch
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from edge.config.schema import Settings
-    from edge.types import Event
+    from edge.record.recorder import Recorder
+    from edge.types import Event, StreamFormat
 
 Record = dict[str, Any]
+
+STREAM_ID: Final = "replay"
+CLIP_FIELDS: Final = ("clip_id", "number", "file", "labels", "duration_s")
 
 
 class Replay:
@@ -31,15 +38,18 @@ class Replay:
     Parameters
     ----------
     files : recordings or folders, as one stream at the first one's rate.
+    record : whether the clips that the unit would save are saved into `record.directory`.
     """
 
-    def __init__(self, settings: Settings, files: Sequence[Path]) -> None:
+    def __init__(self, settings: Settings, files: Sequence[Path], *, record: bool = False) -> None:
         self._classifier = OnnxClassifier(build.model_path(settings))
         self._source = ReplaySource(
             files, period_size=settings.capture.period_size, pace="fast", rate_hz=None
         )
         stream = self._source.format
-        self._pipeline = build.build_pipeline(settings, stream, self._classifier.info, "replay")
+        self._pipeline = build.build_pipeline(settings, stream, self._classifier.info, STREAM_ID)
+        self._clips: deque[Mapping[str, Any]] = deque()
+        self._recorder = self._build_recorder(settings, stream) if record else None
         self._rate_hz = stream.rate_hz
         self._labels = self._classifier.info.labels
         self._top = settings.model.top_scores
@@ -56,14 +66,19 @@ class Replay:
                 if isinstance(item, Gap):
                     lost = {"lost_samples": item.lost_samples, "cause": item.cause}
                     yield {"type": "gap", "time_s": self._seconds(item.sample_index), **lost}
+                if self._recorder:
+                    self._recorder.keep(item)
                 yield from self._follow(self._pipeline.process(item))
             yield from self._follow(self._pipeline.flush())
         yield from map(self._event, self._pipeline.close_events())
+        yield from self._finish()
 
     def _follow(self, outputs: Iterable[Level | Patch]) -> Iterator[Record]:
         for output in outputs:
             if isinstance(output, Level):
                 start_s = self._seconds(output.sample_index)
+                if self._recorder:
+                    self._recorder.level(output)
                 yield {"type": "level", "time_s": start_s, **level_fields(output)}
             else:
                 yield from self._classify(output)
@@ -73,8 +88,28 @@ class Replay:
         best = top_scores(self._labels, scores, self._top)
         yield {"type": "scores", "time_s": self._seconds(patch.sample_index), "scores": best}
         yield from map(self._event, self._pipeline.detect(scores))
+        if self._recorder:
+            self._recorder.scores(scores)
+            self._recorder.work_off()
+            yield from self._saved()
+
+    def _finish(self) -> Iterator[Record]:
+        if self._recorder:
+            self._recorder.work_off()
+            self._recorder.finish()
+            yield from self._saved()
+            if self._recorder.trouble:
+                raise StorageError(self._recorder.trouble)
+
+    def _saved(self) -> Iterator[Record]:
+        while self._clips:
+            sidecar = self._clips.popleft()
+            start_s = self._seconds(sidecar["start_sample"])
+            yield {"type": "clip", "time_s": start_s, **{key: sidecar[key] for key in CLIP_FIELDS}}
 
     def _event(self, what: Event) -> Record:
+        if self._recorder:
+            self._recorder.event(what)
         end = what.offset_index
         at = what.onset_index if end is None else end
         length = {} if end is None else {"duration_s": self._seconds(end - what.onset_index)}
@@ -85,6 +120,19 @@ class Replay:
             **event_fields(what),
             **length,
         }
+
+    def _build_recorder(self, settings: Settings, stream: StreamFormat) -> Recorder:
+        recorder = build_recorder(
+            settings,
+            stream=stream,
+            stream_id=STREAM_ID,
+            device=self._source.name,
+            model=self._classifier.info,
+            utc=None,
+            saved=self._clips.append,
+        )
+        recorder.open()
+        return recorder
 
     def _seconds(self, sample_index: int) -> float:
         return round(sample_index / self._rate_hz, 3)

@@ -49,6 +49,8 @@ class Reporter:
         self.newest_level: Level | None = None
         self.newest_top: dict[str, float] = {}
         self.events = 0
+        self.sounding = 0
+        """Events that are open."""
 
     def level(self, measured: Level) -> None:
         """Report one second."""
@@ -76,6 +78,7 @@ class Reporter:
         if self.newest_level:
             fields["laeq_dbfs"] = round(self.newest_level.laeq_dbfs, 1)
         self.events += what.edge == "onset"
+        self.sounding += 1 if what.edge == "onset" else -1
         self._send(payloads.event(self._topics, what, onset=onset, offset=offset, fields=fields))
         self._send(payloads.detected(self._topics, what.label, on=what.edge == "onset"))
 

@@ -15,6 +15,9 @@ from edge.publish.publisher import Publisher
 from edge.service import build
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
     from edge.config.schema import Settings
     from edge.publish.broker import Refusal
     from edge.service.supervisor import Supervisor
@@ -31,9 +34,13 @@ class Uplink:
 
     Raises `PublishError` where the secrets or certificates can't be read; a
     broker that is away is no error, and neither is a disk that can't be written.
+
+    Parameters
+    ----------
+    received : called on the mqtt thread with topic and payload of each command.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, received: Callable[[str, bytes], None]) -> None:
         self._topics = build.build_topics(settings)
         self._link = Link(
             build.build_broker(settings),
@@ -42,10 +49,13 @@ class Uplink:
                 connected=lambda: log.info("the broker is there"),
                 lost=lambda why: log.warning("no broker: %s", why),
                 acknowledged=self._acknowledged,
+                received=received,
             ),
+            subscribe=f"{self._topics.command}/+",
+            retained=False,
         )
         self._boxes = (_open_outbox(settings), Outbox(None, max_bytes=SPARE_BYTES))
-        self._publisher = Publisher(self._link, *self._boxes)
+        self._publisher = Publisher(self._link, *self._boxes, spool_of(settings))
 
     def start(self, supervisor: Supervisor) -> None:
         """Start the publish and mqtt threads."""
@@ -85,6 +95,11 @@ class Uplink:
 
     def _acknowledged(self, mid: int, refused: Refusal) -> None:
         self._publisher.acknowledged(mid, refused)
+
+
+def spool_of(settings: Settings) -> Path:
+    """Return the folder in which other processes of the box leave messages."""
+    return settings.state.path / "spool"
 
 
 def _open_outbox(settings: Settings) -> Outbox:

@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: MIT
+"""What was measured and heard lately, summed up for any stretch of it."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from edge.types import Level, Scores
+
+
+class Logbook:
+    """Levels and scores of the last stretch of a stream.
+
+    Parameters
+    ----------
+    labels : of the scores, in the model's order.
+    kept_samples : how far back a stretch may reach.
+    """
+
+    def __init__(self, labels: Sequence[str], kept_samples: int) -> None:
+        self._labels = labels
+        self._kept = kept_samples
+        self._levels: deque[Level] = deque()
+        self._scores: deque[Scores] = deque()
+
+    def level(self, measured: Level) -> None:
+        """Note one second."""
+        self._levels.append(measured)
+        while self._levels[0].end_index < measured.end_index - self._kept:
+            self._levels.popleft()
+
+    def scores(self, heard: Scores) -> None:
+        """Note one patch."""
+        self._scores.append(heard)
+        while self._scores[0].sample_index < heard.sample_index - self._kept:
+            self._scores.popleft()
+
+    def levels_of(self, start: int, stop: int) -> dict[str, float | None]:
+        """Return the levels over the whole seconds that touch [start, stop); None: none did.
+
+        LAeq is the energy mean, the others are maxima.
+        """
+        inside = [one for one in self._levels if one.sample_index < stop and one.end_index > start]
+        heard = sum(one.n_samples for one in inside)
+        if not heard:
+            return dict.fromkeys(("laeq_dbfs", "lafmax_dbfs", "lcpeak_dbfs"))
+        energy = sum(one.n_samples * 10.0 ** (one.laeq_dbfs / 10.0) for one in inside) / heard
+        return {
+            "laeq_dbfs": round(10.0 * math.log10(energy), 1),
+            "lafmax_dbfs": round(max(one.lafmax_dbfs for one in inside), 1),
+            "lcpeak_dbfs": round(max(one.lcpeak_dbfs for one in inside), 1),
+        }
+
+    def scores_of(self, start: int, stop: int) -> dict[str, float]:
+        """Return each label's highest score in the patches that touch [start, stop), best first."""
+        inside = [
+            one.values
+            for one in self._scores
+            if one.sample_index < stop and one.sample_index + one.n_samples > start
+        ]
+        if not inside:
+            return {}
+        best = np.nan_to_num(np.max(inside, axis=0))
+        return {self._labels[i]: round(float(best[i]), 3) for i in best.argsort()[::-1]}

@@ -1,0 +1,180 @@
+# SPDX-License-Identifier: MIT
+"""The recorder: keeps the last seconds, and makes clips of what others ask for.
+
+==========  ======================================  ==========================
+thread      calls                                   waits
+==========  ======================================  ==========================
+capture     `keep`, `level`                         never
+inference   `event`, `scores`                       never
+mqtt        `request`                               never
+record      `run`: plans, judges, encodes, writes   for the disk
+==========  ======================================  ==========================
+
+Sound passes through the `History` alone; everything else through one inbox, in
+order. Clips are cut by what inference has heard, not by any clock, so that a
+replay makes the same ones.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import queue
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from edge.errors import StorageError
+from edge.record.writer import RETRY_S
+from edge.types import Event, Level, Scores
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from edge.errors import EdgeError
+    from edge.record.history import History
+    from edge.record.logbook import Logbook
+    from edge.record.planner import ClipPlanner
+    from edge.record.writer import ClipWriter, Counters
+    from edge.types import Gap, Period
+
+PENDING: Final = 20  # wishes at a time: a command costs nothing, their number may
+BACKLOG: Final = 2000  # levels and scores that wait for a stuck disk: a quarter of an hour
+
+
+class _Request(NamedTuple):
+    name: str
+    n_samples: int
+
+
+class _Mark(NamedTuple):
+    clip: str
+    keep: bool
+    done: Callable[[str | EdgeError], None]
+
+
+_Item = Event | Level | Scores | _Request | _Mark | None
+
+
+class Recorder:
+    """Takes what the other threads have, and writes clips in one of its own.
+
+    Parameters
+    ----------
+    rate_hz : of the sample indices.
+    history, logbook : what is kept: the sound, and what was measured and heard in it.
+    planner : decides which samples become clips.
+    writer : makes them.
+    labels : of events that make clips; None: all.
+    """
+
+    def __init__(
+        self,
+        *,
+        rate_hz: int,
+        history: History,
+        logbook: Logbook,
+        planner: ClipPlanner,
+        writer: ClipWriter,
+        labels: frozenset[str] | None,
+    ) -> None:
+        self._rate_hz = rate_hz
+        self._history = history
+        self._logbook = logbook
+        self._planner = planner
+        self._writer = writer
+        self._labels = labels
+        self._inbox: queue.SimpleQueue[_Item] = queue.SimpleQueue()
+        self._ended = False
+        self._requests = itertools.count(1)
+
+    @property
+    def trouble(self) -> str:
+        """Why nothing is written now; empty: all is well."""
+        return self._writer.trouble
+
+    @property
+    def counters(self) -> Counters:
+        """What became of the clips."""
+        return self._writer.counters
+
+    def keep(self, item: Period | Gap) -> None:
+        """Keep what was captured."""
+        self._history.write(item)
+
+    def level(self, measured: Level) -> None:
+        """Note one second for the sidecars."""
+        self._offer(measured)
+
+    def scores(self, heard: Scores) -> None:
+        """Note one patch, and that everything before its end was heard."""
+        self._offer(heard)
+
+    def event(self, what: Event) -> None:
+        """Take an onset or an offset."""
+        if self._labels is None or what.label in self._labels:
+            self._inbox.put(what)
+
+    def request(self, seconds: float) -> str:
+        """Record from now on for `seconds`; return the name to look for in clips' `commands`.
+
+        Raises `StorageError` while nothing can be written, and where too many wait already.
+        """
+        if self.trouble:
+            raise StorageError(f"recording pauses: {self.trouble}")
+        if self._planner.pending >= PENDING:
+            raise StorageError(f"{PENDING} recordings are going on already", "wait for their end")
+        name = f"command-{next(self._requests)}"
+        self._inbox.put(_Request(name, max(round(seconds * self._rate_hz), 1)))
+        return name
+
+    def mark(self, clip: str, *, keep: bool, done: Callable[[str | EdgeError], None]) -> None:
+        """Keep a clip for ever, or no longer; `done` gets its name, or why not (record thread)."""
+        self._inbox.put(_Mark(clip, keep, done))
+
+    def stop(self) -> None:
+        """Make `run` come to its end after everything that came before."""
+        self._inbox.put(None)
+
+    def run(self) -> None:
+        """Work until `stop`, then write what is left."""
+        self._writer.open()
+        while not self._ended:
+            with contextlib.suppress(queue.Empty):
+                self._take(self._inbox.get(timeout=RETRY_S))
+            self._writer.try_again()
+        self.finish()
+
+    def open(self) -> None:
+        """Become the one who writes here. Raises `StorageError`: a replay need not go on."""
+        self._writer.open()
+        if self.trouble:
+            raise StorageError(self.trouble)
+
+    def work_off(self) -> None:
+        """Do what is due in the caller's thread: a replay has no record thread."""
+        while not self._inbox.empty():
+            self._take(self._inbox.get())
+
+    def finish(self) -> None:
+        """Write what is left at the end of a stream."""
+        self._writer.write(self._planner.finish(self._history.end))
+        self._writer.close()
+
+    def _offer(self, item: Level | Scores) -> None:
+        if self._inbox.qsize() < BACKLOG:
+            self._inbox.put(item)
+
+    def _take(self, item: _Item) -> None:
+        match item:
+            case None:
+                self._ended = True
+            case Event():
+                self._planner.event(item)
+            case Level():
+                self._logbook.level(item)
+            case Scores():
+                self._logbook.scores(item)
+                self._writer.write(self._planner.advance(item.sample_index + item.n_samples))
+            case _Request():
+                self._planner.command(item.name, self._history.end, item.n_samples)
+            case _Mark():
+                item.done(self._writer.mark(item.clip, keep=item.keep))

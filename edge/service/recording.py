@@ -1,0 +1,196 @@
+# SPDX-License-Identifier: MIT
+"""Builds the recorder of a stream from the settings, for the unit and for a replay alike."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from edge import __version__
+from edge.dsp.spec import CoreSpec
+from edge.errors import ConfigError
+from edge.model.voice import RATE_HZ
+from edge.record.encode import FLAC_CHANNELS
+from edge.record.history import History
+from edge.record.logbook import Logbook
+from edge.record.planner import ClipPlanner, Lengths
+from edge.record.recorder import Recorder
+from edge.record.retention import Limits, Retention
+from edge.record.sealing import check_recipient, seal
+from edge.record.sidecar import Origin
+from edge.record.store import ClipStore
+from edge.record.writer import ClipWriter, Privacy
+from edge.service import build
+from edge.service.designs import core_design
+from edge.service.speech import LabelJudge, VoiceJudge
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from edge.config.schema import Settings
+    from edge.model.registry import ModelInfo
+    from edge.record.history import Stretch
+    from edge.record.sidecar import Speech
+    from edge.types import StreamFormat, Utc
+
+SLACK_S: Final = 10.0  # how long a disk may take before samples of a clip are overwritten
+LATEST_S: Final = 10.0  # no event waits longer than this to be told
+
+
+def build_recorder(
+    settings: Settings,
+    *,
+    stream: StreamFormat,
+    stream_id: str,
+    device: str,
+    model: ModelInfo,
+    utc: Callable[[int], Utc] | None,
+    saved: Callable[[Mapping[str, Any]], None],
+) -> Recorder:
+    """Return the recorder of a stream.
+
+    Raises `ConfigError` for labels, formats, lengths and keys that do not fit.
+    """
+    record = settings.record
+    lengths = clip_lengths(settings, stream.rate_hz, model)
+    history = History(stream, _capacity(settings, stream, lengths))
+    logbook = Logbook(model.labels, lengths.memory + round(SLACK_S * stream.rate_hz))
+    if record.format == "flac" and stream.channels > FLAC_CHANNELS:
+        raise ConfigError(
+            f"FLAC holds {FLAC_CHANNELS} channels, the source has {stream.channels}",
+            'set record.format = "wav"',
+        )
+    store = ClipStore(settings.clips)
+    writer = ClipWriter(
+        stream=stream,
+        origin=Origin(
+            node=settings.node.id,
+            stream_id=stream_id,
+            device=device,
+            model={"name": model.name, "version": model.version, "sha256": model.sha256},
+            software_version=__version__,
+        ),
+        history=history,
+        logbook=logbook,
+        store=store,
+        retention=Retention(store, _limits(settings)),
+        container=record.format,
+        privacy=_privacy(settings, stream, model, logbook),
+        utc=utc,
+        saved=saved,
+    )
+    return Recorder(
+        rate_hz=stream.rate_hz,
+        history=history,
+        logbook=logbook,
+        planner=ClipPlanner(lengths),
+        writer=writer,
+        labels=_labels(settings, model),
+    )
+
+
+def recording_figures(recorder: Recorder | None) -> dict[str, Any]:
+    """Return what became of the clips, for `health`."""
+    if recorder is None:
+        return {"recording": "off"}
+    counters = recorder.counters
+    return {
+        "recording": recorder.trouble or "ok",
+        "clips_saved": counters.saved,
+        "clips_vetoed": counters.vetoed,
+        "clips_lost": counters.lost,
+        "clip_samples_overwritten": counters.overwritten_samples,
+    }
+
+
+def clip_lengths(settings: Settings, rate_hz: int, model: ModelInfo) -> Lengths:
+    """Return how clips are cut at a rate, in samples."""
+    record = settings.record
+    front = model.front_end
+    rules = build.build_rules(settings, model).values()
+    hops = model.patch_frames + model.patch_hop * max((rule.min_hits for rule in rules), default=1)
+    patches_s = hops * front.hop_length / front.rate_hz
+    known_after_s = min(patches_s + max((rule.hold_s for rule in rules), default=0.0), LATEST_S)
+    return Lengths(
+        pre_roll=round(record.pre_roll_s * rate_hz),
+        post_roll=round(record.post_roll_s * rate_hz),
+        max_clip=round(record.max_clip_s * rate_hz),
+        known_after=round(known_after_s * rate_hz),
+    )
+
+
+def _capacity(settings: Settings, stream: StreamFormat, lengths: Lengths) -> int:
+    """Return how many samples are kept; raises `ConfigError` if they take too much memory."""
+    capacity = lengths.memory + round(SLACK_S * stream.rate_hz)
+    width = 2 if stream.sample_format == "S16_LE" else 4
+    needed_mb = capacity * stream.channels * width / 1e6
+    if needed_mb > settings.record.memory_mb:
+        raise ConfigError(
+            f"record.memory_mb = {settings.record.memory_mb}: the clips that are asked for"
+            f" need {needed_mb:.0f} MB",
+            "raise it, or shorten record.max_clip_s",
+        )
+    return capacity
+
+
+def _labels(settings: Settings, model: ModelInfo) -> frozenset[str] | None:
+    wanted = settings.record.labels
+    _check_labels("record.labels", wanted, model)
+    return frozenset(wanted) if wanted else None
+
+
+def _limits(settings: Settings) -> Limits:
+    retention = settings.retention
+    return Limits(
+        max_age_days=retention.max_age_days,
+        max_total_mb=retention.max_total_mb,
+        min_free_mb=retention.min_free_mb,
+        min_per_label=retention.min_per_label,
+    )
+
+
+def _privacy(
+    settings: Settings, stream: StreamFormat, model: ModelInfo, logbook: Logbook
+) -> Privacy:
+    key = settings.record.public_key
+    if key:
+        check_recipient(key)
+    return Privacy(
+        judge=_judge(settings, stream, model, logbook),
+        drop=settings.speech.action == "drop",
+        seal=partial(seal, recipient=key) if key else None,
+    )
+
+
+def _judge(
+    settings: Settings, stream: StreamFormat, model: ModelInfo, logbook: Logbook
+) -> Callable[[Stretch], Speech] | None:
+    speech = settings.speech
+    if speech.action == "keep":
+        return None
+    if not speech.model:
+        if not set(speech.labels) & set(model.labels):
+            raise ConfigError(
+                f'speech.action = "{speech.action}", but nothing can tell speech: the model'
+                f" {model.name} has none of the labels {', '.join(speech.labels)}",
+                "set speech.model to a voice model (silero_vad.onnx), or speech.labels",
+            )
+        known = [label for label in speech.labels if label in model.labels]
+        return LabelJudge(logbook, known, speech.threshold)
+    design = core_design(CoreSpec(stream.rate_hz, RATE_HZ, ()), settings.state.path)
+    return VoiceJudge(
+        Path(speech.model),
+        rate_hz=stream.rate_hz,
+        taps=design.decimation_taps,
+        threshold=speech.threshold,
+        min_s=speech.min_s,
+    )
+
+
+def _check_labels(key: str, labels: list[str], model: ModelInfo) -> None:
+    if unknown := sorted(set(labels) - set(model.labels)):
+        raise ConfigError(
+            f"the model {model.name} has no label {', '.join(map(repr, unknown))}",
+            f"{key} may name: {', '.join(model.labels)}",
+        )

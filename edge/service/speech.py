@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: MIT
+"""Whether somebody speaks in a clip, before anybody writes it."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from edge.dsp.convert import to_mono
+from edge.dsp.resample import resampler
+from edge.model.voice import RATE_HZ, WINDOW, VoiceModel
+from edge.record.sidecar import Speech
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from edge.record.history import Stretch
+    from edge.record.logbook import Logbook
+
+BLOCK_S: Final = 1.0  # decimated at a time
+
+
+class VoiceJudge:
+    """Asks a voice model about the whole of a clip, pre- and post-roll too, and every channel.
+
+    Parameters
+    ----------
+    model : the model's file.
+    rate_hz : of the clips.
+    taps : of the decimation to the model's rate; empty where it is no whole factor.
+    threshold : probability that counts as voice.
+    min_s : so much voice, anywhere in the clip, makes it speech.
+    """
+
+    def __init__(
+        self,
+        model: Path,
+        *,
+        rate_hz: int,
+        taps: NDArray[np.float64],
+        threshold: float,
+        min_s: float,
+    ) -> None:
+        self._model = VoiceModel(model)
+        self._name = model.stem
+        self._block = round(rate_hz * BLOCK_S)
+        self._resampler = resampler(rate_hz, RATE_HZ, taps, self._block)
+        self._threshold = threshold
+        self._windows = max(math.ceil(min_s * RATE_HZ / WINDOW), 1)
+
+    def __call__(self, stretch: Stretch) -> Speech:
+        """Return the verdict; the score is reached for `min_s` of the clip."""
+        channels = range(stretch.samples.shape[1])
+        score = max(self._score(stretch, channel) for channel in channels)
+        return Speech(self._name, score, score >= self._threshold)
+
+    def _score(self, stretch: Stretch, channel: int) -> float:
+        voiced = np.sort(self._model.probabilities(self._hear(stretch, channel)))
+        return float(voiced[-min(self._windows, len(voiced))])
+
+    def _hear(self, stretch: Stretch, channel: int) -> NDArray[np.float32]:
+        """Return one channel at the model's rate."""
+        mono = np.zeros(self._block, np.float32)
+        self._resampler.reset()
+        parts = []
+        for at in range(0, len(stretch.samples), self._block):
+            heard, _ = to_mono(stretch.samples[at : at + self._block], channel, 1.0, mono)
+            parts.append(self._resampler.process(heard).copy())
+        return np.concatenate(parts)
+
+
+class LabelJudge:
+    """Asks the classifier's own speech labels, as they stand in the logbook.
+
+    Parameters
+    ----------
+    labels : of the classifier that are speech.
+    threshold : score that counts.
+    """
+
+    def __init__(self, logbook: Logbook, labels: Sequence[str], threshold: float) -> None:
+        self._logbook = logbook
+        self._labels = labels
+        self._threshold = threshold
+
+    def __call__(self, stretch: Stretch) -> Speech:
+        """Return the verdict over all patches that touch the clip.
+
+        A clip that no patch has touched could hold anything: it counts as speech.
+        """
+        heard = self._logbook.scores_of(stretch.start, stretch.start + len(stretch.samples))
+        score = max((heard[label] for label in self._labels), default=0.0) if heard else 1.0
+        return Speech("classifier", score, score >= self._threshold)
