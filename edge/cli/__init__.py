@@ -23,6 +23,7 @@ COMMANDS: Final = {
         "replay",
         "Run the same pipeline over recordings, as JSON lines.",
     ),
+    "analyze": ("edge.cli.analyze", "analyze", "Take recordings apart, in idle time or by hand."),
     "watch": ("edge.cli.watch", "watch", "Show live what a box reports to its broker."),
     "clips": ("edge.cli.clips", "clips", "List, play, export, mark and delete clips."),
     "devices": ("edge.cli.devices", "devices", "List sound cards and the setting to paste."),

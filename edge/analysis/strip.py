@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: MIT
+"""What a picture shows over time, in bounded memory however long the recording is."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from edge.analysis.segment import Segment
+
+    Float32 = NDArray[np.float32]
+
+MOST_COLUMNS: Final = 1024  # about as many as a picture has pixels
+
+
+class Strip:
+    """Rows over time as at most 1024 columns, each the maximum of the frames in it.
+
+    The maximum, not the mean: a knock must be seen in an hour. A column's width doubles
+    whenever the end is reached, so that the length need not be known.
+
+    Parameters
+    ----------
+    hop_s : between frames, and at first between columns.
+    """
+
+    def __init__(self, hop_s: float) -> None:
+        self.column_s = hop_s
+        self._columns: Float32 = np.zeros((0, 0), np.float32)
+        self._used = 0
+
+    @property
+    def columns(self) -> Float32:
+        """(n_columns, n_rows) float32, column k centred on k * `column_s`; never empty."""
+        columns = self._columns[: self._used]
+        # Where two stretches meet, rounding may leave a column out: as the one before it.
+        told = np.maximum.accumulate(np.where(np.isfinite(columns[:, 0]), np.arange(self._used), 0))
+        return columns[told]
+
+    def add(self, start_s: float, hop_s: float, rows: Float32) -> None:
+        """Take in (n_frames, n_rows) float32; the first frame is centred on `start_s`."""
+        if not len(self._columns):
+            self._columns = np.full((MOST_COLUMNS, rows.shape[1]), -np.inf, np.float32)
+        times_s = start_s + hop_s * np.arange(len(rows))
+        while round(times_s[-1] / self.column_s) >= MOST_COLUMNS:
+            self._halve()
+        places = np.rint(times_s / self.column_s).astype(np.intp)
+        first = np.flatnonzero(np.diff(places, prepend=-1))
+        highest = np.maximum.reduceat(rows, first, axis=0)
+        target = self._columns[places[first]]
+        self._columns[places[first]] = np.maximum(target, highest)
+        self._used = max(self._used, int(places[-1]) + 1)
+
+    def _halve(self) -> None:
+        self.column_s *= 2
+        # Column k holds what rounds to it: 2k - 1 and 2k of before are nearest to k, or as near.
+        odd, even = self._columns[1::2], self._columns[::2]
+        merged = even.copy()
+        merged[1:] = np.maximum(merged[1:], odd[:-1])
+        self._columns[: MOST_COLUMNS // 2] = merged
+        self._columns[MOST_COLUMNS // 2 :] = -np.inf
+        self._used = self._used // 2 + 1 if self._used else 0
+
+
+class Strips:
+    """All that one picture shows of a recording. Keeps some 1 MB."""
+
+    def __init__(self) -> None:
+        self.duration_s = 0.0
+        self.onsets_s: list[float] = []
+        self.mel_hz: NDArray[np.float64] = np.zeros(0)
+        self.semitones_hz: NDArray[np.float64] = np.zeros(0)
+        self._strips: dict[str, Strip] = {}
+
+    def add(self, segment: Segment) -> None:
+        """Take in the next segment, which begins where the one before ended."""
+        start_s, hop_s = self.duration_s, segment.hop_s
+        # A maximum of levels in dB needs a bottom that is the same in every segment.
+        self.mel_hz, self.semitones_hz = segment.mel_hz, segment.constant_q.bins_hz
+        self._add("log_mel", start_s, hop_s, segment.log_mel)
+        self._add("constant_q", start_s, segment.constant_q.hop_s, segment.constant_q.decibels)
+        separation = segment.separation
+        self._add("harmonic", start_s, hop_s, separation.harmonic_dbfs[:, None])
+        self._add("percussive", start_s, hop_s, separation.percussive_dbfs[:, None])
+        self._add("onset", start_s, segment.onsets.hop_s, segment.onsets.strength[:, None])
+        self.onsets_s += [start_s + time_s for time_s in segment.onsets.times_s]
+        self.duration_s += segment.duration_s
+
+    def __getitem__(self, name: str) -> Strip:
+        """Return the strip `log_mel`, `constant_q`, `harmonic`, `percussive` or `onset`."""
+        return self._strips[name]
+
+    def _add(self, name: str, start_s: float, hop_s: float, rows: Float32) -> None:
+        self._strips.setdefault(name, Strip(hop_s)).add(start_s, hop_s, rows)

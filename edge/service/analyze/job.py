@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: MIT
+"""What is asked of a worker, and where its results are. Light: no array, no librosa."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Self
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+SCHEMA: Final = "edge-analysis/1"
+REPORT: Final = ".analysis.json"
+PICTURE: Final = ".analysis.png"
+STEMS: Final = (".harmonic.flac", ".percussive.flac")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What is made of a recording; the same options and the same file give the same report."""
+
+    rate_hz: int
+    channel: int | None = None
+    picture: bool = False
+    stems: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """One recording to analyse.
+
+    `stem` is what the results' names begin with, in the folder `output`; `sidecar` is what
+    the recorder wrote about a clip.
+    """
+
+    sound: Path
+    output: Path
+    stem: str
+    options: Options
+    sidecar: Path | None = None
+
+    @property
+    def report(self) -> Path:
+        """The report: the last of the results to appear, so that it stands for all of them."""
+        return self.output / f"{self.stem}{REPORT}"
+
+    @property
+    def picture(self) -> Path:
+        """The picture."""
+        return self.output / f"{self.stem}{PICTURE}"
+
+    @property
+    def stems(self) -> tuple[Path, Path]:
+        """Harmonic and percussive sound."""
+        harmonic, percussive = (self.output / f"{self.stem}{suffix}" for suffix in STEMS)
+        return harmonic, percussive
+
+    @property
+    def parts(self) -> tuple[Path, ...]:
+        """Every unfinished file that this job may leave when it is killed."""
+        return tuple(part_of(path) for path in (self.report, self.picture, *self.stems))
+
+    def clean(self) -> None:
+        """Take away what an interrupted attempt left."""
+        for part in self.parts:
+            part.unlink(missing_ok=True)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the job for another process."""
+        paths = {"sound": str(self.sound), "output": str(self.output)}
+        sidecar = str(self.sidecar) if self.sidecar else None
+        return {**paths, "stem": self.stem, "options": asdict(self.options), "sidecar": sidecar}
+
+    @classmethod
+    def from_json(cls, body: Mapping[str, Any]) -> Self:
+        """Return the job that `to_json` wrote."""
+        return cls(
+            sound=Path(body["sound"]),
+            output=Path(body["output"]),
+            stem=body["stem"],
+            options=Options(**body["options"]),
+            sidecar=Path(body["sidecar"]) if body["sidecar"] else None,
+        )
+
+
+def part_of(path: Path) -> Path:
+    """Return the name under which a file is written before it is whole."""
+    return path.with_name(f".{path.name}.part")
+
+
+def commit(part: Path, path: Path) -> None:
+    """Make a written part the file: whole on disk first, then under its name."""
+    with part.open("rb") as file:
+        os.fsync(file.fileno())
+    part.replace(path)
+
+
+def write_report(job: Job, report: Mapping[str, Any]) -> None:
+    """Write the report, whole or not at all. Raises `OSError`; then nothing is left behind."""
+    part = part_of(job.report)
+    try:
+        with part.open("w", encoding="utf-8") as file:
+            json.dump(report, file, ensure_ascii=False, allow_nan=False, indent=1)
+            file.write("\n")
+        commit(part, job.report)
+    except OSError:
+        part.unlink(missing_ok=True)
+        raise
+    folder = os.open(job.output, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def is_done(job: Job) -> bool:
+    """Return whether all results are there, newer than the sound and made with these options."""
+    try:
+        body = json.loads(job.report.read_bytes())
+        fresh = job.report.stat().st_mtime_ns >= job.sound.stat().st_mtime_ns
+        same = body["schema"] == SCHEMA and body["source"]["file"] == job.sound.name
+        alike = body["settings"] == settings_of(job.options)
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+    wanted = [job.picture] * job.options.picture + list(job.stems) * job.options.stems
+    return fresh and same and alike and "error" not in body and all(p.exists() for p in wanted)
+
+
+def settings_of(options: Options) -> dict[str, Any]:
+    """Return the options that change a figure, as a report carries them."""
+    channel = "mean" if options.channel is None else options.channel
+    return {"max_rate_hz": options.rate_hz, "channel": channel}

@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: MIT
+"""What is done with one recording: the same function in the unit, by hand, and on a cluster."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+import soundfile
+
+from edge.analysis.recording import Recording
+from edge.analysis.report import Summary, clip_facts, report_of
+from edge.analysis.segment import Options as SegmentOptions
+from edge.analysis.segment import analyse_segment
+from edge.analysis.strip import Strips
+from edge.errors import DeviceError
+from edge.service.analyze.job import commit, part_of, settings_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from edge.service.analyze.job import Job
+
+_STEM_FORMAT = "PCM_16"
+
+
+def carry_out(job: Job, progress: Callable[[float], None]) -> dict[str, Any]:
+    """Analyse a recording, leave picture and stems where they belong, return the report.
+
+    The report itself is the caller's to write, last of all.
+
+    Parameters
+    ----------
+    progress : called after each stretch with the share, 0 to 1, that is done.
+
+    Raises `DeviceError` for a recording that can't be analysed, `OSError` where results can't
+    be written, `MemoryError`.
+    """
+    options = job.options
+    recording = Recording(job.sound, max_rate_hz=options.rate_hz, channel=options.channel)
+    summary, strips = Summary(), Strips()
+    with contextlib.closing(recording), contextlib.ExitStack() as stack:
+        stems = stack.enter_context(_Stems(job, recording.rate_hz)) if options.stems else None
+        for samples in recording.stretches():
+            segment = analyse_segment(
+                samples, recording.rate_hz, SegmentOptions(stems=options.stems)
+            )
+            summary.add(segment)
+            if options.picture:
+                strips.add(segment)
+            if stems:
+                stems.add(segment.separation.harmonic, segment.separation.percussive)
+            progress(min(recording.duration_s / max(recording.promised_s, 1e-9), 1.0))
+    sidecar = _sidecar(job.sidecar)
+    settings = settings_of(options)
+    report = report_of(recording, summary, digest=_digest(job.sound), settings=settings)
+    report |= clip_facts(sidecar)
+    if options.picture:
+        _draw(job, strips, report, _events(sidecar))
+        report["picture"] = job.picture.name
+    if stems:
+        stems.commit()
+        report["stems"] = [path.name for path in job.stems]
+    return report
+
+
+class _Stems:
+    """Harmonic and percussive sound, written as they come."""
+
+    def __init__(self, job: Job, rate_hz: int) -> None:
+        self._paths = job.stems
+        self._files: list[Any] = []
+        self._rate_hz = rate_hz
+
+    def __enter__(self) -> Self:
+        for path in self._paths:
+            part = part_of(path).open("wb")
+            self._files.append(
+                (
+                    part,
+                    soundfile.SoundFile(
+                        part, "w", self._rate_hz, 1, subtype=_STEM_FORMAT, format="FLAC"
+                    ),
+                )
+            )
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for raw, file in self._files:
+            file.close()
+            raw.close()
+
+    def add(self, *pair: NDArray[np.float32] | None) -> None:
+        for (_, file), samples in zip(self._files, pair, strict=True):
+            if samples is not None:
+                file.write(np.clip(samples, -1.0, 1.0))
+
+    def commit(self) -> None:
+        for path in self._paths:
+            commit(part_of(path), path)
+
+
+def _draw(
+    job: Job, strips: Strips, report: Mapping[str, Any], events: list[tuple[float, float]]
+) -> None:
+    from edge.analysis.picture import draw  # matplotlib: 0.5 s, only who wants one
+
+    part = part_of(job.picture)
+    part.write_bytes(draw(strips, report, events))
+    commit(part, job.picture)
+
+
+def _sidecar(path: Path | None) -> dict[str, Any]:
+    """Return what the recorder wrote; {} where it wrote nothing that can be read."""
+    try:
+        body = json.loads(path.read_bytes()) if path else {}
+    except (OSError, ValueError):
+        return {}
+    known = isinstance(body, dict) and str(body.get("schema")).startswith("edge-clip/")
+    return body if known else {}
+
+
+def _events(sidecar: Mapping[str, Any]) -> list[tuple[float, float]]:
+    """Return onset and offset of each event, in seconds from the clip's start."""
+    start, rate_hz = sidecar.get("start_sample", 0), sidecar.get("rate_hz", 0)
+    if not rate_hz:
+        return []
+    end = sidecar.get("end_sample", start)
+    return [
+        (
+            (event["onset_sample"] - start) / rate_hz,
+            ((end if event.get("offset_sample") is None else event["offset_sample"]) - start)
+            / rate_hz,
+        )
+        for event in sidecar.get("events") or []
+    ]
+
+
+def _digest(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise DeviceError(f"{path} went away while it was read: {error.strerror}") from error
