@@ -42,6 +42,7 @@ BACKLOG: Final = 2000  # levels and scores that wait for a stuck disk: a quarter
 
 class _Request(NamedTuple):
     name: str
+    start: int
     n_samples: int
 
 
@@ -123,7 +124,8 @@ class Recorder:
         if self._planner.pending >= PENDING:
             raise StorageError(f"{PENDING} recordings are going on already", "wait for their end")
         name = f"command-{next(self._requests)}"
-        self._inbox.put(_Request(name, max(round(seconds * self._rate_hz), 1)))
+        n_samples = max(round(seconds * self._rate_hz), 1)
+        self._inbox.put(_Request(name, self._history.end, n_samples))
         return name
 
     def mark(self, clip: str, *, keep: bool, done: Callable[[str | EdgeError], None]) -> None:
@@ -175,6 +177,6 @@ class Recorder:
                 self._logbook.scores(item)
                 self._writer.write(self._planner.advance(item.sample_index + item.n_samples))
             case _Request():
-                self._planner.command(item.name, self._history.end, item.n_samples)
+                self._planner.command(*item)
             case _Mark():
                 item.done(self._writer.mark(item.clip, keep=item.keep))
