@@ -56,7 +56,7 @@ class LogSpectrum:
     @property
     def decibels(self) -> Float32:
         """The magnitude in dB, (n_frames, n_bins) float32, -100 or more."""
-        return 20.0 * np.log10(np.maximum(self.magnitude, np.float32(1e-5)))
+        return np.float32(20.0) * np.log10(np.maximum(self.magnitude, np.float32(1e-5)))
 
 
 class _Octave(NamedTuple):
@@ -223,7 +223,7 @@ def _fitting_octaves(rate_hz: int, gamma_hz: float) -> int:
 
 def _cutoff_hz(n_octaves: int, gamma_hz: float) -> float:
     """Return how far up the highest wavelet reaches."""
-    highest_hz = LOWEST_HZ * 2.0 ** (n_octaves - 1 / BINS_PER_OCTAVE)
+    highest_hz: float = LOWEST_HZ * 2.0 ** (n_octaves - 1 / BINS_PER_OCTAVE)
     return highest_hz * (1.0 + 0.5 * _HANN_BANDWIDTH * _BANDWIDTH) + 0.5 * gamma_hz
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 if TYPE_CHECKING:
-    from numpy.typing import ArrayLike
+    from numpy.typing import NDArray
 
     from edge.analysis.spectrum import Float32, Float64, Geometry
 
@@ -106,15 +106,18 @@ def measure_levels(samples: Float32) -> Levels:
     return Levels(rms_dbfs, peak_dbfs, peak_dbfs - rms_dbfs, float(clipped) / samples.size)
 
 
-def _rolloff_bins(magnitude: Float32) -> ArrayLike:
+def _rolloff_bins(magnitude: Float32) -> NDArray[np.intp]:
     below = np.cumsum(magnitude, axis=1)
-    return np.argmax(below >= np.float32(_ROLLOFF) * below[:, -1:], axis=1)
+    bins: NDArray[np.intp] = np.argmax(below >= np.float32(_ROLLOFF) * below[:, -1:], axis=1)
+    return bins
 
 
 def _flatness(power: Float32) -> Float64:
     audible = np.maximum(power, np.float32(_FLOOR_POWER))
     mean = audible.mean(axis=1, dtype=np.float64)
-    return np.exp(np.log(audible, out=audible).mean(axis=1, dtype=np.float64)) / mean
+    logarithm = np.log(audible, out=audible).mean(axis=1, dtype=np.float64)
+    flatness: Float64 = np.exp(logarithm) / mean
+    return flatness
 
 
 def _spread(values: Float64) -> Spread:

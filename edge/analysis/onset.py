@@ -131,7 +131,8 @@ def _mean_of(values: Float32, before: int, after: int) -> Float64:
     index = np.arange(values.size)
     start = np.maximum(index - before, 0)
     end = np.minimum(index + after, values.size)
-    return (sums[end] - sums[start]) / (end - start)
+    mean: Float64 = (sums[end] - sums[start]) / (end - start)
+    return mean
 
 
 def _parabola(three: Float64) -> tuple[float, float]:

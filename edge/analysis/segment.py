@@ -115,7 +115,8 @@ def log_mel_of(power: Float32, shape: Geometry) -> Float32:
     np.maximum(mel, np.float32(_FLOOR_POWER), out=mel)
     np.log10(mel, out=mel)
     mel *= np.float32(10.0)
-    return np.maximum(mel, mel.max() - np.float32(_RANGE_DB), out=mel)
+    np.maximum(mel, mel.max() - np.float32(_RANGE_DB), out=mel)
+    return mel
 
 
 @lru_cache(maxsize=4)

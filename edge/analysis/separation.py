@@ -12,16 +12,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
-from scipy import ndimage
 
+from edge.analysis.median import running_median
 from edge.analysis.spectrum import geometry, istft, stft
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from edge.analysis.spectrum import Complex64, Float32, Float64, Geometry
 
-    from edge.analysis.spectrum import Complex64, Float32, Geometry
-
-MEDIAN_WIDTH: Final = 31  # frames and bins, as librosa
 # A bin is harmonic or percussive where one median is twice the other; between, residual.
 MARGIN: Final = 2.0
 _FLOOR_POWER: Final = 1e-10  # -100 dB, librosa's floor
@@ -63,8 +60,9 @@ def hpss(samples: Float32, rate_hz: int) -> tuple[Float32, Float32]:
 
 
 def medians(magnitude: Float32) -> Medians:
-    """Return both medians of a spectrum, equal to the bit to SciPy's in two dimensions."""
-    return Medians(_median_of_rows(magnitude.T).T, _median_of_rows(magnitude))
+    """Return both medians of a spectrum, equal to the bit to `scipy.ndimage.median_filter`'s."""
+    over_bins = running_median(np.ascontiguousarray(magnitude.T))
+    return Medians(running_median(magnitude), np.ascontiguousarray(over_bins.T))
 
 
 def contrast(pair: Medians) -> Float32:
@@ -104,32 +102,25 @@ def weigh(
     harmonic = _weighed(power, 1.0 / (1.0 + MARGIN**2 * ratio))
     percussive = _weighed(power, 1.0 - 1.0 / (1.0 + ratio / MARGIN**2))
     energy = float(power.sum(dtype=np.float64))
-    shares: tuple[float | None, ...] = (None, None, None)
-    if energy > 0.0:
-        share = (float(harmonic.sum()) / energy, float(percussive.sum()) / energy)
-        shares = (*share, max(0.0, 1.0 - sum(share)))
-    levels = (_dbfs(part, shape) for part in (harmonic, percussive))
-    return Separation(*shares, *levels, *(parts or (None, None)))
+    first, second = (
+        float(part.sum()) / energy if energy > 0.0 else None for part in (harmonic, percussive)
+    )
+    rest = None if first is None or second is None else max(0.0, 1.0 - first - second)
+    return Separation(
+        harmonic_share=first,
+        percussive_share=second,
+        residual_share=rest,
+        harmonic_dbfs=_dbfs(harmonic, shape),
+        percussive_dbfs=_dbfs(percussive, shape),
+        harmonic=parts[0] if parts else None,
+        percussive=parts[1] if parts else None,
+    )
 
 
-def _median_of_rows(rows: Float32) -> Float32:
-    """Filter each row on its own, reflected at its ends, all of them as one long line.
-
-    SciPy computes a median along one of two axes by its general rank filter, along a line
-    by one that keeps a sorted window and is ten times as fast. Each row carries its own
-    reflected ends, so no window reaches into the next.
-    """
-    side = MEDIAN_WIDTH // 2
-    padded = np.pad(rows, ((0, 0), (side, side)), mode="symmetric")
-    filtered = ndimage.median_filter(padded.reshape(-1), MEDIAN_WIDTH)
-    inner: Float32 = filtered.reshape(padded.shape)[:, side:-side]
-    return inner
+def _weighed(power: Float32, mask: Float32) -> Float64:
+    return np.vecdot(power, mask).astype(np.float64)
 
 
-def _weighed(power: Float32, mask: Float32) -> NDArray[np.float64]:
-    return np.einsum("fb,fb->f", power, mask).astype(np.float64)
-
-
-def _dbfs(power: NDArray[np.float64], shape: Geometry) -> Float32:
+def _dbfs(power: Float64, shape: Geometry) -> Float32:
     relative = np.maximum(power / shape.full_scale_power, _FLOOR_POWER)
     return (10.0 * np.log10(relative)).astype(np.float32)

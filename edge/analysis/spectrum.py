@@ -53,7 +53,8 @@ class Geometry:
     @property
     def bins_hz(self) -> Float64:
         """The frequency of each bin, (n_fft // 2 + 1,) float64."""
-        return np.arange(self.n_fft // 2 + 1) * (self.rate_hz / self.n_fft)
+        bins = np.arange(self.n_fft // 2 + 1, dtype=np.float64)
+        return bins * (self.rate_hz / self.n_fft)
 
 
 def geometry(rate_hz: int) -> Geometry:
@@ -93,17 +94,16 @@ def istft(spectrum: Complex64, shape: Geometry, n_samples: int) -> Float32:
     hop, n_frames = shape.hop_length, len(spectrum)
     window = hann(shape.n_fft)
     hops = np.zeros((n_frames + _HOPS_PER_WINDOW - 1, hop), np.float32)
-    weight = np.zeros_like(hops)
-    squares = np.square(window).reshape(_HOPS_PER_WINDOW, hop)
     for first in range(0, n_frames, _BATCH_FRAMES):
-        frames = np.fft.irfft(spectrum[first : first + _BATCH_FRAMES], norm="forward")
-        frames = frames.astype(np.float32, copy=False)
-        frames *= window / np.float32(shape.n_fft)
+        frames = np.fft.irfft(spectrum[first : first + _BATCH_FRAMES])
+        frames *= window
         quarters = frames.reshape(-1, _HOPS_PER_WINDOW, hop)
         for quarter in range(_HOPS_PER_WINDOW):
-            place = slice(first + quarter, first + quarter + len(frames))
-            hops[place] += quarters[:, quarter]
-            weight[place] += squares[quarter]
+            start = first + quarter
+            hops[start : start + len(frames)] += quarters[:, quarter]
+    weight = np.zeros_like(hops)
+    for quarter, squares in enumerate(np.square(window).reshape(_HOPS_PER_WINDOW, hop)):
+        weight[quarter : quarter + n_frames] += squares
     np.divide(hops, weight, out=hops, where=weight > np.finfo(np.float32).tiny)
     start = shape.n_fft // 2
     return hops.reshape(-1)[start : start + n_samples]

@@ -123,7 +123,7 @@ def _groups(peaks: _Peaks, n_tones: int) -> list[NDArray[np.intp]]:
     """
     energy = peaks.amplitude**2
     free = np.ones(energy.size, np.bool_)
-    groups = []
+    groups: list[NDArray[np.intp]] = []
     while len(groups) < n_tones and free.any():
         centre = _loudest_place(peaks.cents[free], energy[free])
         members = np.flatnonzero(free & (np.abs(peaks.cents - centre) <= _REACH_CENTS))
@@ -150,7 +150,7 @@ def _tone(peaks: _Peaks, members: NDArray[np.intp], n_frames: int, hop_s: float)
         note=note_name(frequency_hz),
         level_dbfs=10.0 * math.log10(float(energy.mean()) / 2.0),
         time_share=np.unique(frame).size / n_frames,
-        drift_cents_per_s=_slope(frame * hop_s, cents - centre, energy),
+        drift_cents_per_s=_slope(frame.astype(np.float64) * hop_s, cents - centre, energy),
     )
 
 
