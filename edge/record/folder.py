@@ -119,7 +119,7 @@ def find_leftovers(bucket: Path, name: ClipName, files: Files) -> list[str]:
     """
     if KEEP in files or _is_whole(bucket, name, files):
         return [ending for ending in files if ending in _OWN_UNFINISHED]
-    return list(files)
+    return [ending for ending, file in files.items() if file.is_file(follow_symlinks=False)]
 
 
 def read_sidecar(path: Path) -> dict[str, Any]:

@@ -282,7 +282,7 @@ class ClipStore:
             passed = int(text) if text.strip().isdigit() else 0
             if number >= passed:
                 passed = max(number, self._highest()) + 1
-                os.pwrite(handle, f"{passed}\n".encode(), 0)
+                os.ftruncate(handle, os.pwrite(handle, f"{passed}\n".encode(), 0))
                 os.fsync(handle)
             return passed
         finally:
