@@ -73,7 +73,8 @@ def _recipient(text: str) -> pyrage.x25519.Recipient:
     try:
         return pyrage.x25519.Recipient.from_str(text.strip())
     except pyrage.RecipientError as error:
+        told = "a secret key" if IDENTITY.match(text.strip()) else repr(text[:80])
         raise ConfigError(
-            f"record.public_key {text[:80]!r} is not a public key: {error}",
+            f"record.public_key is {told}, not a public key: {error}",
             "it begins with age1; `edge clips keygen FILE` makes one",
         ) from error

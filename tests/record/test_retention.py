@@ -1,0 +1,269 @@
+# SPDX-License-Identifier: MIT
+from __future__ import annotations
+
+import os
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edge.errors import StorageError
+from edge.record.census import Census
+from edge.record.retention import Excess, Limits, Outcome, Retention, choose
+from edge.record.store import ClipStore, Entry
+from edge.record.trust import HOLD_S
+from edge.types import Utc
+from tests.record.shelf import shelve, sidecar
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+MB = 1_000_000
+NOW = Utc("2026-11-22T12:00:00.000Z", synchronised=True)
+UNSURE = Utc("2026-11-22T12:00:00.000Z", synchronised=False)
+A_MONTH_AGO = "20261022T120000Z"
+YESTERDAY = "20261121T120000Z"
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[ClipStore]:
+    with ClipStore(tmp_path) as opened:
+        yield opened
+
+
+def left(store: ClipStore) -> list[int]:
+    return [entry.number for entry in store.entries()]
+
+
+def no_disk(_: Path) -> int:
+    pytest.fail("nobody asked for the free space")
+
+
+def entry(number: int, label: str, size_bytes: int, *, kept: bool) -> Entry:
+    return Entry(
+        number, f"{number:07}_untimed_{label}", Path(), "untimed", label, size_bytes, kept, ()
+    )
+
+
+class TestRule:
+    @given(
+        st.lists(st.tuples(st.sampled_from("abc"), st.integers(1, 9), st.booleans())),
+        st.integers(0, 60),
+        st.integers(0, 12),
+        st.integers(0, 3),
+    )
+    def test_the_oldest_that_may_go_and_no_more_than_must(
+        self, clips: list[tuple[str, int, bool]], size_bytes: int, too_old: int, least: int
+    ) -> None:
+        shelf = [entry(n, label, size, kept=kept) for n, (label, size, kept) in enumerate(clips, 1)]
+        counts = Counter(clip.label for clip in shelf)
+        gone = list(choose(shelf, counts, Excess(size_bytes, too_old), least))
+        assert gone == [clip for clip in shelf if clip in gone], "oldest first"
+        may_go = [
+            clip
+            for clip in shelf
+            if not clip.kept
+            and sum(other.label == clip.label for other in shelf[clip.number :]) >= least
+        ]
+        assert gone == may_go[: len(gone)], "only what may go, and none is passed over"
+        freed = sum(clip.size_bytes for clip in gone)
+        if len(gone) < len(may_go):
+            assert freed >= size_bytes
+            assert may_go[len(gone)].number > too_old
+        if gone:
+            last = gone[-1]
+            assert freed - last.size_bytes < size_bytes or last.number <= too_old
+
+    def test_clips_are_taken_no_further_than_needed(self) -> None:
+        clips = iter([entry(n, "rain", 10, kept=False) for n in range(1, 100)])
+        gone = list(choose(clips, Counter(rain=99), Excess(size_bytes=25), 0))
+        assert [clip.number for clip in gone] == [1, 2, 3]
+        assert next(clips).number == 5
+
+
+class TestSize:
+    def test_the_oldest_go_until_all_fit_with_what_is_to_come(self, store: ClipStore) -> None:
+        for number in range(1, 11):
+            shelve(store.directory, number, size_bytes=MB // 5)
+        retention = Retention(store, Limits(max_total_mb=2), free_bytes=no_disk)
+        assert retention.make_room(0, None) == Outcome(0, 0, enough=True)
+        assert retention.make_room(MB // 5 + 1, None) == Outcome(2, 2 * MB // 5, enough=True)
+        assert left(store) == list(range(3, 11))
+
+    def test_marked_clips_and_the_newest_of_each_label_stay(self, store: ClipStore) -> None:
+        shelve(store.directory, 1, label="siren", size_bytes=MB)
+        shelve(store.directory, 2, size_bytes=MB, kept=True)
+        for number in range(3, 8):
+            shelve(store.directory, number, size_bytes=MB)
+        retention = Retention(store, Limits(max_total_mb=1, min_per_label=2), free_bytes=no_disk)
+        assert retention.make_room(0, None) == Outcome(3, 3 * MB, enough=False)
+        assert left(store) == [1, 2, 6, 7]
+        shelve(store.directory, 8, label="siren", size_bytes=MB)
+        shelve(store.directory, 9, label="siren", size_bytes=MB)
+        assert retention.make_room(0, None).deleted == 1
+        assert left(store) == [2, 6, 7, 8, 9], "two newer ones of its label set the oldest free"
+
+    def test_nothing_goes_for_what_would_never_fit(self, store: ClipStore) -> None:
+        shelve(store.directory, 1)
+        retention = Retention(store, Limits(max_total_mb=1), free_bytes=no_disk)
+        assert retention.make_room(2 * MB, None) == Outcome(0, 0, enough=False)
+        assert left(store) == [1]
+
+    def test_it_goes_on_over_folders_and_past_marked_ones(self, store: ClipStore) -> None:
+        for number in (998, 999):
+            shelve(store.directory, number, size_bytes=MB, kept=True)
+        for number in (1000, 2000, 3000):
+            shelve(store.directory, number, size_bytes=MB)
+        retention = Retention(store, Limits(max_total_mb=3), free_bytes=no_disk)
+        assert retention.make_room(0, None).deleted == 2
+        assert left(store) == [998, 999, 3000]
+
+    def test_no_limit_deletes_nothing(self, store: ClipStore) -> None:
+        shelve(store.directory, 1, "19990101T000000Z", size_bytes=MB)
+        retention = Retention(store, Limits(), free_bytes=no_disk)
+        assert retention.make_room(10**15, NOW) == Outcome(0, 0, enough=True)
+
+    def test_without_a_folder_there_is_nothing_to_delete(self, tmp_path: Path) -> None:
+        retention = Retention(ClipStore(tmp_path / "none"), Limits(max_total_mb=1, max_age_days=1))
+        assert retention.make_room(0, NOW) == Outcome(0, 0, enough=True)
+
+
+class TestFreeSpace:
+    def test_the_oldest_go_until_so_much_is_free(self, store: ClipStore) -> None:
+        for number in range(1, 6):
+            shelve(store.directory, number, size_bytes=MB)
+        free = {store.directory: 7 * MB}
+        retention = Retention(store, Limits(min_free_mb=8), free_bytes=free.__getitem__)
+        assert retention.make_room(MB, None) == Outcome(2, 2 * MB, enough=True)
+        assert left(store) == [3, 4, 5]
+
+    def test_both_limits_share_what_goes(self, store: ClipStore) -> None:
+        for number in range(1, 6):
+            shelve(store.directory, number, size_bytes=MB)
+        limits = Limits(min_free_mb=8, max_total_mb=4)
+        retention = Retention(store, limits, free_bytes=lambda _: 6 * MB)
+        assert retention.make_room(0, None).deleted == 2
+
+    def test_the_disk_itself_is_asked(self, store: ClipStore) -> None:
+        shelve(store.directory, 1)
+        disk = os.statvfs(store.directory)
+        free_mb = disk.f_bavail * disk.f_frsize // MB
+        plenty = Retention(store, Limits(min_free_mb=max(free_mb // 2, 1)))
+        assert plenty.make_room(0, None) == Outcome(0, 0, enough=True)
+        greedy = Retention(store, Limits(min_free_mb=2 * free_mb + 1000))
+        assert greedy.make_room(0, None) == Outcome(1, 1000, enough=False)
+
+    def test_a_disk_that_refuses_is_a_storage_error(self, tmp_path: Path) -> None:
+        retention = Retention(ClipStore(tmp_path / "none"), Limits(min_free_mb=1))
+        with pytest.raises(StorageError, match="no room can be made") as said:
+            retention.make_room(0, None)
+        assert isinstance(said.value.__cause__, FileNotFoundError)
+
+
+class TestAge:
+    LIMITS = Limits(max_age_days=7)
+
+    def left(self, store: ClipStore, now: Utc | None, times: list[str]) -> list[int]:
+        for number, time in enumerate(times, 1):
+            shelve(store.directory, number, time)
+        Retention(store, self.LIMITS).make_room(0, now)
+        return left(store)
+
+    def test_what_is_too_old_goes(self, store: ClipStore) -> None:
+        times = [A_MONTH_AGO, "20261115T115959Z", "20261115T120000Z", YESTERDAY]
+        assert self.left(store, NOW, times) == [3, 4]
+
+    @pytest.mark.parametrize("now", [None, UNSURE])
+    def test_without_a_clock_nothing_is(self, store: ClipStore, now: Utc | None) -> None:
+        assert self.left(store, now, [A_MONTH_AGO, YESTERDAY]) == [1, 2]
+
+    def test_an_unsure_time_counts_by_later_clips_only(self, store: ClipStore) -> None:
+        times = ["19700101T000000U", "untimed", A_MONTH_AGO, "19700101T000000U", YESTERDAY]
+        assert self.left(store, NOW, times) == [4, 5]
+
+    def test_unsure_times_alone_are_never_too_old(self, store: ClipStore) -> None:
+        assert self.left(store, NOW, ["19700101T000000U", "untimed"]) == [1, 2]
+
+    def test_a_time_from_the_future_is_none(self, store: ClipStore) -> None:
+        """Recorded while the clock was wrong: it must not hold up what is behind it."""
+        times = ["20400101T000000Z", A_MONTH_AGO, "20400101T000000Z", YESTERDAY]
+        assert self.left(store, NOW, times) == [3, 4]
+
+    def test_one_false_time_among_later_clips_condemns_nothing(self, store: ClipStore) -> None:
+        assert self.left(store, NOW, [YESTERDAY, "19990101T000000Z", YESTERDAY]) == [1, 2, 3]
+
+    def test_it_reaches_over_folders(self, store: ClipStore) -> None:
+        for number, time in ((5, A_MONTH_AGO), (1005, "untimed"), (2005, A_MONTH_AGO)):
+            shelve(store.directory, number, time)
+        shelve(store.directory, 2006, YESTERDAY)
+        Retention(store, self.LIMITS).make_room(0, NOW)
+        assert left(store) == [2006]
+
+    def test_a_clock_that_leaps_ahead_deletes_nothing_at_once(self, store: ClipStore) -> None:
+        for number in range(1, 4):
+            shelve(store.directory, number, YESTERDAY)
+        seconds = iter([0.0, 0.0, 60.0, 60.0 + HOLD_S])
+        retention = Retention(store, Limits(max_age_days=7), mono_s=lambda: next(seconds))
+        leapt = Utc("2040-01-01T00:00:00.000Z", synchronised=True)
+        assert retention.make_room(0, NOW).deleted == 0
+        assert retention.make_room(0, leapt).deleted == 0
+        assert retention.make_room(0, leapt).deleted == 3, "it lasted: the box was in a drawer"
+
+    def test_nor_does_one_that_is_ahead_from_the_start(self, store: ClipStore) -> None:
+        shelve(store.directory, 1, YESTERDAY)
+        leapt = Utc("2040-01-01T00:00:00.000Z", synchronised=True)
+        assert Retention(store, self.LIMITS).make_room(0, leapt).deleted == 0
+
+    def test_whatever_the_clock_says_the_protected_stay(self, store: ClipStore) -> None:
+        for number in range(1, 6):
+            shelve(store.directory, number, "19990101T000000Z", kept=number == 1)
+        limits = Limits(max_age_days=7, min_per_label=2)
+        seconds = iter([0.0, 0.0, HOLD_S])
+        retention = Retention(store, limits, mono_s=lambda: next(seconds))
+        retention.make_room(0, NOW)
+        retention.make_room(0, NOW)
+        assert left(store) == [1, 4, 5]
+
+
+class TestCensus:
+    def test_what_others_delete_and_make_is_seen_at_once(self, store: ClipStore) -> None:
+        for number in (1, 2, 1001):
+            shelve(store.directory, number, size_bytes=MB)
+        retention = Retention(store, Limits(max_total_mb=2), free_bytes=no_disk)
+        other = ClipStore(store.directory)
+        other.delete(other.find("2"))
+        assert retention.make_room(0, None).deleted == 0
+        (store.directory / "0001" / "0001001_untimed_rain.analysis.png").write_bytes(b"x")
+        assert retention.make_room(0, None).deleted == 1
+        assert left(store) == [1001]
+
+    def test_a_clip_right_after_a_look_is_seen_by_the_next(self, store: ClipStore) -> None:
+        """As fast as files can be written: their stamps may be equal."""
+        census = Census(store.directory)
+        for number in range(1, 30):
+            store.save(sidecar(), b"x", "flac")
+            assert sum(tally.clips for tally in census.take()) == number
+
+    def test_a_folder_that_nobody_changed_is_not_read_again(self, store: ClipStore) -> None:
+        shelve(store.directory, 1, size_bytes=MB)
+        folder = store.directory / "0000"
+        os.utime(folder, (1e9, 1e9))
+        census = Census(store.directory)
+        assert census.take()[0].size_bytes == MB
+        # Files of a store are never written in place: who does it makes the difference visible.
+        (folder / "0000001_untimed_rain.flac").write_bytes(b"")
+        assert census.take()[0].size_bytes == MB
+        os.utime(folder, (2e9, 2e9))
+        assert census.take()[0].size_bytes == 2
+
+    def test_a_tally_counts(self, store: ClipStore) -> None:
+        shelve(store.directory, 1, A_MONTH_AGO)
+        shelve(store.directory, 2, YESTERDAY, "siren", kept=True)
+        shelve(store.directory, 3, "20301121T120000U")
+        (tally,) = Census(store.directory).take()
+        assert (tally.clips, tally.kept, tally.size_bytes) == (3, 1, 3000)
+        assert tally.labels == {"rain": 2, "siren": 1}
+        assert (tally.newest_time, tally.last_timed) == (YESTERDAY, 2)
