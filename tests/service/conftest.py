@@ -42,9 +42,10 @@ class Listener:
         # As systemd does: a manager that does not read would block who tells it something.
         threading.Thread(target=self._read_manager, daemon=True).start()
         self._log = directory / "listen.log"
+        self.state = directory / "state"
         settings = [
             f'capture.device="{microphone.name}"',
-            f'state.directory="{directory / "state"}"',
+            f'state.directory="{self.state}"',
             "health.interval_s=1.0",
             *overrides,
         ]

@@ -1,0 +1,209 @@
+# SPDX-License-Identifier: MIT
+"""Clips of the listening unit: real alsa-lib, real Mosquitto, real disks."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+import soundfile
+
+from edge.config.load import load_settings
+from edge.errors import EXIT_CONFIG, EdgeError
+from edge.model.registry import read_model, shipped_model
+from edge.service.hearing import is_hearing
+from edge.service.recording import build_recorder
+from edge.types import StreamFormat
+from tests.conftest import wait_until
+from tests.service.conftest import body_of
+from tests.service.test_listen import NO_BROKER, fill, health_of, may_mount
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from tests.conftest import Mosquitto, Subscriber
+
+MODEL = read_model(shipped_model())
+Start = "Callable[..., Listener]"
+SHORT_ROLLS = ("record.pre_roll_s=1.0", "record.post_roll_s=1.0")
+NO_EVENTS = 'record.labels=["chainsaw"]'  # the scene has none in its first half minute
+
+
+def tell(server: Mosquitto, name: str, payload: str, *options: str) -> None:
+    topic = ("-t", f"edge/edge/command/{name}", "-m", payload, *options)
+    subprocess.run(["mosquitto_pub", "-p", str(server.port), *topic], check=True)
+
+
+def audio_of(clips: Path, clip: dict[str, Any]) -> np.ndarray[Any, Any]:
+    (path,) = clips.rglob(clip["file"])
+    samples, rate_hz = soundfile.read(path, dtype="int16")
+    assert rate_hz == clip["rate_hz"]
+    return np.asarray(samples)
+
+
+def played(scene_raw: Path, start: int, stop: int) -> np.ndarray[Any, Any]:
+    """Return what the microphone played: the scene, again and again."""
+    sound = np.fromfile(scene_raw, "<i2")
+    return sound[np.arange(start, stop) % len(sound)]
+
+
+def clip_of(ear: Subscriber, at_least_s: float) -> dict[str, Any]:
+    """Return the first clip of a length that is reported."""
+
+    def found() -> dict[str, Any] | None:
+        bodies = (line.partition(" ")[2] for line in ear.lines() if "/clip {" in line)
+        clips: list[dict[str, Any]] = [json.loads(body) for body in bodies]
+        return next((clip for clip in clips if clip["duration_s"] >= at_least_s), None)
+
+    return wait_until(found, f"a clip of {at_least_s} s", 40)
+
+
+def test_an_event_becomes_a_clip_that_is_what_the_microphone_played(
+    listen: Start, mosquitto: Callable[..., Mosquitto], scene_raw: Path, tmp_path: Path
+) -> None:
+    server = mosquitto()
+    ear = server.subscribe()
+    clips = tmp_path / "clips"
+    listener = listen(f'publish.url="{server.url}"', f'record.directory="{clips}"', *SHORT_ROLLS)
+    listener.wait_ready()
+    clip = clip_of(ear, 3.0)
+    heard = audio_of(clips, clip)
+    start, end = clip["start_sample"], clip["end_sample"]
+    np.testing.assert_array_equal(heard, played(scene_raw, start, end))
+    onsets = [event["onset_sample"] for event in clip["events"]]
+    assert start == max(min(onsets) - 48_000, 0)
+    assert clip["labels"][0] in clip["file"]
+    assert clip["gaps"] == []
+    wait_until(lambda: is_hearing(listener.state) or None, "others see that it hears", 30)
+    assert listener.stop() == 0
+    assert not is_hearing(listener.state)
+    told = {
+        json.loads(line.partition(" ")[2])["clip_id"] for line in ear.lines() if "/clip {" in line
+    }
+    written = {json.loads(path.read_bytes())["clip_id"] for path in clips.rglob("*.json")}
+    assert told == written, "each clip is reported, those of the stop too"
+    assert "Traceback" not in listener.log()
+
+
+def test_a_command_records_the_next_seconds_and_keeps_the_clip(
+    listen: Start, mosquitto: Callable[..., Mosquitto], scene_raw: Path, tmp_path: Path
+) -> None:
+    server = mosquitto()
+    tell(server, "record", '{"seconds": 55}', "-r")  # kept by the broker: not obeyed
+    ear = server.subscribe()
+    clips = tmp_path / "clips"
+    listener = listen(
+        f'publish.url="{server.url}"', f'record.directory="{clips}"', NO_EVENTS, *SHORT_ROLLS
+    )
+    listener.wait_ready()
+    ear.wait_for("status online")
+    wait_until(lambda: "the broker is there" in listener.log(), "the command topic is subscribed")
+    tell(server, "record", '{"seconds": 2, "request_id": "r1"}')
+    answer = body_of(ear, "command/record/result")
+    assert answer["ok"] is True
+    assert answer["request_id"] == "r1"
+    clip = clip_of(ear, 1.9)
+    assert clip["reason"] == "command"
+    assert clip["commands"] == [answer["command"]]
+    start, end = clip["start_sample"], clip["end_sample"]
+    assert end - start == 96_000
+    np.testing.assert_array_equal(audio_of(clips, clip), played(scene_raw, start, end))
+    tell(server, "keep", str(clip["number"]))
+    assert body_of(ear, "command/keep/result")["ok"] is True
+    assert len(list(clips.rglob("*.keep"))) == 1
+    tell(server, "format", "c:")
+    assert body_of(ear, "command/unknown/result")["ok"] is False
+    assert listener.stop() == 0
+    assert len(list(clips.rglob("*.flac"))) == 1, "what the broker kept was not obeyed"
+
+
+@pytest.mark.skipif(not may_mount(), reason="no mount can be made here")
+def test_a_full_disk_pauses_recording_and_listening_goes_on(
+    listen: Start, mosquitto: Callable[..., Mosquitto], tmp_path: Path
+) -> None:
+    server = mosquitto()
+    ear = server.subscribe()
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    prepare = f'mount -t tmpfs -o size=4m tmpfs {disk} && exec "$0" "$@"'
+    listener = listen(
+        f'publish.url="{server.url}"',
+        f'record.directory="{disk}/clips"',
+        "retention.min_free_mb=1",
+        NO_EVENTS,
+        *SHORT_ROLLS,
+        wrap=("unshare", "-m", "--propagation", "private", "sh", "-c", prepare),
+    )
+    listener.wait_ready()
+    ear.wait_for("status online")
+    tell(server, "record", "1")
+    clip_of(ear, 0.9)
+    filler = listener.sees(disk / "filler")
+    fill(filler)
+    tell(server, "record", "1.5")
+    ear.wait_for('"recording":"there is no room', 30)
+    assert health_of(listener)["microphone"] == "ok"
+    level = len([line for line in ear.lines() if "/level {" in line])
+    wait_until(lambda: len([x for x in ear.lines() if "/level {" in x]) > level + 1, "levels go on")
+    tell(server, "record", "1")
+    ear.wait_for('"error":"recording pauses')
+    filler.unlink()
+    wait_until(lambda: "recording goes on" in listener.log(), "recording resumes by itself", 30)
+    tell(server, "record", "1.7")
+    clip_of(ear, 1.6)
+    assert listener.log().count("ERROR record recording pauses") == 1, "said once"
+    assert listener.stop() == 0
+    assert "Traceback" not in listener.log()
+
+
+def test_a_box_that_may_not_record_keeps_nothing(listen: Start, tmp_path: Path) -> None:
+    clips = tmp_path / "clips"
+    listener = listen(NO_BROKER, f'record.directory="{clips}"', "record.enabled=false")
+    listener.wait_ready()
+    wait_until(lambda: health_of(listener).get("recording") == "off", "recording is off")
+    assert listener.stop() == 0
+    assert not clips.exists()
+
+
+def test_a_veto_that_nothing_can_decide_is_refused_at_the_start(listen: Start) -> None:
+    listener = listen(NO_BROKER, 'speech.action="drop"')
+    assert listener.wait(20) == EXIT_CONFIG
+    assert "nothing can tell speech" in listener.log()
+
+
+@pytest.mark.parametrize(
+    ("overrides", "channels", "reason"),
+    [
+        (["record.labels=['rain', 'snow']"], 1, "has no label 'snow'"),
+        (["record.memory_mb=2"], 1, "record.memory_mb = 2"),
+        (['record.public_key="ssh-rsa AAAA"'], 1, "public key"),
+        ([], 9, "FLAC holds 8 channels"),
+        (
+            ['speech.action="strip"', 'speech.model="/nowhere.onnx"'],
+            1,
+            "/nowhere.onnx is not there",
+        ),
+    ],
+)
+def test_settings_that_do_not_fit_are_refused(
+    tmp_path: Path,
+    overrides: list[str],
+    channels: int,
+    reason: str,
+) -> None:
+    settings = load_settings(None, [f'state.directory="{tmp_path}"', *overrides])
+    with pytest.raises(EdgeError, match=reason) as failure:
+        build_recorder(
+            settings,
+            stream=StreamFormat(48000, channels, 1024, "S16_LE"),
+            stream_id="x",
+            device="x",
+            model=MODEL,
+            utc=None,
+            saved=print,
+        )
+    assert failure.value.help, "it says how to mend it"
