@@ -1,0 +1,173 @@
+# SPDX-License-Identifier: MIT
+"""On the real alsa-lib: its `file` plugin writes down what was played."""
+
+from __future__ import annotations
+
+import itertools
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import alsaaudio
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edge.errors import DeviceError
+from edge.playback.alsa import MAX_INTERRUPTIONS, PERIOD_SIZE, feed
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+SYSTEM_CONFIG = Path("/usr/share/alsa/alsa.conf")
+PLAYER = """
+import sys
+import numpy as np
+from edge.errors import DeviceError
+from edge.playback.alsa import play
+file, rate_hz, device = sys.argv[1:]
+try:
+    play(np.load(file), int(rate_hz), device)
+except DeviceError as error:
+    print(error.message, "|", error.help)
+"""
+
+
+class Loudspeaker:
+    """ALSA devices that a child process finds: `tofile` writes down what it plays."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self.played = directory / "played.raw"
+        self._config = directory / "asound.conf"
+        self._config.write_text(
+            f"<{SYSTEM_CONFIG}>\n"
+            f'pcm.tofile {{ type file slave.pcm "null" file "{self.played}" format "raw" }}\n'
+            'pcm.integers { type linear slave { pcm "null" format S16_LE } }\n'
+        )
+
+    def play(self, samples: NDArray[np.generic], rate_hz: int, device: str = "tofile") -> str:
+        """Play in a child process, which reads ALSA's configuration anew; return its output."""
+        file = self._directory / "samples.npy"
+        np.save(file, samples)
+        done = subprocess.run(
+            [sys.executable, "-c", PLAYER, file, str(rate_hz), device],
+            env={"ALSA_CONFIG_PATH": str(self._config), "OPENBLAS_NUM_THREADS": "1"},
+            cwd=Path(__file__).parents[2],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        return done.stdout
+
+
+@pytest.fixture
+def loudspeaker(tmp_path: Path) -> Loudspeaker:
+    return Loudspeaker(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "channels", "rate_hz", "n_samples"),
+    [
+        ("<i2", 1, 16000, 5 * PERIOD_SIZE + 17),
+        ("<i4", 2, 48000, 3 * PERIOD_SIZE),
+        ("<f4", 3, 22050, PERIOD_SIZE - 1),
+        ("<i2", 2, 44100, 1),
+    ],
+)
+def test_what_is_heard_is_what_was_given_to_the_last_sample(
+    loudspeaker: Loudspeaker, dtype: str, channels: int, rate_hz: int, n_samples: int
+) -> None:
+    numbers = np.arange(1, n_samples * channels + 1)
+    samples = (numbers / 65536 if dtype == "<f4" else numbers).astype(dtype).reshape(-1, channels)
+    assert not loudspeaker.play(samples, rate_hz)
+    played = np.fromfile(loudspeaker.played, dtype).reshape(-1, channels)
+    np.testing.assert_array_equal(played[:n_samples], samples)
+    assert not played[n_samples:].any(), "a card fills its last period with silence"
+
+
+def test_samples_that_are_not_in_one_piece_are_played_in_order(loudspeaker: Loudspeaker) -> None:
+    samples = np.arange(8000, dtype=np.int16).reshape(-1, 2)[::-1, ::-1]
+    loudspeaker.play(samples, 16000)
+    played = np.fromfile(loudspeaker.played, "<i2").reshape(-1, 2)
+    np.testing.assert_array_equal(played[: len(samples)], samples)
+
+
+def test_no_samples_are_no_sound(loudspeaker: Loudspeaker) -> None:
+    assert not loudspeaker.play(np.zeros((0, 1), np.int16), 16000)
+
+
+def test_without_a_card_it_says_what_to_do(loudspeaker: Loudspeaker) -> None:
+    said = loudspeaker.play(np.zeros((100, 1), np.int16), 16000, "nosuchcard")
+    assert "nosuchcard can't be opened for playing" in said
+    assert "aplay -L" in said
+
+
+def test_what_a_device_can_not_do_is_refused(loudspeaker: Loudspeaker) -> None:
+    """ALSA itself would take the nearest without a word."""
+    said = loudspeaker.play(np.zeros((100, 2), np.float32), 16000, "integers")
+    assert "integers can't play 16000 Hz, 2 channels, FLOAT_LE | try `default`" in said
+    assert not loudspeaker.play(np.zeros((100, 2), np.int32), 16000, "integers")
+
+
+@pytest.mark.parametrize(
+    "samples", [np.zeros(9, np.int16), np.zeros((9, 1)), np.zeros((9, 1, 1), np.int16)]
+)
+def test_samples_of_another_shape_or_type_are_a_programmers_mistake(
+    samples: NDArray[np.int16],
+) -> None:
+    from edge.playback.alsa import play
+
+    with pytest.raises(ValueError, match="not \\(n_samples, channels\\)"):
+        play(samples, 16000, "null")
+
+
+class TestFeed:
+    @given(st.lists(st.integers(0, 20), min_size=1, max_size=50), st.integers(0, 200))
+    def test_a_card_that_takes_less_gets_the_rest_again(
+        self, appetite: list[int], n_samples: int
+    ) -> None:
+        samples = np.arange(n_samples, dtype=np.int16)[:, np.newaxis]
+        appetites = itertools.cycle([*appetite, 1])
+        taken = bytearray()
+
+        def write(data: bytes) -> int:
+            count = min(next(appetites), len(data) // 2)
+            taken.extend(data[: 2 * count])
+            return count
+
+        feed(write, samples, period_size=16)
+        assert bytes(taken) == samples.tobytes()
+
+    def test_an_underrun_is_only_a_pause(self) -> None:
+        taken = bytearray()
+        trouble = itertools.cycle([True, False])
+
+        def write(data: bytes) -> int:
+            if next(trouble):
+                raise alsaaudio.ALSAAudioError("Broken pipe [card]")
+            taken.extend(data)
+            return len(data) // 2
+
+        samples = np.arange(100, dtype=np.int16)[:, np.newaxis]
+        feed(write, samples, period_size=16)
+        assert bytes(taken) == samples.tobytes()
+
+    def test_a_card_that_takes_nothing_any_more_is_given_up(self) -> None:
+        calls = itertools.count(1)
+
+        def write(_: bytes) -> int:
+            assert next(calls) < MAX_INTERRUPTIONS + 10, "for ever"
+            return 0
+
+        with pytest.raises(DeviceError, match="takes no samples"):
+            feed(write, np.zeros((9, 1), np.int16), period_size=16)
+
+    def test_another_error_is_not_taken_for_an_underrun(self) -> None:
+        def write(_: bytes) -> int:
+            raise alsaaudio.ALSAAudioError("No such device [card]")
+
+        with pytest.raises(alsaaudio.ALSAAudioError, match="No such device"):
+            feed(write, np.zeros((9, 1), np.int16), period_size=16)
