@@ -56,9 +56,10 @@ def list_clips(  # noqa: PLR0917 - click names them
     config_file: Path | None,
     overrides: tuple[str, ...],
 ) -> None:
-    """List clips, newest first: a table, or where no terminal is, fields between tabs.
+    """List clips, newest first.
 
-    Fields: number, time, labels, score, duration in s, bytes, what is special.
+    On a terminal it is a table; else lines of fields between tabs: number, time, labels, best
+    score, duration in s, bytes, and what is special.
     """
     store = open_store(config_file, overrides)
     chosen = _chosen(store, labels, since, kept=kept)

@@ -118,8 +118,9 @@ def decrypt(  # noqa: PLR0917 - click names them
 @click.command()
 @click.argument("file", type=click.Path(path_type=Path))
 def keygen(file: Path) -> None:
-    """Make a key pair: the secret key into FILE, the public one to paste into the settings.
+    """Make a key pair for clips.
 
+    The secret key goes into FILE, the public one is printed to be pasted into the settings.
     Do it elsewhere than on the box: who finds FILE there can hear what it recorded.
     """
     from edge.record.sealing import new_identity
