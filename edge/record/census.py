@@ -8,7 +8,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from edge.record.folder import buckets, list_clips
+from edge.record.folder import buckets, read_clips
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -69,7 +69,7 @@ class Census:
 
 
 def _tally(bucket: Path) -> Tally:
-    clips = list_clips(bucket)
+    clips = list(read_clips(bucket))
     timed = [clip for clip in clips if clip.time.endswith("Z")]
     return Tally(
         bucket=bucket,

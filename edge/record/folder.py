@@ -27,6 +27,7 @@ from edge.record.name import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 MAX_SIDECAR_BYTES: Final = 4 << 20
@@ -101,14 +102,15 @@ def list_files(bucket: Path) -> dict[ClipName, Files]:
     return {name: files for name, files in named if name and name.folder == bucket.name}
 
 
-def list_clips(bucket: Path, *, newest_first: bool = False) -> list[Entry]:
-    """Return the whole clips of a folder in order. Raises OSError.
+def read_clips(bucket: Path, *, newest_first: bool = False) -> Iterator[Entry]:
+    """Give the whole clips of a folder in order. Raises OSError.
 
-    Costs one look at each file, and a read of those sidecars that have no audio.
+    Each costs one look at each of its files, and a read of the sidecar where it has no audio.
     """
-    listed = sorted(list_files(bucket).items(), reverse=newest_first)
-    entries = (_entry(bucket, name, files) for name, files in listed)
-    return [entry for entry in entries if entry]
+    listed = list_files(bucket)
+    for name in sorted(listed, reverse=newest_first):
+        if entry := _entry(bucket, name, listed[name]):
+            yield entry
 
 
 def find_leftovers(bucket: Path, name: ClipName, files: Files) -> list[str]:
@@ -138,16 +140,16 @@ def read_sidecar(path: Path) -> dict[str, Any]:
 
 
 def _entry(bucket: Path, name: ClipName, files: Files) -> Entry | None:
-    regular = {
-        ending: each
-        for ending, each in files.items()
-        if not ending.endswith(UNFINISHED) and each.is_file(follow_symlinks=False)
-    }
-    if not _is_whole(bucket, name, regular):
-        return None
+    regular: Files = {}
+    size_bytes = 0
     try:
-        size = sum(each.stat(follow_symlinks=False).st_size for each in regular.values())
+        for ending, file in files.items():
+            if not ending.endswith(UNFINISHED) and file.is_file(follow_symlinks=False):
+                size_bytes += file.stat(follow_symlinks=False).st_size
+                regular[ending] = file
     except FileNotFoundError:  # deleted meanwhile
+        return None
+    if not _is_whole(bucket, name, regular):
         return None
     return Entry(
         number=name.number,
@@ -155,9 +157,9 @@ def _entry(bucket: Path, name: ClipName, files: Files) -> Entry | None:
         bucket=bucket,
         time=name.time,
         label=name.label,
-        size_bytes=size,
+        size_bytes=size_bytes,
         kept=KEEP in regular,
-        files=tuple(sorted(each.name for each in regular.values())),
+        files=tuple(sorted(file.name for file in regular.values())),
     )
 
 

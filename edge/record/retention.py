@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from edge.errors import StorageError
 from edge.record.census import Census
-from edge.record.folder import list_clips, list_files
+from edge.record.folder import list_files, read_clips
 from edge.record.trust import LEAP, TrustedClock
 
 if TYPE_CHECKING:
@@ -200,7 +200,7 @@ def _oldest_first(tallies: Iterable[Tally], counts: Counter[str]) -> Iterator[En
         if tally.kept == tally.clips:
             counts.subtract(tally.labels)
         else:
-            yield from list_clips(tally.bucket)
+            yield from read_clips(tally.bucket)
 
 
 def _newest_time(tallies: list[Tally]) -> datetime | None:

@@ -16,8 +16,8 @@ from edge.record.folder import (
     Entry,
     buckets,
     find_leftovers,
-    list_clips,
     list_files,
+    read_clips,
     read_sidecar,
 )
 from edge.record.name import (
@@ -152,7 +152,7 @@ class ClipStore:
         """
         try:
             for bucket in buckets(self.directory, newest_first=newest_first):
-                yield from list_clips(bucket, newest_first=newest_first)
+                yield from read_clips(bucket, newest_first=newest_first)
         except OSError as error:
             raise self._unusable(error) from error
 
@@ -232,7 +232,7 @@ class ClipStore:
 
     def _numbered(self, number: int) -> list[Entry]:
         bucket = self.directory / folder_of(number)
-        return [entry for entry in list_clips(bucket) if entry.number == number]
+        return [entry for entry in read_clips(bucket) if entry.number == number]
 
     def _leads_here(self, wanted: str) -> bool:
         """Return whether a path, from here or from the store, is one of this store; or no path."""
