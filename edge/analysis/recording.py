@@ -26,13 +26,24 @@ SANE_RATES_HZ: Final = range(1000, 768_001)  # what a header may say
 MAX_CHANNELS: Final = 64
 FULL_SCALE: Final = 1.0 - 2.0**-15  # the largest positive int16: reached is clipped
 ABSURD: Final = 1e3  # 60 dB over full scale: no sample value, its square would drown all others
-BLOCK_VALUES: Final = 1 << 18  # values decoded at once: 1 MB of float32
+BLOCK_VALUES: Final = 1 << 14  # decoded at once: where a file is damaged, so much is lost at most
+
+
+class _Forward(soundfile.SoundFile):  # type: ignore[misc] # soundfile ships no types
+    """A file that is only ever read onwards.
+
+    The package seeks to where it is after each read; libsndfile then loses the state of
+    an MP3 and gives noise (python-soundfile 0.14, libsndfile 1.2).
+    """
+
+    def seekable(self) -> bool:
+        return False
 
 
 class Recording:
     """One recording, mono, at most `max_rate_hz`, given in stretches of at most 35 s.
 
-    Memory: one stretch and 2 MB, for a clip and for a day; nothing is allocated by what
+    Memory: two stretches, for a clip and for a day; nothing is allocated by what
     the header says. What was found on the way (`duration_s`, `clipped_samples`,
     `bad_samples`, `notes`) is complete when the stretches are.
 
@@ -180,7 +191,7 @@ def _open(path: Path) -> Any:  # noqa: ANN401 - soundfile ships no types
         with path.open("rb") as file:
             if not file.read(1):
                 raise DeviceError(f"{path} is empty", "record it again")
-        return soundfile.SoundFile(path)
+        return _Forward(path)
     except OSError as error:
         raise DeviceError(f"{path} can't be read: {error.strerror}", "check its owner") from error
     except (soundfile.SoundFileError, TypeError) as error:  # TypeError: a headerless .raw

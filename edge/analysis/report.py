@@ -24,8 +24,8 @@ tones              tonality; strongest [frequency_hz, note, level_dbfs, time_sha
 constant_q         lowest_hz, bins_per_octave, mean_db [one for each bin], a full-scale sine
 variable_q         reading as `librosa.cqt`, `librosa.vqt` do
 onsets             count, rate_per_s, regularity, period_s, times_s [at most 500]
-components         [share, peak_hz, centroid_hz, loudest_s, active_share], of the loudest
-                   stretch, strongest first
+components         [energy_share, peak_hz, centroid_hz, loudest_s, active_share], of the
+                   loudest stretch, strongest first
 spectrum           centroid_hz, bandwidth_hz, rolloff_hz, flatness: each mean, p10, p90
 stretches          of a recording over 35 s, one for each 30 s: start_s, duration_s, rms_dbfs,
                    peak_dbfs, harmonic_share, tonality, onsets, regularity, period_s,
@@ -336,7 +336,7 @@ def _component(one: Component, hop_s: float, start_s: float) -> Body:
     highest = float(one.activation.max(initial=0.0))
     active = float(np.mean(one.activation > ACTIVE * highest)) if highest > 0.0 else 0.0
     return {
-        "share": _share(one.share),
+        "energy_share": _share(one.share),
         "peak_hz": _round(one.peak_hz, 1),
         "centroid_hz": _round(one.centroid_hz, 1),
         "loudest_s": _round(start_s + int(np.argmax(one.activation)) * hop_s, 3),

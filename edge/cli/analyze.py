@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Self
 import click
 
 from edge.cli.options import settings_options
-from edge.config.load import load_settings
+from edge.config.lean import PendingSettings
 from edge.errors import EXIT_FAILURE, EXIT_OK
 
 if TYPE_CHECKING:
@@ -56,15 +57,13 @@ def analyze(  # noqa: PLR0917 - click names them
     With FILES, each recording gets a report (NAME.analysis.json); what is done already is
     passed over. Without, it is the process of the unit edge-analyze.
     """
-    settings = load_settings(config_file, overrides)
     if not files:
-        _log_to_stderr(settings.log.level)
-        from edge.service.analyze.unit import analyze as run
-
-        return run(settings)
+        return _run_unit(config_file, overrides)
+    from edge.config.load import load_settings
     from edge.service.analyze.collection import jobs_of
     from edge.service.analyze.job import Options, is_done
 
+    settings = load_settings(config_file, overrides)
     options = Options(rate_hz=settings.analysis.rate_hz, picture=plot, stems=stems)
     found = jobs_of(files, options, output)
     left = [job for job in found if again or not is_done(job)]
@@ -74,6 +73,19 @@ def analyze(  # noqa: PLR0917 - click names them
             if job not in left_over:
                 click.echo(_line(json.loads(job.report.read_bytes())))
     return _follow(found, left, as_json=as_json, jobs=jobs, scheduler=scheduler)
+
+
+def _run_unit(config_file: Path | None, overrides: Sequence[str]) -> int:
+    """Run the idle-time unit in a process that carries neither pydantic nor NumPy."""
+    pending = PendingSettings(config_file, overrides)
+    from edge.service.analyze.unit import analyze as run  # while the settings are being checked
+
+    settings = pending.result()
+    # The journal stamps each line itself.
+    stamp = "" if "JOURNAL_STREAM" in os.environ else "%(asctime)s "
+    level = settings.log.level.upper()
+    logging.basicConfig(stream=sys.stderr, level=level, format=f"{stamp}%(levelname)s %(message)s")
+    return run(settings)
 
 
 def _follow(
@@ -175,7 +187,3 @@ def _summary(outcome: Outcome) -> str:
 
 def _line(report: dict[str, Any]) -> str:
     return json.dumps(report, ensure_ascii=False, allow_nan=False)
-
-
-def _log_to_stderr(level: str) -> None:
-    logging.basicConfig(stream=sys.stderr, level=level.upper(), format="%(levelname)s %(message)s")

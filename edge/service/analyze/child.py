@@ -32,12 +32,13 @@ class Child:
     Parameters
     ----------
     memory_mb : the most memory it may write to; 0: no limit.
+    idle : whether it runs only when nobody else wants the processor.
     """
 
-    def __init__(self, memory_mb: int = 0) -> None:
+    def __init__(self, memory_mb: int = 0, *, idle: bool = False) -> None:
         module = [sys.executable, "-m", "edge.service.analyze.worker"]
         self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
-            [*module, str(memory_mb), str(os.getpid())],
+            [*module, str(memory_mb), str(os.getpid()), *(["idle"] * idle)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env=os.environ | _ONE_THREAD,

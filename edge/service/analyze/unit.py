@@ -10,6 +10,7 @@ whole, the report last, so that at no moment anything is lost or done twice.
 from __future__ import annotations
 
 import fcntl
+import json
 import logging
 import os
 import select
@@ -21,7 +22,6 @@ from edge.analysis.inbox import Inbox
 from edge.errors import EXIT_OK, StorageError
 from edge.publish import payloads
 from edge.publish.spool import deposit
-from edge.service import build
 from edge.service.analyze.attempt import AttemptFile
 from edge.service.analyze.child import Child
 from edge.service.analyze.idle import IdleGate
@@ -59,7 +59,7 @@ class Unit:
         self._stall_s = stall_s
         self._inbox = Inbox(settings.clips)
         self._options = options_of(settings)
-        self._topics = build.build_topics(settings)
+        self._topics = payloads.Topics(settings.publish.base_topic, settings.node.id)
         self._child: Child | None = None
         self._ended = False
         self._said = ""
@@ -116,7 +116,7 @@ class Unit:
         """Wait a tick and return False while the box is not idle."""
         why = self._gate.reason(self._child.pid if self._child else None)
         if why:
-            self._say(f"waiting: {why}; {self._inbox.waiting} clips are to be done")
+            self._say(f"waiting, clips to be done: {self._inbox.waiting}; {why}")
             self._sleep(TICK_S)
         return not why
 
@@ -132,7 +132,6 @@ class Unit:
         if attempt and attempt.stem == clip.stem and attempt.hopeless:
             self._set_aside(job, attempt.why)
             return
-        self._say(f"analysing {clip.stem}; {self._inbox.waiting} clips are to be done")
         self._attempts.begin(clip.stem)
         answer = self._ask(job)
         match answer:
@@ -155,7 +154,7 @@ class Unit:
     def _ask(self, job: Job) -> Answer:
         """Have the worker do a job; return its last word, {} if the unit ends before."""
         if self._child is None:
-            self._child = Child(self._settings.analysis.memory_mb)
+            self._child = Child(self._settings.analysis.memory_mb, idle=True)
         child = self._child
         child.ask(job)
         silent_s, before_s = 0.0, time.monotonic()
@@ -177,7 +176,7 @@ class Unit:
         """Stop the worker while the box is not idle; let it go on when it is."""
         why = self._gate.reason(child.pid)
         child.pause(paused=bool(why))
-        self._say(f"paused: {why}" if why else f"analysing {job.stem}")
+        self._say(f"{job.stem} is paused: {why}" if why else f"analysing {job.stem}")
         self._feed()
 
     def _finish(self, job: Job, report: dict[str, Any]) -> None:
@@ -193,7 +192,8 @@ class Unit:
             return
         try:
             if self._settings.publish.url:
-                message = payloads.analysis(self._topics, report)
+                body = {"message_id": f"{report['clip_id']}-analysis", **report}
+                message = payloads.analysis(self._topics, body)
                 deposit(spool_of(self._settings), message, f"analysis-{job.stem}")
             write_report(job, report)
         except OSError as error:
@@ -251,8 +251,17 @@ def options_of(settings: Settings) -> Options:
 
 
 def failure(job: Job, why: str) -> dict[str, Any]:
-    """Return the report of a recording that can't be analysed."""
-    return {"schema": SCHEMA, "clip_id": job.stem, "source": {"file": job.sound.name}, "error": why}
+    """Return the report of a clip that can't be analysed."""
+    source = {"file": job.sound.name}
+    return {"schema": SCHEMA, "clip_id": clip_id_of(job), "source": source, "error": why}
+
+
+def clip_id_of(job: Job) -> str:
+    """Return the id that the recorder gave; of a damaged sidecar the stem, as unique on the box."""
+    try:
+        return str(json.loads(job.sidecar.read_bytes())["clip_id"]) if job.sidecar else job.stem
+    except (OSError, ValueError, KeyError, TypeError):
+        return job.stem
 
 
 def spool_of(settings: Settings) -> Path:
