@@ -47,8 +47,8 @@ class VoiceModel:
         """Return, for each window of 32 ms, how likely there is a voice in it, 0..1.
 
         (n,) float32 at `RATE_HZ`, full scale +-1.0, heard from silence on; the last window
-        is filled with zeros. What is not a number counts as 1: nobody can say who spoke.
-        About 0.2 ms a window.
+        is filled with zeros. An answer that is no number counts as 1: nobody can say that
+        nobody spoke. About 0.2 ms a window.
         """
         n_windows = -(-len(samples) // WINDOW)
         padded = np.zeros(_CONTEXT + n_windows * WINDOW, np.float32)

@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: MIT
+from __future__ import annotations
+
+import functools
+import json
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+import soundfile
+import soxr
+from click.testing import CliRunner
+
+from edge.capture.scene import synthesise_scene
+from edge.cli import cli
+from edge.dsp.spec import CoreSpec
+from edge.record.history import Stretch
+from edge.record.logbook import Logbook
+from edge.service.designs import core_design
+from edge.service.speech import LabelJudge, VoiceJudge
+from edge.types import Scores
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+Sound = np.ndarray[Any, Any]
+
+
+def speech(data: Path, rate_hz: int, seconds: float) -> Sound:
+    samples, rate_in_hz = soundfile.read(data / "field/198-209-0000.ogg", dtype="float32")
+    return np.asarray(soxr.resample(samples, rate_in_hz, rate_hz))[: round(seconds * rate_hz)]
+
+
+def quiet(rate_hz: int, seconds: float) -> Sound:
+    noise = np.random.default_rng(0).normal(0, 0.003, round(seconds * rate_hz))
+    return noise.astype(np.float32)
+
+
+def stretch(*channels: Sound) -> Stretch:
+    samples = np.stack(channels, axis=1)
+    return Stretch(0, np.round(samples * 32767).astype(np.int16), ())
+
+
+@functools.cache
+def judge(data: Path, rate_hz: int, *, min_s: float = 0.25) -> VoiceJudge:
+    return VoiceJudge(
+        data / "models/silero_vad.onnx",
+        rate_hz=rate_hz,
+        taps=core_design(CoreSpec(rate_hz, 16000, ()), None).decimation_taps,
+        threshold=0.5,
+        min_s=min_s,
+    )
+
+
+@pytest.mark.data
+@pytest.mark.parametrize("rate_hz", [48000, 44100, 16000, 8000])
+def test_speech_is_found_at_every_rate(data: Path, rate_hz: int) -> None:
+    verdict = judge(data, rate_hz)(stretch(speech(data, rate_hz, 4.0)))
+    assert verdict.spoken
+    assert verdict.judge == "silero_vad"
+    assert not judge(data, rate_hz)(stretch(quiet(rate_hz, 4.0))).spoken
+
+
+@pytest.mark.data
+def test_a_word_at_the_very_end_is_enough(data: Path) -> None:
+    heard = np.concatenate([quiet(16000, 6.0), speech(data, 16000, 1.5)])
+    assert judge(data, 16000)(stretch(heard)).spoken
+    assert not judge(data, 16000, min_s=5.0)(stretch(heard)).spoken
+
+
+@pytest.mark.data
+def test_who_speaks_into_one_channel_only_is_heard(data: Path) -> None:
+    voice = speech(data, 16000, 4.0)
+    assert judge(data, 16000)(stretch(quiet(16000, 4.0), voice)).spoken
+    assert judge(data, 16000)(stretch(-voice, voice)).spoken, "their mean would be silence"
+
+
+@pytest.mark.data
+def test_one_clip_does_not_colour_the_next(data: Path) -> None:
+    ask = judge(data, 48000)
+    assert ask(stretch(speech(data, 48000, 4.0))).spoken
+    assert not ask(stretch(quiet(48000, 4.0))).spoken
+
+
+def scores(start: int, *values: float) -> Scores:
+    return Scores(start, 100, np.array(values, np.float32))
+
+
+def test_the_classifiers_own_labels_decide_over_every_patch_that_touches_the_clip() -> None:
+    book = Logbook(("rain", "speech", "conversation"), 10_000)
+    for start, values in ((0, (0.9, 0.1, 0.8)), (100, (0.9, 0.1, 0.1)), (200, (0.9, 0.6, 0.1))):
+        book.scores(scores(start, *values))
+    ask = LabelJudge(book, ("speech", "conversation"), 0.5)
+    sound = np.zeros((50, 1), np.int16)
+    assert ask(Stretch(60, sound, ())).spoken, "another label than the first"
+    assert not ask(Stretch(120, sound, ())).spoken
+    assert ask(Stretch(160, sound, ())).spoken, "the patch of its last samples"
+    assert ask(Stretch(5000, sound, ())).spoken, "what nobody has classified could be anything"
+
+
+@pytest.mark.data
+@pytest.mark.parametrize("action", ["strip", "drop"])
+def test_a_clip_with_speech_in_its_post_roll_leaves_no_sound(
+    data: Path, tmp_path: Path, action: str
+) -> None:
+    scene, _ = synthesise_scene(6.0, 48000, seed=0)  # rain, for five seconds
+    voice = speech(data, 48000, 2.0) * 0.5
+    sound = np.concatenate([scene[: 5 * 48000], quiet(48000, 0.5), voice, quiet(48000, 10.0)])
+    soundfile.write(tmp_path / "rain.wav", sound, 48000)
+    clips = tmp_path / "clips"
+    settings = [
+        f'state.directory="{tmp_path / "state"}"',
+        f'speech.action="{action}"',
+        f'speech.model="{data / "models/silero_vad.onnx"}"',
+    ]
+    options = [part for one in settings for part in ("--set", one)]
+    command = ["replay", str(tmp_path / "rain.wav"), "--clips", str(clips), *options]
+    done = CliRunner().invoke(cli, command)
+    assert done.exit_code == 0, done.output
+    assert '"label": "rain"' in done.output
+    assert not list(clips.rglob("*.flac"))
+    sidecars = [json.loads(path.read_bytes()) for path in clips.rglob("*.json")]
+    if action == "drop":
+        assert sidecars == []
+    else:
+        assert [sidecar["file"] for sidecar in sidecars] == [None]
+        assert sidecars[0]["speech"]["spoken"] is True
