@@ -80,6 +80,8 @@ def nursery(tmp_path: Path) -> Iterator[Nursery]:
 
 def look(folder: Path) -> list[int]:
     """Open the store as at a start; return its numbers when each clip is as it was saved."""
+    for sound in folder.rglob("[!.]*.flac"):
+        assert sound.with_suffix(".json").exists(), "who sees a sound finds its sidecar"
     with ClipStore(folder) as store:
         entries = list(store.entries())
         for entry in entries:

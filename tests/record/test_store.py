@@ -17,7 +17,8 @@ from edge.record.store import ClipStore
 from tests.record.shelf import names, sidecar
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+    from types import FrameType
 
 AUDIO = b"not really sound"
 STEM = "0000001_20261122T221736Z_rain"
@@ -54,6 +55,24 @@ class TestSave:
         assert entry.audio is None
         store.close()
         assert store.open() == 0, "it is no leftover"
+
+    def test_contents_are_on_the_disk_before_they_have_names_and_names_after(
+        self, store: ClipStore
+    ) -> None:
+        """What a real power cut asks for, and no killed process can show."""
+        store.save(sidecar(), AUDIO, "flac")  # makes the folder
+        calls: list[str] = []
+
+        def note(_: FrameType, event: str, what: Callable[..., object]) -> None:
+            if event == "c_call" and what.__name__ in {"fsync", "replace"}:
+                calls.append(what.__name__)
+
+        sys.setprofile(note)
+        try:
+            store.save(sidecar(), AUDIO, "flac")
+        finally:
+            sys.setprofile(None)
+        assert calls == ["fsync", "fsync", "replace", "replace", "fsync"]
 
     @pytest.mark.parametrize("extension", ["flac", "wav", "flac.age", "wav.age"])
     def test_every_kind_of_sound_is_found_again(self, store: ClipStore, extension: str) -> None:
