@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
 _ITERATIONS: Final = 60
 _SWEEPS: Final = 2  # over the small matrices, for each pass over the large one
-_STRIDE: Final = 0.3  # how far beyond each step the next one starts, of the step
-_TOLERANCE: Final = 1e-5  # of the energy: a step that wins less is the last
+_STRIDE: Final = 0.2  # how far beyond each step the next one starts, of the step
+_TOLERANCE: Final = 2e-6  # of the energy: a step that wins less is the last
 _OVERSAMPLING: Final = 6
 _TINY: Final = 1e-12
 
@@ -73,14 +73,17 @@ def find_components(
 def factorise(values: Float32, rank: int) -> tuple[Float32, Float32]:
     """Return `left` (rank, n_rows) and `right` (rank, n_columns): left.T @ right is near values.
 
-    Neither is negative; the same values give the same factors. Within 1 % of the error of
-    scikit-learn's `NMF`, or better.
+    Neither is negative; the same values give the same factors. Up to a rank of four the
+    error is within 1 % of that of scikit-learn's `NMF`; above, the two may settle apart.
 
     Parameters
     ----------
     values : (n_rows, n_columns) float32, not negative, not all zero.
     rank : 1 to the shorter side.
     """
+    # Powers of a faint recording would vanish in float32, of an absurd one overflow.
+    peak = values.max()
+    values = values / peak
     left, right = best = _start(values, rank)
     ahead, stride = right, _STRIDE
     energy, error = float(np.vdot(values, values)), math.inf
@@ -100,7 +103,7 @@ def factorise(values: Float32, rank: int) -> tuple[Float32, Float32]:
         if last_error - error <= _TOLERANCE * energy:
             break
         ahead, stride = _beyond(last_right, right, stride), min(1.0, 1.1 * stride)
-    return best
+    return best[0] * peak, best[1]
 
 
 def _beyond(last: Float32, now: Float32, stride: float) -> Float32:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
-from scipy import ndimage
+from numpy.lib.stride_tricks import sliding_window_view
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -118,10 +118,8 @@ def find_period(strength: Float32, hop_s: float) -> tuple[float, float | None]:
 
 def _highest_of(values: Float32, before: int) -> Float32:
     """Return the highest of each value and the `before` ones before it."""
-    size = before + 1
-    highest: Float32 = ndimage.maximum_filter1d(
-        values, size, mode="constant", cval=-np.inf, origin=before - size // 2
-    )
+    padded = np.pad(values, (before, 0), constant_values=-np.inf)
+    highest: Float32 = sliding_window_view(padded, before + 1).max(axis=1)
     return highest
 
 

@@ -118,7 +118,8 @@ def weigh(
 
 
 def _weighed(power: Float32, mask: Float32) -> Float64:
-    return np.vecdot(power, mask).astype(np.float64)
+    energy: Float64 = np.vecdot(power, mask).astype(np.float64)
+    return energy
 
 
 def _dbfs(power: Float64, shape: Geometry) -> Float32:
