@@ -17,7 +17,6 @@ from edge.record.logbook import Logbook
 from edge.record.planner import ClipPlanner, Lengths
 from edge.record.recorder import Recorder
 from edge.record.retention import Limits, Retention
-from edge.record.sealing import check_recipient, seal
 from edge.record.sidecar import Origin
 from edge.record.store import ClipStore
 from edge.record.writer import ClipWriter, Privacy
@@ -153,14 +152,20 @@ def _limits(settings: Settings) -> Limits:
 def _privacy(
     settings: Settings, stream: StreamFormat, model: ModelInfo, logbook: Logbook
 ) -> Privacy:
-    key = settings.record.public_key
-    if key:
-        check_recipient(key)
     return Privacy(
         judge=_judge(settings, stream, model, logbook),
         drop=settings.speech.action == "drop",
-        seal=partial(seal, recipient=key) if key else None,
+        seal=_seal(settings.record.public_key),
     )
+
+
+def _seal(key: str) -> Callable[[bytes], bytes] | None:
+    if not key:
+        return None
+    from edge.record.sealing import check_recipient, seal  # 2 MB: only who encrypts carries it
+
+    check_recipient(key)
+    return partial(seal, recipient=key)
 
 
 def _judge(
