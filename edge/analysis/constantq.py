@@ -106,7 +106,9 @@ class Plan:
         n_window = len(octave.kernel)
         padded = np.pad(samples, n_window // 2)
         frames = sliding_window_view(padded, n_window)[:: octave.hop_length]
-        return frames @ octave.kernel
+        # Overlapping rows are no matrix to BLAS: a copy is cheaper than going without it.
+        product: Float32 = np.ascontiguousarray(frames) @ octave.kernel
+        return product
 
     def _design(self) -> Iterator[_Octave]:
         halvings, hop_length = self.first_halvings, self._hop_length >> self.first_halvings

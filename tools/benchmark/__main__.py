@@ -9,10 +9,11 @@ import sys
 import warnings
 from typing import Any
 
-from tools.benchmark import core, hour, listen, logmel
+from tools.benchmark import analysis, core, hour, listen, logmel
 from tools.benchmark.stopwatch import pin, stamp
 
 PEERS = ("kaldi_native_fbank", "librosa", "sklearn")
+ANALYSIS_PEERS = ("librosa", "sklearn")
 
 
 def main() -> int:
@@ -24,18 +25,20 @@ def main() -> int:
     core_parser.add_argument("--seconds", type=int, default=60, help="of sound, 30 or more")
     core_parser.add_argument("--json", action="store_true", help="figures for programs")
     commands.add_parser("hour", help="one hour of sound as fast as it goes")
+    commands.add_parser("analysis", help="the idle-time analysis against plain librosa")
     args = parser.parse_args()
     # librosa warns once per short chunk of the naive reference, 100 times a second.
     warnings.filterwarnings("ignore", message="n_fft=.* is too large for input signal")
     if args.command == "hour":
         return _hour()
-    if args.seconds < logmel.NAIVE_SHARE:
+    if args.command == "core" and args.seconds < logmel.NAIVE_SHARE:
         parser.error(f"--seconds must be {logmel.NAIVE_SHARE} or more, not {args.seconds}")
-    missing = [peer for peer in PEERS if not _importable(peer)]
+    peers = ANALYSIS_PEERS if args.command == "analysis" else PEERS
+    missing = [peer for peer in peers if not _importable(peer)]
     if missing:
         print(f"tools/bench: {', '.join(missing)} missing: install the extra `bench`")
         return 1
-    return _core(args.seconds, as_json=args.json)
+    return _analysis() if args.command == "analysis" else _core(args.seconds, as_json=args.json)
 
 
 def _core(seconds: int, *, as_json: bool) -> int:
@@ -78,6 +81,21 @@ def _hour() -> int:
     print("\n".join(stamp(pin())))
     for tenth in hour.run():
         print("  " + ", ".join(f"{name} {value:.6g}" for name, value in tenth.items()))
+    return 0
+
+
+def _analysis() -> int:
+    print("\n".join(stamp(pin())))
+    print("\n10 s at 22.05 kHz, CPU ms; in brackets our time to theirs")
+    for part, row in analysis.compare().items():
+        times = f"ours {row['ours_ms']:.1f}, theirs {row['theirs_ms']:.1f}"
+        print(f"  {part}: {times} ({row['ratio']:.3f})")
+    _print_figures(
+        "a process that makes two reports with stems: wall s, and its peak memory", analysis.first()
+    )
+    _print_figures(
+        "peak of what a warm report with stems allocates (tracemalloc)", analysis.memory()
+    )
     return 0
 
 

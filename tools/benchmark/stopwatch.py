@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 ROOT = Path(__file__).parents[2]
-MEASURED = ("edge/dsp", "edge/pipeline.py", "edge/ring.py", "tools/benchmark")
+MEASURED = ("edge/dsp", "edge/analysis", "edge/pipeline.py", "edge/ring.py", "tools/benchmark")
 PACKAGES = ("numpy", "scipy", "librosa", "kaldi-native-fbank", "scikit-learn", "soxr")
 
 
