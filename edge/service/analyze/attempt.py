@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 FAILURES: Final = 2  # of the worker alone: tried once more, then set aside
-INTERRUPTIONS: Final = 3  # of both: more often a power cut than the clip, so more is borne
+INTERRUPTIONS: Final = 5  # of both: more often a power cut than the clip, so more is borne
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import time
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from edge.health import BoxHealth
 from edge.service.hearing import is_hearing
@@ -19,6 +19,9 @@ from edge.service.hearing import is_hearing
 MEASURE_S: Final = 2.0  # over which the others' load is measured, and how often heat is read
 COOLER_C: Final = 3.0  # hot ends only this far under the limit: no flutter around it
 EASIER: Final = 0.8  # as above, a factor: busy ends under this share of the limit
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _MEASURING: Final = "the load is being measured"
 _BUSY: Final = "others use"
@@ -43,9 +46,10 @@ class IdleGate:
     Parameters
     ----------
     state_directory : of the listener whose hearing counts.
-    max_load : processor use of others, per core (1.0: all cores are fully used).
+    max_load : processor use of others, per core; from 1.0 (all cores are fully used) any is idle.
     max_temperature_c : degrees Celsius.
     root : "/" or a tree that stands in for it.
+    mono : a clock in seconds.
     """
 
     def __init__(
@@ -55,12 +59,14 @@ class IdleGate:
         max_load: float,
         max_temperature_c: float,
         root: Path = Path("/"),
+        mono: Callable[[], float] = time.monotonic,
     ) -> None:
         self._state_directory = state_directory
         self._max_load = max_load
         self._max_temperature_c = max_temperature_c
         self._proc = root / "proc"
         self._box = BoxHealth(state_directory, root)
+        self._mono = mono
         self._last: _Used | None = None
         self._cores = os.cpu_count() or 1
         self._busy = self._hot = ""
@@ -77,10 +83,11 @@ class IdleGate:
         """
         if is_hearing(self._state_directory):
             return "something is heard"
-        now_s = time.monotonic()
+        now_s = self._mono()
         if self._last is None:
             self._last = self._used(now_s, worker)
-            self._busy = _MEASURING
+            self._busy = _MEASURING if self._max_load < 1.0 else ""
+            self._feel()
         elif now_s - self._last.at_s >= MEASURE_S:
             self._measure(self._used(now_s, worker), self._last)
         return self._hot or self._busy

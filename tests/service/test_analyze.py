@@ -1,0 +1,424 @@
+# SPDX-License-Identifier: MIT
+"""The idle-time unit as a process of its own: nothing lost, nothing twice, whatever dies."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+import soundfile
+
+from edge.errors import EXIT_STORAGE
+from edge.service.hearing import Hearing
+from tests.conftest import wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+Start = "Callable[..., Analyzer]"
+STOP_S = 4.0  # what the test waits for a stop before it counts as hung
+ANY_LOAD = "analysis.max_load=1.0"
+PICTURE = "analysis.picture=true"
+
+
+class Analyzer:
+    """A running `edge analyze` over a state directory."""
+
+    def __init__(self, state: Path, *overrides: str, program: str = "") -> None:
+        self._log_file = state / "analyze.log"
+        settings = [f'state.directory="{state}"', ANY_LOAD, "analysis.picture=false", *overrides]
+        arguments = [part for one in settings for part in ("--set", one)]
+        command = ["-c", program] if program else ["-m", "edge", "analyze", *arguments]
+        with self._log_file.open("ab") as log:
+            self.process = subprocess.Popen([sys.executable, *command], stdout=log, stderr=log)
+
+    def log(self) -> str:
+        return self._log_file.read_text(errors="replace")
+
+    def child(self) -> int | None:
+        """Return the worker's process id, None while there is none."""
+        pid = self.process.pid
+        with contextlib.suppress(OSError):
+            children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+            for child in children:
+                if "analyze.worker" in Path(f"/proc/{child}/cmdline").read_text():
+                    return int(child)
+        return None
+
+    def wait_child(self) -> int:
+        """Return the process id of a worker that works: it has imported what it needs."""
+
+        def working() -> int | None:
+            child = self.child()
+            return child if child and "soundfile" in libraries(child) else None
+
+        return wait_until(working, "a worker that works", 30.0)
+
+    def stop(self) -> int:
+        self.process.terminate()
+        try:
+            return self.process.wait(STOP_S)
+        except subprocess.TimeoutExpired:
+            pytest.fail(f"still running {STOP_S} s after SIGTERM:\n{self.log()}")
+
+    def close(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+
+def libraries(pid: int) -> str:
+    """Return what is mapped into a process, "" when it has ended."""
+    try:
+        return Path(f"/proc/{pid}/maps").read_text()
+    except OSError:
+        return ""
+
+
+def alive(pid: int) -> bool:
+    return state_of(pid) not in {"", "Z", "X"}
+
+
+def state_of(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return ""
+
+
+@pytest.fixture
+def analyze(tmp_path: Path) -> Iterator[Callable[..., Analyzer]]:
+    """Start analyzers over `tmp_path` that end with the test."""
+    with ExitStack() as running:
+
+        def start(*overrides: str, program: str = "") -> Analyzer:
+            analyzer = Analyzer(tmp_path, *overrides, program=program)
+            running.callback(analyzer.close)
+            return analyzer
+
+        yield start
+
+
+def bucket(state: Path) -> Path:
+    folder = state / "clips/0000"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def put(state: Path, number: int, sound: Path, label: str = "dog_bark") -> str:
+    """Place a recording as a clip of the box; return its stem."""
+    stem = f"{number:07d}_20261122T221736Z_{label}"
+    sidecar = {
+        "schema": "edge-clip/1",
+        "clip_id": f"edge-abc-{number}",
+        "labels": [label],
+        "events": [{"event_id": "e1", "onset_sample": 1000, "offset_sample": 9000}],
+        "rate_hz": 16000,
+        "start_sample": 0,
+        "start_time": "2026-11-22T22:17:36.545Z",
+        "clock_synchronised": True,
+    }
+    (bucket(state) / f"{stem}.json").write_text(json.dumps(sidecar))
+    part = bucket(state) / f".{stem}.part"
+    shutil.copyfile(sound, part)
+    part.rename(bucket(state) / f"{stem}{sound.suffix}")
+    return stem
+
+
+def made(folder: Path, seconds: float, rate_hz: int = 16000) -> Path:
+    """Return a recording of noise and clicks."""
+    rng = np.random.default_rng(0)
+    samples = rng.normal(0.0, 0.02, round(seconds * rate_hz))
+    samples[:: rate_hz // 2] = 0.8
+    path = folder / f"made-{seconds:g}-{rate_hz}.flac"
+    if not path.exists():
+        soundfile.write(path, samples.astype("f4"), rate_hz)
+    return path
+
+
+def reports(state: Path) -> dict[str, dict[str, Any]]:
+    """Return every report by its clip's stem; each is whole at any moment."""
+    paths = bucket(state).glob("[!.]*.analysis.json")
+    return {path.name.partition(".")[0]: json.loads(path.read_bytes()) for path in paths}
+
+
+def messages(state: Path) -> list[dict[str, Any]]:
+    paths = sorted((state / "spool").glob("[!.]*.json"))
+    return [json.loads(base64.b64decode(json.loads(p.read_bytes())["payload"])) for p in paths]
+
+
+def leftovers(state: Path) -> list[str]:
+    return [path.name for path in state.rglob(".*")]
+
+
+def wait_for_all(state: Path, stems: list[str], timeout_s: float = 40.0) -> None:
+    wait_until(lambda: set(stems) <= set(reports(state)), "all reports", timeout_s)
+
+
+@pytest.mark.data
+def test_the_boxs_clips_are_analysed_and_each_is_told_once(
+    analyze: Start, tmp_path: Path, data: Path
+) -> None:
+    sounds = sorted((data / "esc10-dev/audio").glob("*.flac"))[:3]
+    stems = [put(tmp_path, number, sound) for number, sound in enumerate(sounds)]
+    command = put(tmp_path, 100, sounds[0], label="command")
+    (bucket(tmp_path) / f"{stems[0]}.keep").touch()
+    analyzer = analyze("analysis.stems=true", PICTURE)
+    wait_for_all(tmp_path, [*stems, command])
+    done = [line for line in analyzer.log().splitlines() if "is analysed" in line]
+    order = [next(s for s in (*stems, command) if s in line) for line in done]
+    assert order == [command, stems[0], stems[2], stems[1]]
+    report = reports(tmp_path)[stems[1]]
+    assert (report["clip_id"], report["label"]) == ("edge-abc-1", "dog_bark")
+    for name in (report["picture"], *report["stems"]):
+        assert (bucket(tmp_path) / name).stat().st_size > 1000
+    told = messages(tmp_path)
+    assert sorted(one["message_id"] for one in told) == sorted(
+        f"edge-abc-{number}-analysis" for number in (0, 1, 2, 100)
+    )
+    assert report.items() <= told[1].items()
+    # New clips are seen without a restart.
+    late = put(tmp_path, 200, sounds[1])
+    wait_for_all(tmp_path, [late])
+    assert analyzer.stop() == 0
+    assert leftovers(tmp_path) == []
+
+
+def test_the_parent_stays_light(analyze: Start, tmp_path: Path) -> None:
+    put(tmp_path, 1, made(tmp_path, 1.0))
+    analyzer = analyze()
+    analyzer.wait_child()
+    loaded = libraries(analyzer.process.pid)
+    assert "_multiarray_umath" not in loaded  # NumPy's
+    assert "onnxruntime" not in loaded
+    assert "pydantic" not in loaded
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_stop_in_mid_clip_ends_all_at_once_and_the_clip_is_done_later(
+    analyze: Start, tmp_path: Path, number: signal.Signals
+) -> None:
+    stem = put(tmp_path, 1, made(tmp_path, 240.0))
+    analyzer = analyze()
+    child = analyzer.wait_child()
+    os.kill(child, signal.SIGSTOP)  # whatever it does: here it can't even answer
+    analyzer.process.send_signal(number)
+    assert analyzer.process.wait(STOP_S) == 0
+    assert not alive(child)
+    assert reports(tmp_path) == {}
+    assert leftovers(tmp_path) == []
+    for _ in range(2):  # stops are no failures of the clip, however many
+        again = analyze()
+        again.wait_child()
+        assert again.stop() == 0
+    (tmp_path / "clips/0000" / f"{stem}.flac").write_bytes(made(tmp_path, 1.0).read_bytes())
+    analyze()
+    wait_for_all(tmp_path, [stem])
+    assert "error" not in reports(tmp_path)[stem]
+
+
+def test_kill_9_of_parent_or_worker_at_any_moment_loses_nothing_and_doubles_nothing(
+    analyze: Start, tmp_path: Path
+) -> None:
+    stems = [put(tmp_path, number, made(tmp_path, 1.0)) for number in range(20)]
+    chance = random.Random(5)  # noqa: S311 - a seed, no secret
+    for round_number in range(6):
+        analyzer = analyze(PICTURE)
+        child = analyzer.wait_child()
+        # From the first report of each on, so that no clip is met again and again.
+        before = len(reports(tmp_path))
+        wait_until(lambda known=before: len(reports(tmp_path)) > known, "a report", 30.0)
+        time.sleep(chance.uniform(0.0, 0.5))
+        victim = child if round_number % 2 else analyzer.process.pid
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(victim, signal.SIGKILL)
+        time.sleep(chance.uniform(0.0, 0.2))
+        analyzer.close()
+        wait_until(lambda pid=child: not alive(pid), "the worker dies with its parent")
+        for report in reports(tmp_path).values():
+            assert "error" not in report
+            assert (bucket(tmp_path) / report["picture"]).exists()
+    assert len(reports(tmp_path)) < len(stems)  # else nothing was interrupted
+    analyzer = analyze(PICTURE)
+    wait_for_all(tmp_path, stems)
+    assert analyzer.stop() == 0
+    assert [stem for stem, report in reports(tmp_path).items() if "error" in report] == []
+    ids = [message["message_id"] for message in messages(tmp_path)]
+    assert len(ids) == len(set(ids)) == len(stems)
+    assert leftovers(tmp_path) == []
+
+
+def test_a_clip_of_which_the_worker_dies_twice_is_set_aside_and_the_others_go_on(
+    analyze: Start, tmp_path: Path
+) -> None:
+    good = put(tmp_path, 1, made(tmp_path, 1.0))
+    poisoned = put(tmp_path, 2, made(tmp_path, 240.0))
+    analyzer = analyze()
+    first = analyzer.wait_child()
+    os.kill(first, signal.SIGSEGV)
+    wait_until(lambda: analyzer.child() not in {first, None}, "a second worker")
+    second = analyzer.wait_child()
+    assert reports(tmp_path) == {}
+    os.kill(second, signal.SIGSEGV)
+    wait_for_all(tmp_path, [good, poisoned])
+    assert "SIGSEGV" in reports(tmp_path)[poisoned]["error"]
+    assert "error" not in reports(tmp_path)[good]
+    assert analyzer.log().count("is set aside") == 1
+    assert sum("error" in one for one in messages(tmp_path)) == 1
+    assert analyzer.stop() == 0
+    analyzer = analyze()
+    late = put(tmp_path, 3, made(tmp_path, 1.0))
+    wait_for_all(tmp_path, [late])
+    assert analyzer.log().count("is set aside") == 1
+
+
+def test_a_clip_that_needs_more_memory_than_allowed_is_set_aside(
+    analyze: Start, tmp_path: Path
+) -> None:
+    hungry = put(tmp_path, 2, made(tmp_path, 30.0, 96000))
+    good = put(tmp_path, 1, made(tmp_path, 1.0))
+    analyze("analysis.rate_hz=96000", "analysis.memory_mb=300")
+    wait_for_all(tmp_path, [hungry, good])
+    assert "memory" in reports(tmp_path)[hungry]["error"]
+    assert "error" not in reports(tmp_path)[good]
+
+
+def test_a_clip_at_which_the_whole_box_went_down_again_and_again_is_set_aside(
+    analyze: Start, tmp_path: Path
+) -> None:
+    stem = put(tmp_path, 1, made(tmp_path, 240.0))
+    for _ in range(5):
+        analyzer = analyze()
+        wait_until(analyzer.child, "a worker", 30.0)
+        analyzer.close()
+    assert reports(tmp_path) == {}
+    analyze()
+    wait_for_all(tmp_path, [stem])
+    assert "interrupted" in reports(tmp_path)[stem]["error"]
+
+
+def test_a_worker_that_hangs_is_ended(analyze: Start, tmp_path: Path) -> None:
+    stem = put(tmp_path, 1, made(tmp_path, 240.0))
+    program = f"""
+import logging, sys
+from edge.config.load import load_settings
+from edge.service.analyze.idle import IdleGate
+from edge.service.analyze.unit import Unit
+from pathlib import Path
+logging.basicConfig(level="INFO")
+settings = load_settings(None, ('state.directory="{tmp_path}"',))
+gate = IdleGate(Path("{tmp_path}"), max_load=1.0, max_temperature_c=110.0)
+sys.exit(Unit(settings, gate, stall_s=1.5).run())
+"""
+    analyzer = analyze(program=program)
+    stopped: set[int] = set()
+    while not reports(tmp_path):
+        child = analyzer.child()
+        if child and child not in stopped:
+            stopped.add(child)
+            os.kill(child, signal.SIGSTOP)
+        time.sleep(0.02)
+    assert len(stopped) == 2
+    assert "nothing was heard" in reports(tmp_path)[stem]["error"]
+
+
+def test_the_worker_stands_still_while_something_is_heard_and_then_goes_on(
+    analyze: Start, tmp_path: Path
+) -> None:
+    stem = put(tmp_path, 1, made(tmp_path, 60.0))
+    hearing = Hearing(tmp_path)
+    analyzer = analyze()
+    child = analyzer.wait_child()
+    hearing.tell(heard=True)
+    wait_until(lambda: state_of(child) == "T", "the worker is stopped")
+    assert "is paused: something is heard" in analyzer.log()
+    time.sleep(0.5)
+    assert state_of(child) == "T"
+    assert reports(tmp_path) == {}
+    hearing.tell(heard=False)
+    wait_for_all(tmp_path, [stem])
+    assert alive(child)  # the same one: nothing was begun again
+    hearing.close()
+
+
+def test_nothing_is_begun_while_something_is_heard(analyze: Start, tmp_path: Path) -> None:
+    hearing = Hearing(tmp_path)
+    hearing.tell(heard=True)
+    stem = put(tmp_path, 1, made(tmp_path, 1.0))
+    analyzer = analyze()
+    wait_until(lambda: "something is heard" in analyzer.log(), "the reason in the log")
+    time.sleep(0.5)
+    assert analyzer.child() is None
+    assert analyzer.log().count("something is heard") == 1
+    hearing.close()
+    wait_for_all(tmp_path, [stem])
+
+
+def test_there_is_one_analyzer_for_a_state_directory(analyze: Start, tmp_path: Path) -> None:
+    stem = put(tmp_path, 1, made(tmp_path, 1.0))
+    first = analyze()
+    wait_for_all(tmp_path, [stem])
+    second = analyze()
+    assert second.process.wait(20.0) == EXIT_STORAGE
+    assert "by another process" in second.log()
+    assert first.stop() == 0
+    third = analyze()
+    wait_until(lambda: third.log().count("analysing what is in") == 2, "it starts again")
+
+
+def test_bad_clips_are_set_aside_with_the_reason(analyze: Start, tmp_path: Path) -> None:
+    for name, content in (("a", b""), ("b", b"no flac at all" * 99)):
+        (tmp_path / f"{name}.flac").write_bytes(content)
+    soundfile.write(tmp_path / "c.wav", np.full(1, np.nan, "f4"), 16000, subtype="FLOAT")
+    empty, noise, one = (
+        put(tmp_path, number, tmp_path / name)
+        for number, name in enumerate(("a.flac", "b.flac", "c.wav"))
+    )
+    (bucket(tmp_path) / f"{noise}.json").write_text("{ damaged")
+    analyze()
+    wait_for_all(tmp_path, [empty, noise, one])
+    found = reports(tmp_path)
+    assert "is empty" in found[empty]["error"]
+    assert "can't be decoded" in found[noise]["error"]
+    assert found[noise]["clip_id"] == noise  # its own id can't be read
+    assert found[one]["source"]["bad_samples"] == 1
+    assert found[one]["levels"]["rms_dbfs"] is None
+
+
+def test_a_clip_that_is_deleted_meanwhile_leaves_nothing(analyze: Start, tmp_path: Path) -> None:
+    gone = put(tmp_path, 2, made(tmp_path, 60.0))
+    good = put(tmp_path, 1, made(tmp_path, 1.0))
+    analyzer = analyze()
+    analyzer.wait_child()
+    for suffix in (".flac", ".json"):
+        (bucket(tmp_path) / f"{gone}{suffix}").unlink()
+    wait_for_all(tmp_path, [good])
+    assert analyzer.stop() == 0
+    assert [path.name for path in bucket(tmp_path).iterdir() if gone in path.name] == []
+    assert len(messages(tmp_path)) == 1
+
+
+def test_without_a_broker_no_message_is_left(analyze: Start, tmp_path: Path) -> None:
+    stem = put(tmp_path, 1, made(tmp_path, 1.0))
+    analyze('publish.url=""')
+    wait_for_all(tmp_path, [stem])
+    assert messages(tmp_path) == []
+
+
+def test_a_state_directory_that_cannot_be_made_is_said(tmp_path: Path, analyze: Start) -> None:
+    (tmp_path / "file").touch()
+    analyzer = analyze(f'state.directory="{tmp_path}/file/state"')
+    assert analyzer.process.wait(20.0) == EXIT_STORAGE
+    assert "can't be used" in analyzer.log()
