@@ -9,6 +9,7 @@ from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from edge.errors import StorageError
@@ -25,6 +26,10 @@ if TYPE_CHECKING:
     from edge.types import Utc
 
 MB: Final = 1_000_000
+MOST_AT_ONCE: Final = 200
+"""So many clips go in one call, so that the next clip does not wait for minutes after
+somebody has lowered a limit; the rest goes in the next calls."""
+
 _TIME: Final = "%Y%m%dT%H%M%S"
 
 
@@ -52,7 +57,7 @@ class Excess:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What was done; `enough` is False where the limits don't hold with what may go gone."""
+    """What was done; `enough` is False where the limits are broken and nothing more may go."""
 
     deleted: int
     freed_bytes: int
@@ -157,7 +162,8 @@ class Retention:
                 f"no room can be made in {self._store.directory}: {error.strerror}",
                 "make the folder readable and writable for this user",
             ) from error
-        return Outcome(deleted, freed_bytes, freed_bytes >= excess.size_bytes)
+        more_may_go = deleted == MOST_AT_ONCE
+        return Outcome(deleted, freed_bytes, more_may_go or freed_bytes >= excess.size_bytes)
 
     def _excess(self, tallies: list[Tally], needed_bytes: int, now: Utc | None) -> Excess:
         limits = self._limits
@@ -187,7 +193,8 @@ class Retention:
             counts.update(tally.labels)
         clips = _oldest_first(tallies, counts)
         deleted = freed_bytes = 0
-        for clip in choose(clips, counts, excess, self._limits.min_per_label):
+        chosen = choose(clips, counts, excess, self._limits.min_per_label)
+        for clip in islice(chosen, MOST_AT_ONCE):
             freed = self._store.delete(clip)
             deleted += freed > 0
             freed_bytes += freed

@@ -23,8 +23,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 KILLS = 100
-LONGEST_S = 0.03
-"""Some clips and deletions fit into it."""
+MOST_CLIPS = 3
+LONGEST_S = 0.005
+"""A clip and a deletion, more or less."""
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -50,8 +51,12 @@ class Nursery:
         self._process.stdin.flush()
         return int(self._line())
 
+    def saved(self) -> int:
+        """Wait for the next clip and return its number."""
+        return int(self._line())
+
     def end(self) -> tuple[list[int], int]:
-        """Return the numbers that it told, and the signal that ended it."""
+        """Return the numbers that it told since, and the signal that ended it."""
         told = []
         while not (line := self._line()).startswith("gone"):
             told.append(int(line))
@@ -101,9 +106,11 @@ def test_a_process_killed_at_a_random_moment_leaves_whole_clips_only(nursery: Nu
     highest = 0
     for _ in range(KILLS):
         child = nursery.start()
+        waited_for = [nursery.saved() for _ in range(moments.randint(0, MOST_CLIPS))]
         time.sleep(moments.uniform(0.0, LONGEST_S))
         os.kill(child, signal.SIGKILL)
-        told, ended_by = nursery.end()
+        last_told, ended_by = nursery.end()
+        told = waited_for + last_told
         assert ended_by == signal.SIGKILL
         assert all(number > highest for number in told), "a number came twice"
         there = look(nursery.folder)

@@ -314,7 +314,16 @@ class TestFind:
 class TestSidecar:
     @pytest.mark.parametrize(
         "content",
-        [b"", b"{", b"[]", b"null", b"\xff\xfe", b"[" * 200_000, b"x" * (5 << 20), b'{"a": "\xc3'],
+        [
+            b"",
+            b"{",
+            b"[]",
+            b"null",
+            b"\xff\xfe",
+            b"[" * 200_000,
+            b'{"a": "%b"}' % bytes(5 << 20).replace(b"\0", b"x"),
+            b'{"a": "\xc3',
+        ],
         ids=["empty", "half", "list", "null", "bytes", "deep", "large", "cut"],
     )
     def test_a_damaged_one_says_so_and_the_clip_stays_listed(
@@ -360,6 +369,18 @@ class TestDelete:
         assert store.delete(entry) == 0
         assert store.delete(store.find("1")) > 0
         assert not names(store.directory)
+
+    def test_cut_short_it_leaves_no_mark_on_what_is_no_clip(self, store: ClipStore) -> None:
+        """A marked rest would stay for ever."""
+        path = store.save(sidecar(), AUDIO, "flac")
+        store.set_keep(store.find("1"), keep=True)
+        entry = store.find("1")
+        path.with_suffix(".flac").unlink()
+        path.with_suffix(".flac").mkdir()  # what can't be unlinked
+        with pytest.raises(StorageError):
+            store.delete(entry)
+        assert path.exists()
+        assert not path.with_suffix(".keep").exists()
 
     def test_a_folder_that_is_done_with_goes_with_its_last_clip(self, store: ClipStore) -> None:
         for folder, number in (("0000", 998), ("0001", 1001)):
