@@ -12,7 +12,7 @@ import click
 from edge.cli.clips_files import decrypt, export, keygen, play
 from edge.cli.clips_folder import open_store
 from edge.cli.clips_table import Clip, describe, print_table
-from edge.cli.clips_when import When
+from edge.cli.clips_when import read_moment
 from edge.cli.options import settings_options
 from edge.errors import EXIT_FAILURE, EXIT_OK, StorageError
 
@@ -39,7 +39,10 @@ for command in (play, export, decrypt, keygen):
 @clips.command("list")
 @click.option("--label", "labels", multiple=True, help="Only of this label; may be repeated.")
 @click.option(
-    "--since", type=When(), help="Only from this time on: 2026-11-22T10:30 (UTC), 12h, 7d."
+    "--since",
+    metavar="WHEN",
+    callback=read_moment,
+    help="Only from this time on: 2026-11-22T10:30 (UTC), or 12h, 7d ago.",
 )
 @click.option("--kept", is_flag=True, help="Only those that are marked.")
 @click.option(

@@ -12,26 +12,24 @@ import click
 _UNITS: Final = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
-class When(click.ParamType[datetime]):
-    """`2026-11-22`, `2026-11-22T10:30`, or 90m, 12h, 7d, 2w ago."""
+def read_moment(
+    context: click.Context, option: click.Parameter, text: str | None
+) -> datetime | None:
+    """Return what `2026-11-22`, `2026-11-22T10:30`, 90m, 12h, 7d or 2w means, in UTC.
 
-    name = "when"
-
-    def convert(
-        self, value: str | datetime, param: click.Parameter | None, ctx: click.Context | None
-    ) -> datetime:
-        """Return the moment, in UTC."""
-        if isinstance(value, datetime):
-            return value
-        ago = re.fullmatch(r"(\d{1,6})([mhdw])", value, re.ASCII)
-        try:
-            if ago:
-                return datetime.now(UTC) - timedelta(**{_UNITS[ago[2]]: int(ago[1])})
-            told = datetime.fromisoformat(value)
-            return told.astimezone(UTC) if told.tzinfo else told.replace(tzinfo=UTC)
-        except (ValueError, OverflowError):
-            self.fail(
-                f"{value!r} is neither a time, as 2026-11-22T10:30, nor 90m, 12h, 7d or 2w",
-                param,
-                ctx,
-            )
+    A callback of click. Raises click.BadParameter.
+    """
+    if text is None:
+        return None
+    ago = re.fullmatch(r"(\d{1,6})([mhdw])", text, re.ASCII)
+    try:
+        if ago:
+            return datetime.now(UTC) - timedelta(**{_UNITS[ago[2]]: int(ago[1])})
+        told = datetime.fromisoformat(text)
+        return told.astimezone(UTC) if told.tzinfo else told.replace(tzinfo=UTC)
+    except (ValueError, OverflowError) as error:
+        raise click.BadParameter(
+            f"{text!r} is neither a time, as 2026-11-22T10:30, nor 90m, 12h, 7d or 2w",
+            context,
+            option,
+        ) from error

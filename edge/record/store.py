@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from edge.errors import StorageError
+from edge.record.durable import commit, sync, take_lock
 from edge.record.folder import (
     Entry,
     buckets,
@@ -34,7 +35,7 @@ from edge.record.name import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping
 
 __all__ = ["ClipStore", "Entry"]
 
@@ -82,7 +83,7 @@ class ClipStore:
         """
         try:
             self.directory.mkdir(parents=True, exist_ok=True)
-            self._writer = _lock(self.directory / _WRITER)
+            self._writer = take_lock(self.directory / _WRITER)
             return self._tidy()
         except BlockingIOError as error:
             raise StorageError(
@@ -136,7 +137,7 @@ class ClipStore:
             files[file] = audio
         bucket = self.directory / name.folder
         try:
-            _commit(bucket, files)
+            commit(bucket, files)
         except OSError as error:
             raise StorageError(
                 f"a clip can't be written into {bucket}: {error.strerror}",
@@ -206,11 +207,11 @@ class ClipStore:
         try:
             if not keep:
                 mark.unlink(missing_ok=True)
-                _sync(entry.bucket)
+                sync(entry.bucket)
                 return
             if entry.sidecar.exists():
                 mark.touch()
-                _sync(entry.bucket)
+                sync(entry.bucket)
             if not entry.sidecar.exists():  # retention was quicker
                 mark.unlink(missing_ok=True)
                 raise StorageError(f"clip {entry.number} was deleted")
@@ -297,52 +298,3 @@ class ClipStore:
             f"the clips in {self.directory} can't be used: {error.strerror}",
             "make the folder readable and writable for this user, or become its owner",
         )
-
-
-def _lock(path: Path) -> int:
-    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        os.close(handle)
-        raise
-    return handle
-
-
-def _commit(bucket: Path, files: Mapping[str, bytes]) -> None:
-    """Write files so that the last one's name appears when all are on the disk."""
-    if not bucket.is_dir():
-        bucket.mkdir()
-        _sync(bucket.parent)
-    unfinished = {name: bucket / f".{name}{UNFINISHED}" for name in files}
-    try:
-        for name, data in files.items():
-            _write(unfinished[name], data)
-        for name, path in unfinished.items():
-            path.replace(bucket / name)
-        _sync(bucket)
-    except OSError:
-        _forget([*unfinished.values(), *(bucket / name for name in files)])
-        raise
-
-
-def _write(path: Path, data: bytes) -> None:
-    with path.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _forget(paths: Sequence[Path]) -> None:
-    for path in paths:
-        with suppress(OSError):
-            path.unlink(missing_ok=True)
-
-
-def _sync(directory: Path) -> None:
-    """Put names on the disk, not only contents."""
-    handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

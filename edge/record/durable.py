@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: MIT
+"""Files that a power cut leaves whole or not at all, and a lock that it opens."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from edge.record.name import UNFINISHED
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+
+def take_lock(path: Path) -> int:
+    """Lock a file, which is made; return its handle: closing it, or dying, unlocks it.
+
+    Raises BlockingIOError where another process holds it.
+    """
+    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(handle)
+        raise
+    return handle
+
+
+def commit(bucket: Path, files: Mapping[str, bytes]) -> None:
+    """Write files into a folder, which is made, so that names appear in order and last.
+
+    Who sees the last name finds all files whole, after a power cut too. Raises OSError with
+    none of them left behind.
+    """
+    if not bucket.is_dir():
+        bucket.mkdir()
+        sync(bucket.parent)
+    unfinished = {name: bucket / f".{name}{UNFINISHED}" for name in files}
+    try:
+        for name, data in files.items():
+            _write(unfinished[name], data)
+        for name, path in unfinished.items():
+            path.replace(bucket / name)
+        sync(bucket)
+    except OSError:
+        _forget([*unfinished.values(), *(bucket / name for name in files)])
+        raise
+
+
+def _write(path: Path, data: bytes) -> None:
+    with path.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _forget(paths: Sequence[Path]) -> None:
+    for path in paths:
+        with suppress(OSError):
+            path.unlink(missing_ok=True)
+
+
+def sync(directory: Path) -> None:
+    """Put the names in a folder on the disk: syncing a file is for its content alone."""
+    handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
