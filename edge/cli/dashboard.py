@@ -12,6 +12,8 @@ from rich.text import Text
 from edge.publish.payloads import topic_word
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from rich.console import Console, ConsoleOptions, RenderResult
 
     from edge.cli.heard import Heard
@@ -23,10 +25,10 @@ NAME_WIDTH: Final = 16
 RIGHT_WIDTH: Final = 12
 LABEL_WIDTH: Final = 36
 FRAME_WIDTH: Final = 4  # a panel's edges and padding
-OTHER_LINES: Final = 14  # everything but scores and events
+OTHER_LINES: Final = 16  # everything but scores and events
 EVENTS_LEAST: Final = 4
 LEVELS: Final = {"LAeq,1s": "laeq_dbfs", "LAFmax": "lafmax_dbfs", "LCpeak": "lcpeak_dbfs"}
-TOPICS: Final = "status info level scores event detected/<label> health"
+TOPICS: Final = "status info level scores event detected/<label> clip analysis health"
 EIGHTHS: Final = " ▏▎▍▌▋▊▉"
 
 
@@ -53,6 +55,7 @@ class Dashboard:
         yield _panel(scores, "scores, ┃ threshold")
         yield _panel(self._events(lines - scores.row_count), "events, UTC")
         yield self._box()
+        yield from self._clips()
         yield Text(self._subscription, style="dim", no_wrap=True)
         yield Text(f"topics: {TOPICS}", style="dim", no_wrap=True)
 
@@ -115,6 +118,20 @@ class Dashboard:
         for _ in range(lines - len(sounds)):
             table.add_row("")
         return table
+
+    def _clips(self) -> Iterator[Text]:
+        """Yield the newest clip, and the newest that was analysed."""
+        recording = str(self._heard.newest("health").get("recording", "-"))
+        clips = list(self._heard.clips.values())
+        line = Text("recording ", no_wrap=True, overflow="ellipsis")
+        line.append(recording, style="green" if recording == "ok" else "bold red")
+        if clips:
+            line.append(f"  clip {clips[-1].number}  {clips[-1].duration_s:.1f} s")
+            line.append(f"  {clips[-1].labels}")
+        yield line
+        done = [clip for clip in clips if clip.analysis]
+        text = f"clip {done[-1].number}: {done[-1].analysis}" if done else "no clip is analysed yet"
+        yield Text(text, style="" if done else "dim", no_wrap=True, overflow="ellipsis")
 
     def _box(self) -> Text:
         health = self._heard.newest("health")

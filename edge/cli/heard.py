@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Any, Final
 
 EVENTS_KEPT: Final = 50
+CLIPS_KEPT: Final = 200
 
 NUMBERS: Final = {"laeq_dbfs", "lafmax_dbfs", "lcpeak_dbfs", "duration_s", "score"}
 TABLES: Final = {"scores", "thresholds"}  # label: number
@@ -27,6 +28,18 @@ class Sound:
     onset: datetime
     duration_s: float = 0.0
     ended: bool = False
+
+
+@dataclass(slots=True)
+class Saved:
+    """A clip that was saved. `file` is empty where the sound was left out."""
+
+    number: int
+    file: str
+    labels: str
+    duration_s: float
+    analysis: str = ""
+    """What was found in it, in a few words; empty: it is not analysed yet."""
 
 
 class Heard:
@@ -48,6 +61,8 @@ class Heard:
         """Onsets by label."""
         self.sounding: set[str] = set()
         """Labels that are detected now, as the topics spell them."""
+        self.clips: dict[str, Saved] = {}
+        """The last clips by their id, newest last."""
 
     def take(self, topic: str, payload: bytes) -> None:
         """Note a message; what is no message of ours is passed over."""
@@ -63,6 +78,10 @@ class Heard:
                 self.seconds += body.get("duration_s", 0.0)
             if name == "event":
                 self._take_event(body)
+            if name == "clip":
+                self._take_clip(body)
+            if name == "analysis" and (clip := self.clips.get(str(body.get("clip_id")))):
+                clip.analysis = in_words(body)
 
     def newest(self, name: str) -> Body:
         """Return the newest message of a topic, or nothing."""
@@ -84,6 +103,7 @@ class Heard:
         return [
             f"listened {self.seconds:.0f} s",
             f"events: {events or 'none'}",
+            f"clips: {health.get('clips_saved', len(self.clips))}",
             ", ".join(figures).replace("_", " "),
         ]
 
@@ -102,6 +122,38 @@ class Heard:
             self.events[sound.label] += 1
         if len(self._sounds) > EVENTS_KEPT:
             del self._sounds[next(iter(self._sounds))]
+
+    def _take_clip(self, body: Body) -> None:
+        number, labels = body.get("number"), body.get("labels")
+        if not isinstance(number, int) or not isinstance(labels, list):
+            return
+        text = ", ".join(map(str, labels)) or str(body.get("reason", ""))
+        file, duration_s = str(body.get("file") or ""), float(body.get("duration_s", 0.0))
+        self.clips[str(body.get("clip_id"))] = Saved(number, file, text, duration_s)
+        if len(self.clips) > CLIPS_KEPT:
+            del self.clips[next(iter(self.clips))]
+
+
+def in_words(report: Body) -> str:
+    """Return what an analysis found, in a few words; a report of another form gives less."""
+    if "error" in report:
+        return f"not analysed: {report['error']}"
+    separation, onsets = (_table(report, key) for key in ("separation", "onsets"))
+    tones = _table(report, "tones").get("strongest") or []
+    harmonic, percussive = (separation.get(f"{part}_share") for part in ("harmonic", "percussive"))
+    words = [f"harmonic {harmonic:.0%}"] if _is_number(harmonic) else []
+    words += [f"percussive {percussive:.0%}"] if _is_number(percussive) else []
+    words.append(f"{onsets.get('count', 0)} onsets")
+    if _is_number(period_s := onsets.get("period_s")):
+        words.append(f"one each {period_s:.2f} s")
+    if isinstance(tones, list) and tones and isinstance(tones[0], dict):
+        words.append(f"tone {tones[0].get('note')}")
+    return ", ".join(words)
+
+
+def _table(body: Body, key: str) -> Body:
+    value = body.get(key)
+    return value if isinstance(value, dict) else {}
 
 
 def _read(payload: bytes) -> Body | None:

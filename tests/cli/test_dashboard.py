@@ -71,6 +71,43 @@ def test_everything_that_a_box_reports_is_shown(heard: Heard) -> None:
         assert text in picture
 
 
+def test_a_clip_is_shown_and_what_was_found_in_it(heard: Heard) -> None:
+    assert "no clip is analysed yet" in "\n".join(draw(heard))
+    hear(heard, "health", {"recording": "ok"})
+    body = {"clip_id": "c7", "number": 7, "file": "0000007_x.flac", "labels": ["rain", "dog_bark"]}
+    hear(heard, "clip", {**body, "duration_s": 12.5})
+    picture = "\n".join(draw(heard))
+    assert "recording ok  clip 7  12.5 s  rain, dog_bark" in picture
+    report: dict[str, Any] = {
+        "clip_id": "c7",
+        "separation": {"harmonic_share": 0.62, "percussive_share": 0.3},
+        "onsets": {"count": 9, "period_s": 0.5},
+        "tones": {"strongest": [{"note": "A4 +3"}]},
+    }
+    hear(heard, "analysis", report)
+    words = "clip 7: harmonic 62%, percussive 30%, 9 onsets, one each 0.50 s, tone A4 +3"
+    assert words in "\n".join(draw(heard, width=120))
+
+
+def test_a_clip_that_could_not_be_analysed_says_why(heard: Heard) -> None:
+    hear(heard, "clip", {"clip_id": "c", "number": 1, "labels": [], "reason": "command"})
+    hear(heard, "analysis", {"clip_id": "c", "error": "it is empty"})
+    assert "clip 1: not analysed: it is empty" in "\n".join(draw(heard))
+
+
+def test_a_box_that_can_not_record_says_why(heard: Heard) -> None:
+    hear(heard, "health", {"recording": "there is no room for clips"})
+    assert "recording there is no room for clips" in "\n".join(draw(heard))
+
+
+@pytest.mark.parametrize("part", ["separation", "onsets", "tones"])
+@pytest.mark.parametrize("value", [None, 3, "x", [], [[]], {"strongest": 4}, {"count": []}])
+def test_an_analysis_of_another_form_does_no_harm(heard: Heard, part: str, value: object) -> None:
+    hear(heard, "clip", {"clip_id": "c", "number": 1, "labels": []})
+    hear(heard, "analysis", {"clip_id": "c", part: value})
+    assert "clip 1: " in "\n".join(draw(heard))
+
+
 def test_an_event_has_one_line_that_grows_until_it_ends(heard: Heard) -> None:
     lines = draw(heard)
     ended = next(line for line in lines if "03:04:01" in line)
@@ -123,6 +160,7 @@ def test_the_summary_counts_time_events_and_losses(heard: Heard) -> None:
     assert heard.summary() == [
         "listened 1 s",
         "events: rain 2, dog_bark 1",
+        "clips: 0",
         "xruns 2, gaps 1, late patches 0",
     ]
 

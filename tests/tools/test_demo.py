@@ -66,7 +66,7 @@ class Demo:
     def send(self, number: signal.Signals) -> None:
         self._process.send_signal(number)
 
-    def wait(self, timeout_s: float = 30.0) -> int:
+    def wait(self, timeout_s: float = 90.0) -> int:
         code = self._process.wait(timeout_s)
         self._reader.join()
         return code
@@ -115,6 +115,11 @@ def test_a_scene_heard_through_alsa_is_seen_at_the_printed_port(
     events = next(line for line in run.lines if line.startswith("events: "))
     assert "rain 1" in events
     assert "xruns 0, gaps 0, late patches 0" in run.lines
+    clip = next(line for line in run.lines if line.startswith("clip: "))
+    assert Path(clip.partition(" ")[2].partition(",")[0]).suffix == ".flac"
+    assert "harmonic" in next(line for line in run.lines if line.startswith("  analysis: "))
+    picture = next(line for line in run.lines if line.startswith("  picture: "))
+    assert Path(picture.partition(": ")[2]).read_bytes().startswith(b"\x89PNG")
     assert run.lines[-1] == "ended cleanly"
     assert not is_open(run.port), "its broker has ended"
 
@@ -123,7 +128,7 @@ def test_ctrl_c_ends_it_in_order_and_nothing_is_left(demo: Callable[..., Demo]) 
     run = demo("--plain")
     run.wait_for("edge/edge/scores {")
     children = run.children()
-    assert len(children) == 2
+    assert len(children) == 3
     run.send(signal.SIGINT)
     assert run.wait() == 0
     assert run.lines[-1] == "ended cleanly"

@@ -17,6 +17,7 @@ from edge.cli.watch import Interrupt, follow
 from edge.config.load import changed, load_settings
 from edge.errors import EXIT_OK, EdgeError
 from edge.service.build import build_broker, build_topics
+from tools.demo.clips import show_clips
 from tools.demo.place import claim_place, start_broker, start_child, stop_child
 from tools.demo.sound import Sound, find_sound
 
@@ -84,20 +85,30 @@ def _demonstrate(options: argparse.Namespace, running: ExitStack) -> int:
     broker, root = build_broker(settings), build_topics(settings).root
     print(f"subscribe: {subscription(broker, root)}", flush=True)
 
-    log = place / "listen.log"
-    with log.open("wb") as output:
-        command = [sys.executable, "-m", "edge", "listen"]
-        command += ["--config", str(options.config)] if options.config else []
-        command += [part for one in overrides for part in ("--set", one)]
-        listener = start_child(command, running, environment=sound.environment, output=output)
+    given = ["--config", str(options.config)] if options.config else []
+    given += [part for one in overrides for part in ("--set", one)]
+    logs = [place / f"{name}.log" for name in ("listen", "analyze")]
+    listener, analyzer = (_start(log, given, running, sound.environment) for log in logs)
     seconds = options.seconds or (sound.seconds + TAIL_S if sound.seconds else math.inf)
     listening = Listening(listener, seconds)
     heard = follow(broker, root, plain=options.plain, more=listening.going_on)
     code = listening.outcome()
     print("\n".join(heard.summary()))
-    sys.stderr.write(_said(log))
+    sys.stderr.write(_said(logs[0]))
+    show_clips(heard.clips.values(), settings.clips, analyzer, lambda: not listening.interrupted())
+    stop_child(analyzer)
+    sys.stderr.write(_said(logs[1]))
     print("ended cleanly" if code == EXIT_OK else f"the listener ended with code {code}")
     return code
+
+
+def _start(
+    log: Path, given: list[str], running: ExitStack, environment: dict[str, str]
+) -> subprocess.Popen[bytes]:
+    """Start the unit that a log is named for."""
+    command = [sys.executable, "-m", "edge", log.stem, *given]
+    with log.open("wb") as output:
+        return start_child(command, running, environment=environment, output=output)
 
 
 def _overrides(sound: Sound, place: Path, broker_url: str) -> list[str]:
@@ -107,6 +118,8 @@ def _overrides(sound: Sound, place: Path, broker_url: str) -> list[str]:
         f'publish.url="{broker_url}"',
         f'state.directory="{place / "state"}"',
         "health.interval_s=2.0",
+        "retention.max_total_mb=200",
+        "analysis.max_load=100.0",
         "log.level=warning",
     ]
 
@@ -138,9 +151,14 @@ class Listening:
             self._asked = True
         return now_s < self._gone_s
 
+    def interrupted(self) -> bool:
+        """Return whether Ctrl-C was pressed since it ended."""
+        return self._interrupt.came
+
     def outcome(self) -> int:
         """Return the listener's exit code; asked before it could listen to us, it did well."""
         code = stop_child(self._listener)
+        self._interrupt = Interrupt()
         return EXIT_OK if self._asked and code == -signal.SIGTERM else code
 
 
