@@ -8,6 +8,7 @@ installed; and a recording is some MB, while its analysis takes many times as lo
 
 from __future__ import annotations
 
+import re
 import tempfile
 from dataclasses import replace
 from pathlib import Path
@@ -20,7 +21,8 @@ from edge.service.analyze.job import Job, commit, part_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-CONNECT_S: Final = 10
+CONNECT_S: Final = 5
+ADDRESS: Final = re.compile(r"(tcp|tls|ws|wss)://[^\s/]+:\d+")
 AHEAD: Final = 2  # jobs sent for each thread of the cluster: one is done, the next is there
 TICK_S: Final = 0.2
 
@@ -41,6 +43,8 @@ def run_there(
     At most two recordings for each of its threads are in memory. Raises `ClusterError`
     without the package `distributed`, without an answer, and without a worker.
     """
+    if not ADDRESS.fullmatch(address):
+        raise ClusterError(f"{address!r} is no address of a Dask scheduler", "give tcp://HOST:PORT")
     try:
         import distributed
     except ModuleNotFoundError as error:
@@ -49,7 +53,7 @@ def run_there(
         ) from error
     try:
         make: Any = distributed.Client  # it has no types
-        client = make(address, timeout=CONNECT_S, set_as_default=False)
+        client = make(address, timeout=CONNECT_S)
     except (OSError, TimeoutError, ValueError) as error:
         raise ClusterError(f"there is no Dask scheduler at {address}: {error}") from error
     try:
@@ -120,6 +124,7 @@ def _unpack(job: Job, future: Any) -> Outcome:  # noqa: ANN401 - as above
         return Outcome(job, None, f"the cluster failed: {future.exception()}")
     answer, files = future.result()
     try:
+        job.output.mkdir(parents=True, exist_ok=True)
         for path in (job.picture, *job.stems):
             if path.name in files:
                 part_of(path).write_bytes(files[path.name])

@@ -31,11 +31,12 @@ def jobs_of(paths: Sequence[Path], options: Options, output: Path | None) -> lis
 
     Raises `DeviceError` where there is nothing to do, or where two results would have one name.
     """
+    stems_in = cache(_stems_in)
     jobs = [
         Job(
             sound=sound,
             output=sound.parent if output is None else output / sound.parent.relative_to(top),
-            stem=_stem(sound),
+            stem=sound.stem if stems_in(sound.parent)[sound.stem] < 2 else sound.name,
             options=options,
             sidecar=sound.with_suffix(".json") if sound.with_suffix(".json").is_file() else None,
         )
@@ -68,12 +69,6 @@ def _is_recording(path: Path) -> bool:
     return path.suffix.lower() in SUFFIXES and not ours and path.is_file()
 
 
-def _stem(sound: Path) -> str:
-    alone = _stems_in(sound.parent)[sound.stem] < 2
-    return sound.stem if alone else sound.name
-
-
-@cache
 def _stems_in(folder: Path) -> Counter[str]:
     try:
         return Counter(path.stem for path in folder.iterdir() if _is_recording(path))

@@ -44,6 +44,7 @@ def carry_out(job: Job, progress: Callable[[float], None]) -> dict[str, Any]:
     """
     options = job.options
     recording = Recording(job.sound, max_rate_hz=options.rate_hz, channel=options.channel)
+    job.output.mkdir(parents=True, exist_ok=True)
     summary, strips = Summary(), Strips()
     with contextlib.closing(recording), contextlib.ExitStack() as stack:
         stems = stack.enter_context(_Stems(job, recording.rate_hz)) if options.stems else None
