@@ -27,15 +27,17 @@ PROBE_BYTES: Final = 65536
 @click.command()
 @settings_options
 def check(config_file: Path | None, overrides: tuple[str, ...]) -> int:
-    """Open state directory, model, device and broker; exit with the first failure's code.
+    """Open state directory, clips, model, device and broker; exit with the first failure's code.
 
-    A state directory that can't be written and a broker that is away are warnings only: the
+    A directory that can't be written and a broker that is away are warnings only: the
     box listens without them. Filters are designed here, so that the unit starts in less than
     a second.
     """
     settings = load_settings(config_file, overrides)
     click.echo("ok       settings")
     _report("state", _state, settings, "warning")
+    if settings.record.enabled and settings.record.directory:
+        _report("clips", _clips, settings, "warning")
     steps = (("model", _model), ("device", _device), ("secrets", _secrets))
     codes = [_report(name, step, settings, "FAILED ") for name, step in steps]
     _report("broker", _broker, settings, "warning")
@@ -54,7 +56,14 @@ def _report(name: str, step: Callable[[Settings], str], settings: Settings, trou
 
 
 def _state(settings: Settings) -> str:
-    directory = settings.state.path
+    return _writable(settings.state.path, "state.directory")
+
+
+def _clips(settings: Settings) -> str:
+    return _writable(settings.clips, "record.directory")
+
+
+def _writable(directory: Path, key: str) -> str:
     try:
         directory.mkdir(parents=True, exist_ok=True)
         # Only writing tells: root may write everywhere, but not on a full or read-only disk.
@@ -65,7 +74,7 @@ def _state(settings: Settings) -> str:
     except OSError as error:
         raise StorageError(
             f"{directory} can't be written: {error.strerror}",
-            "change state.directory, its owner, or make room",
+            f"change {key}, its owner, or make room",
         ) from error
     return str(directory)
 
@@ -90,15 +99,29 @@ def _device(settings: Settings) -> str:
 
 
 def _design(settings: Settings, stream: StreamFormat) -> None:
-    """Design the filters, so that the unit finds them kept; a bad model was reported before."""
+    """Design the filters, so that the unit finds them kept; a bad model was reported before.
+
+    What can't be recorded as the settings say is found here too.
+    """
     from edge.model.registry import read_model
     from edge.service.build import build_pipeline, model_path
+    from edge.service.recording import build_recorder
 
     try:
         model = read_model(model_path(settings))
     except ModelError:
         return
     build_pipeline(settings, stream, model, "check")
+    if settings.record.enabled:
+        build_recorder(
+            settings,
+            stream=stream,
+            stream_id="check",
+            device="",
+            model=model,
+            utc=None,
+            saved=lambda _: None,
+        )
 
 
 def _secrets(settings: Settings) -> str:

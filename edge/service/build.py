@@ -153,7 +153,8 @@ def describe_box(settings: Settings, source: Source, model: ModelInfo) -> Mappin
         "thresholds": {
             label: round(rule.threshold, 3) for label, rule in build_rules(settings, model).items()
         },
-        "capabilities": ["level", "scores", "event", "health"],
+        "capabilities": ["level", "scores", "event", "health", "command"]
+        + ["clip"] * settings.record.enabled,
     }
 
 

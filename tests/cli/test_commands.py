@@ -131,6 +131,7 @@ class TestCheck:
             ('model.path="none.onnx"', "FAILED   model: none.onnx", EXIT_MODEL),
             ('state.directory="/proc/none"', "warning  state: /proc/none can't", EXIT_OK),
             ("capture.channel=7", "FAILED   device: capture.channel = 7", EXIT_CONFIG),
+            ('record.directory="/proc/none"', "warning  clips: /proc/none can't", EXIT_OK),
         ],
     )
     def test_what_is_wrong_is_named_with_its_exit_code(
@@ -143,6 +144,14 @@ class TestCheck:
         marks = done.stdout.count("FAILED") + done.stdout.count("warning")
         assert marks == 1, "one cause, one line"
         assert "ALSA lib" not in done.stderr
+
+    def test_what_can_not_be_recorded_as_asked_is_found(
+        self, edge: Edge, state: tuple[str, str]
+    ) -> None:
+        done = edge("check", *SYNTH, *state, "--set", 'speech.action="drop"')
+        assert done.returncode == EXIT_CONFIG
+        assert "nothing can tell speech" in done.stdout
+        assert "set speech.model" in done.stdout
 
     def test_a_disk_that_takes_no_data_is_noticed_also_by_root(self, tmp_path: Path) -> None:
         edge = f"'{sys.executable}' -m edge check --set state.directory='{tmp_path}'"
