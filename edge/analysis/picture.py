@@ -11,7 +11,6 @@ import numpy as np
 from matplotlib import colormaps
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 from PIL import Image
 
 if TYPE_CHECKING:
@@ -25,7 +24,7 @@ DPI: Final = 150
 SIZE_INCHES: Final = (7.2, 9.0)  # 1080 x 1350 pixels
 TEXT: Final = 13.0  # points: 27 pixels, 1.6 mm on a telephone
 SMALL: Final = 11.5
-COLOURS: Final = 128  # of the file's palette
+COLOURS: Final = 64  # of the file's palette
 
 # Dark on light, one lightness ramp: it survives grey printing and colour blindness.
 LOUDNESS: Final = colormaps["magma_r"]
@@ -36,10 +35,13 @@ HARMONIC: Final = "#0072B2"
 PERCUSSIVE: Final = "#D55E00"
 ONSET: Final = "#009E73"
 EVENT: Final = "#0072B2"
+EVENT_BAR: Final = 6.0  # points
 INK: Final = "#222222"
 
 TICK_ROWS: Final = 8  # of 128: a line of text
-MANY_ONSETS: Final = 60  # more triangles would hide each other
+MANY_ONSETS: Final = 60  # more triangles would hide each other: lines
+COUNTLESS_ONSETS: Final = 300  # as above: the darker, the more
+ONSET_BINS: Final = 120
 MEL_TICKS_HZ: Final = (125, 250, 500, 1000, 2000, 4000, 8000, 16000, 32000)
 
 
@@ -98,7 +100,7 @@ def summary_lines(report: Mapping[str, Any]) -> list[str]:
     levels, parts = report["levels"], report["separation"]
     if levels["rms_dbfs"] is None:
         return ["digital silence", "", ""]
-    loud = f"{levels['rms_dbfs']:.1f} dBFS, peak {levels['peak_dbfs']:.1f}"
+    loud = f"{levels['rms_dbfs']:z.1f} dBFS, peak {levels['peak_dbfs']:z.1f}"
     if levels["clipped_share"]:
         loud += f", clipped {100 * levels['clipped_share']:.2g} %"
     harmonic, percussive = parts["harmonic_share"], parts["percussive_share"]
@@ -147,7 +149,7 @@ def _show_mel(axes: Axes, strips: Strips) -> None:
         if not shown or shown[-1][0] - place > TICK_ROWS:
             shown.append((place, hz))
     axes.set_yticks([place for place, _ in shown], [_kilo(hz) for _, hz in shown])
-    _name(axes, "log-Mel, Hz")
+    _name(axes, "log-Mel, Hz", above=EVENT_BAR)
 
 
 def _show_notes(axes: Axes, strips: Strips) -> None:
@@ -207,7 +209,11 @@ def _show_onsets(axes: Axes, strips: Strips) -> None:
     highest = max(float(strip.columns.max()), 1e-3)
     axes.fill_between(times_s, strip.columns[:, 0] / highest, color="#BBBBBB", lw=0)
     onsets_s = strips.onsets_s
-    if len(onsets_s) > MANY_ONSETS:
+    if len(onsets_s) > COUNTLESS_ONSETS:
+        counts, edges = np.histogram(onsets_s, bins=ONSET_BINS, range=(0.0, strips.duration_s))
+        extent = (edges[0], edges[-1], 1.05, 1.25)
+        axes.imshow(counts[None], aspect="auto", cmap="Greens", vmin=0, extent=extent)
+    elif len(onsets_s) > MANY_ONSETS:
         axes.vlines(onsets_s, 1.05, 1.22, color=ONSET, lw=0.8)
     else:
         axes.plot(onsets_s, np.full(len(onsets_s), 1.13), "v", color=ONSET, ms=7, mew=0)
@@ -217,6 +223,10 @@ def _show_onsets(axes: Axes, strips: Strips) -> None:
 
 
 def _mark_events(rows: Sequence[Axes], events: Sequence[tuple[float, float]], end_s: float) -> None:
+    if events:
+        words = "event" if len(events) == 1 else "events"
+        pad = 4 + EVENT_BAR
+        rows[0].set_title(words, loc="right", size=TEXT, pad=pad, color=EVENT, weight="bold")
     for onset_s, offset_s in events:
         start, stop = max(onset_s, 0.0), min(offset_s, end_s)
         if stop <= start:
@@ -224,10 +234,10 @@ def _mark_events(rows: Sequence[Axes], events: Sequence[tuple[float, float]], en
         # A bar over the topmost panel, its ends through all of them.
         rows[0].plot(
             [start, stop],
-            [1.025, 1.025],
+            [1.028, 1.028],
             transform=rows[0].get_xaxis_transform(),
             color=EVENT,
-            lw=6,
+            lw=EVENT_BAR,
             solid_capstyle="butt",
             clip_on=False,
         )
@@ -244,7 +254,7 @@ def _finish_axes(rows: Sequence[Axes], strips: Strips) -> None:
     last = rows[-1]
     last.set_xlim(0.0, strips.duration_s)
     last.xaxis.set_major_formatter(lambda value, _: _clock(value, strips.duration_s))
-    last.xaxis.set_major_locator(MaxNLocator(nbins=6))
+    last.set_xticks(np.arange(0.0, strips.duration_s * 1.0001, _step(strips.duration_s)))
     unit = _unit(strips.duration_s)
     last.annotate(
         unit,
@@ -259,8 +269,8 @@ def _finish_axes(rows: Sequence[Axes], strips: Strips) -> None:
     )
 
 
-def _name(axes: Axes, words: str) -> None:
-    axes.set_title(words, loc="left", size=TEXT, pad=4, color=INK)
+def _name(axes: Axes, words: str, above: float = 0.0) -> None:
+    axes.set_title(words, loc="left", size=TEXT, pad=4 + above, color=INK)
 
 
 def _png(figure: Figure) -> bytes:
@@ -272,6 +282,14 @@ def _png(figure: Figure) -> bytes:
     out = io.BytesIO()
     small.save(out, "PNG", optimize=False, compress_level=6)
     return out.getvalue()
+
+
+def _step(duration_s: float) -> float:
+    """Return seconds between ticks: a round number of the unit, at most seven ticks."""
+    decimal = [m * 10.0**e for e in range(-6, 2) for m in (1, 2, 5)]
+    clock = [60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 21600, 43200]
+    steps = decimal if duration_s < 120 else clock
+    return next((step for step in steps if duration_s / step <= 6.5), 86400.0)
 
 
 def _unit(duration_s: float) -> str:
@@ -296,7 +314,9 @@ def _length(seconds: float) -> str:
         return f"{1000 * seconds:.3g} ms"
     if seconds < 120:
         return f"{seconds:.2f} s" if seconds < 10 else f"{seconds:.1f} s"
-    return f"{_clock(seconds, seconds)} {_unit(seconds)}"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s"
 
 
 def _hz(value: float) -> str:

@@ -177,7 +177,7 @@ def _summary(outcome: Outcome) -> str:
     parts = (
         f"{report['source']['duration_s']:.1f} s",
         "silent" if level is None else f"{level:.1f} dBFS",
-        f"{onsets['count']} onsets",
+        f"{onsets['count']} onset{'' if onsets['count'] == 1 else 's'}",
         *(tone["note"] for tone in tones[:1]),
         *(f"note: {note}" for note in report["source"]["notes"]),
         str(job.picture if report["picture"] else job.report),
