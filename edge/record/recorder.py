@@ -142,7 +142,7 @@ class Recorder:
         while not self._ended:
             with contextlib.suppress(queue.Empty):
                 self._take(self._inbox.get(timeout=RETRY_S))
-            self._writer.try_again()
+            self._writer.tend()
         self.finish()
 
     def open(self) -> None:

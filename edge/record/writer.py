@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 RETRY_S: Final = 10.0  # between two looks whether what failed works again
+TEND_S: Final = 3600.0  # clips grow old and disks full also while nothing is heard
 
 
 @dataclass(slots=True)
@@ -67,6 +68,7 @@ class ClipWriter:
     container : of the files.
     utc : sample index to time; None: a replay has none.
     saved : told the sidecar of each clip that was written.
+    mono_s : the monotonic clock.
     """
 
     def __init__(
@@ -82,6 +84,7 @@ class ClipWriter:
         privacy: Privacy,
         utc: Callable[[int], Utc] | None,
         saved: Callable[[Mapping[str, Any]], None],
+        mono_s: Callable[[], float] = time.monotonic,
     ) -> None:
         self._stream = stream
         self._origin = origin
@@ -93,14 +96,16 @@ class ClipWriter:
         self._privacy = privacy
         self._utc = utc
         self._saved = saved
+        self._mono_s = mono_s
         self._is_open = False
-        self._retry_s = 0.0
+        self._look_s = 0.0
         self.trouble = ""
         """Why nothing is written now; empty: all is well."""
         self.counters = Counters()
 
     def open(self) -> None:
         """Become the one who writes here, and make room, as settings may have changed."""
+        self._look_s = self._mono_s() + TEND_S
         try:
             if not self._is_open:
                 removed = self._store.open()
@@ -126,9 +131,9 @@ class ClipWriter:
                 self.counters.lost += 1
                 self._fail(error)
 
-    def try_again(self) -> None:
-        """See whether what failed works now, `RETRY_S` after the last time."""
-        if self.trouble and time.monotonic() >= self._retry_s:
+    def tend(self) -> None:
+        """Make room now and then; see whether what failed works again."""
+        if self._mono_s() >= self._look_s:
             self.open()
 
     def mark(self, clip: str, *, keep: bool) -> str | StorageError:
@@ -197,7 +202,7 @@ class ClipWriter:
             )
 
     def _fail(self, error: StorageError) -> None:
-        self._retry_s = time.monotonic() + RETRY_S
+        self._look_s = self._mono_s() + RETRY_S
         if not self.trouble:
             log.error("recording pauses: %s", error)
         self.trouble = error.message

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -20,7 +21,7 @@ from edge.record.retention import Limits, Retention
 from edge.record.sealing import new_identity, seal, unseal
 from edge.record.sidecar import Origin, Speech
 from edge.record.store import ClipStore
-from edge.record.writer import ClipWriter, Privacy
+from edge.record.writer import RETRY_S, TEND_S, ClipWriter, Privacy
 from edge.types import Event, Gap, Period, Scores, StreamFormat, Utc
 
 if TYPE_CHECKING:
@@ -49,10 +50,11 @@ class Box:
         utc: bool = True,
     ) -> None:
         self.saved: list[Mapping[str, Any]] = []
+        self.now_s = 0.0
         self.store = ClipStore(directory)
         self._history = History(STREAM, LENGTHS.memory + 16_000)
         self.logbook = Logbook(("rain", "speech"), 100_000)
-        writer = ClipWriter(
+        self.writer = ClipWriter(
             stream=STREAM,
             origin=ORIGIN,
             history=self._history,
@@ -63,13 +65,14 @@ class Box:
             privacy=privacy or Privacy(),
             utc=_utc if utc else None,
             saved=self.saved.append,
+            mono_s=lambda: self.now_s,
         )
         self.recorder = Recorder(
             rate_hz=RATE_HZ,
             history=self._history,
             logbook=self.logbook,
             planner=ClipPlanner(LENGTHS),
-            writer=writer,
+            writer=self.writer,
             labels=labels,
         )
         self._fed = 0
@@ -242,11 +245,7 @@ def test_an_encrypted_clip_opens_for_its_key_alone(tmp_path: Path) -> None:
 
 def test_a_clip_without_room_is_lost_and_counted_and_the_next_one_is_not(tmp_path: Path) -> None:
     limits = Limits(max_total_mb=1)
-    (tmp_path / "0000").mkdir()
-    hog = tmp_path / "0000" / "0000001_20260101T000000Z_rain.flac"
-    hog.write_bytes(b"x" * 990_000)
-    hog.with_suffix(".json").write_text('{"clip_id": "x"}')
-    (keep := hog.with_suffix(".keep")).touch()
+    (keep := old_clip(tmp_path, 1, 990_000).with_suffix(".keep")).touch()
     box = Box(tmp_path, limits=limits)
     box.hear("rain", 20_000, 30_000)
     box.recorder.open()
@@ -260,6 +259,42 @@ def test_a_clip_without_room_is_lost_and_counted_and_the_next_one_is_not(tmp_pat
     keep.unlink()
     box.hear("rain", 100_000, 110_000)
     assert len(run(box, stop=150_000).saved) == 1
+    assert box.recorder.trouble == ""
+
+
+def old_clip(directory: Path, number: int, size_bytes: int) -> Path:
+    """Put a clip of an earlier run into the folder."""
+    (directory / "0000").mkdir(exist_ok=True)
+    sound = directory / "0000" / f"{number:07}_20260101T000000Z_rain.flac"
+    sound.write_bytes(bytes(size_bytes))
+    sound.with_suffix(".json").write_text(json.dumps({"clip_id": f"c{number}", "file": sound.name}))
+    return sound
+
+
+def test_room_is_made_every_hour_also_while_nothing_is_heard(tmp_path: Path) -> None:
+    box = Box(tmp_path, limits=Limits(max_total_mb=1))
+    box.recorder.open()
+    clips = [old_clip(tmp_path, number, 600_000) for number in (1, 2)]
+    box.now_s = TEND_S - 1
+    box.writer.tend()
+    assert all(clip.exists() for clip in clips)
+    box.now_s = TEND_S
+    box.writer.tend()
+    assert [clip.exists() for clip in clips] == [False, True]
+
+
+def test_what_failed_is_tried_again_after_some_seconds(tmp_path: Path) -> None:
+    kept = old_clip(tmp_path, 1, 1_200_000).with_suffix(".keep")
+    kept.touch()
+    box = Box(tmp_path, limits=Limits(max_total_mb=1))
+    box.writer.open()
+    assert "no room" in box.recorder.trouble
+    kept.unlink()
+    box.now_s = RETRY_S - 1
+    box.writer.tend()
+    assert box.recorder.trouble
+    box.now_s = RETRY_S
+    box.writer.tend()
     assert box.recorder.trouble == ""
 
 
