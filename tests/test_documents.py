@@ -30,7 +30,7 @@ OPTIONAL = (
 ELSEWHERE = ("/", "~", "..", "<", "http", "edge/<", "char-")
 SUFFIX = re.compile(r"\.(py|sh|toml|txt|md|c|so|onnx|jsonl|service|timer|rules|conf)$")
 # A file that another machine has, or that is made: no path of the repository.
-MADE = {"edge.toml", "alsa.conf"}
+MADE = {"edge.toml", "alsa.conf", "silero_vad.onnx"}
 
 
 def present() -> list[str]:
