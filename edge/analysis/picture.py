@@ -71,7 +71,7 @@ def compose(
             "left": 0.135,
             "right": 0.965,
             "bottom": 0.065,
-            "top": 0.80,
+            "top": 0.785,
             "hspace": 0.20,
         },
     )
@@ -212,7 +212,7 @@ def _show_onsets(axes: Axes, strips: Strips) -> None:
     if len(onsets_s) > COUNTLESS_ONSETS:
         counts, edges = np.histogram(onsets_s, bins=ONSET_BINS, range=(0.0, strips.duration_s))
         extent = (edges[0], edges[-1], 1.05, 1.25)
-        axes.imshow(counts[None], aspect="auto", cmap="Greens", vmin=0, extent=extent)
+        axes.imshow(counts[None], aspect="auto", cmap="Greys", vmin=0, extent=extent)
     elif len(onsets_s) > MANY_ONSETS:
         axes.vlines(onsets_s, 1.05, 1.22, color=ONSET, lw=0.8)
     else:

@@ -125,6 +125,17 @@ def test_two_stretches_have_the_energy_of_both_and_the_peak_of_the_louder() -> N
     assert tones[1]["time_share"] == pytest.approx(0.75, abs=0.05)
 
 
+def test_shares_of_several_stretches_are_those_of_the_energy() -> None:
+    loud = tone(2.0, 440.0, 0.5)
+    quiet = np.random.default_rng(0).normal(0.0, 0.005, 6 * RATE_HZ).astype("f4")
+    whole, alone = summed(loud, quiet), summed(loud)
+    hiss = summed(quiet)
+    assert hiss["separation"]["harmonic_share"] < 0.5 < alone["separation"]["harmonic_share"]
+    assert whole["separation"] == pytest.approx(alone["separation"], abs=0.01)
+    assert hiss["tones"]["tonality"] < 0.8 * alone["tones"]["tonality"]
+    assert whole["tones"]["tonality"] == pytest.approx(alone["tones"]["tonality"], abs=0.02)
+
+
 def test_one_tone_through_all_stretches_is_one_tone_all_the_time() -> None:
     tones = summed(*[tone(2.0, 700.0)] * 3)["tones"]["strongest"]
     near = [one for one in tones if abs(one["frequency_hz"] - 700.0) < 10]

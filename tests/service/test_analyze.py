@@ -211,8 +211,9 @@ def test_a_stop_in_mid_clip_ends_all_at_once_and_the_clip_is_done_later(
     analyze: Start, tmp_path: Path, number: signal.Signals
 ) -> None:
     stem = put(tmp_path, 1, made(tmp_path, 240.0))
-    analyzer = analyze()
+    analyzer = analyze("analysis.stems=true")
     child = analyzer.wait_child()
+    wait_until(lambda: leftovers(tmp_path), "stems under way")
     os.kill(child, signal.SIGSTOP)  # whatever it does: here it can't even answer
     analyzer.process.send_signal(number)
     assert analyzer.process.wait(STOP_S) == 0
@@ -223,6 +224,9 @@ def test_a_stop_in_mid_clip_ends_all_at_once_and_the_clip_is_done_later(
         again = analyze()
         again.wait_child()
         assert again.stop() == 0
+        attempt = json.loads((tmp_path / "analyze.json").read_bytes())
+        assert (attempt["interruptions"], attempt["failures"]) == (0, 0)
+        assert attempt["running"] is False
     (tmp_path / "clips/0000" / f"{stem}.flac").write_bytes(made(tmp_path, 1.0).read_bytes())
     analyze()
     wait_for_all(tmp_path, [stem])
@@ -301,8 +305,10 @@ def test_a_clip_at_which_the_whole_box_went_down_again_and_again_is_set_aside(
     stem = put(tmp_path, 1, made(tmp_path, 240.0))
     for _ in range(5):
         analyzer = analyze()
-        wait_until(analyzer.child, "a worker", 30.0)
+        child = analyzer.wait_child()
+        os.kill(child, signal.SIGSTOP)  # it can't notice that nobody asks any more
         analyzer.close()
+        wait_until(lambda pid=child: not alive(pid), "the worker dies with its parent")
     assert reports(tmp_path) == {}
     analyze()
     wait_for_all(tmp_path, [stem])
