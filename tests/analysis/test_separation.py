@@ -85,6 +85,16 @@ def test_silence_is_neither() -> None:
     assert (parts.harmonic_dbfs == -100.0).all()
 
 
+def test_where_both_medians_are_nothing_it_is_half_of_each() -> None:
+    """As librosa splits zeros: a lone peak is neither harmonic nor percussive."""
+    magnitude = np.zeros((80, 1025), np.float32)
+    magnitude[40, 500] = 1.0
+    masks = librosa.decompose.hpss(magnitude.T, mask=True)
+    ratio = contrast(medians(magnitude))
+    np.testing.assert_array_equal(1.0 / (1.0 + ratio), masks[0].T)
+    assert ratio[40, 500] == 1.0
+
+
 @pytest.mark.parametrize("scale", [1e-20, 1e-12, 1e6])
 def test_the_shares_don_t_depend_on_the_gain(scale: float) -> None:
     """Squares of what is this quiet are zero in float32: the ratio is squared, not they."""
