@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
+SCHEMA: Final = "edge-analysis/1"  # described in `edge.analysis.report`
 REPORT: Final = ".analysis.json"
 SIDECAR: Final = ".json"
 SOUNDS: Final = (".flac", ".wav")

@@ -11,9 +11,9 @@ import pytest
 from PIL import Image
 
 from edge.analysis.picture import compose, draw, summary_lines
-from edge.analysis.report import Summary
 from edge.analysis.segment import Options, analyse_segment
 from edge.analysis.strip import MOST_COLUMNS, Strip, Strips
+from edge.analysis.summary import Summary
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -11,9 +11,11 @@ import numpy as np
 import pytest
 import soundfile
 
+from edge.analysis.inbox import SCHEMA
 from edge.analysis.recording import Recording
-from edge.analysis.report import MOST_TIMES, SCHEMA, Summary, clip_facts, report_of
+from edge.analysis.report import clip_facts, report_of
 from edge.analysis.segment import Options, analyse_segment
+from edge.analysis.summary import MOST_TIMES, Summary
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

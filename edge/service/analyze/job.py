@@ -9,11 +9,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
+from edge.analysis.inbox import REPORT, SCHEMA
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-SCHEMA: Final = "edge-analysis/1"
-REPORT: Final = ".analysis.json"
 PICTURE: Final = ".analysis.png"
 STEMS: Final = (".harmonic.flac", ".percussive.flac")
 

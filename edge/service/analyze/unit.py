@@ -18,14 +18,14 @@ import signal
 import time
 from typing import TYPE_CHECKING, Any, Final
 
-from edge.analysis.inbox import Inbox
+from edge.analysis.inbox import SCHEMA, Inbox
 from edge.errors import EXIT_OK, StorageError
 from edge.publish import payloads
 from edge.publish.spool import deposit
 from edge.service.analyze.attempt import AttemptFile
 from edge.service.analyze.child import Child
 from edge.service.analyze.idle import IdleGate
-from edge.service.analyze.job import SCHEMA, Job, Options, write_report
+from edge.service.analyze.job import Job, Options, write_report
 from edge.service.notify import tell, watchdog_interval_s
 
 if TYPE_CHECKING:

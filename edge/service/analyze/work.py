@@ -12,10 +12,11 @@ import numpy as np
 import soundfile
 
 from edge.analysis.recording import Recording
-from edge.analysis.report import Summary, clip_facts, report_of
+from edge.analysis.report import clip_facts, report_of
 from edge.analysis.segment import Options as SegmentOptions
 from edge.analysis.segment import analyse_segment
 from edge.analysis.strip import Strips
+from edge.analysis.summary import Summary
 from edge.errors import DeviceError
 from edge.service.analyze.job import commit, part_of, settings_of
 
