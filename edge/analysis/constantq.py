@@ -35,8 +35,8 @@ LOWEST_HZ: Final = 440.0 * 2.0 ** (-45 / 12)  # C1
 _OCTAVES: Final = 7
 _SPARSITY: Final = 0.01  # the share of a wavelet's spectrum that is left out
 _HANN_BANDWIDTH: Final = 1.50018310546875  # bins, as librosa's `window_bandwidth`
-# Bandwidth of a bin to its frequency, and what a variable Q adds to it: the bandwidths of
-# the ear (Glasberg and Moore 1990, B. R. Glasberg in Hz: 24.7 + 0.108 f).
+# The bandwidth of a bin relative to its frequency, and what a variable Q adds to it, so that
+# bandwidths are in proportion to the ear's, 24.7 Hz + 0.108 f (Glasberg and Moore, 1990).
 _BANDWIDTH: Final = (2.0 ** (2 / 12) - 1.0) / (2.0 ** (2 / 12) + 1.0)
 _EAR_HZ: Final = _BANDWIDTH * 24.7 / 0.108
 
@@ -88,7 +88,7 @@ class Plan:
     def transform(self, halved: Halvings) -> Complex64:
         """Return the spectrum, (n_frames, n_bins) complex64, of what `halved` holds.
 
-        Within 1e-5 of the loudest bin of librosa's.
+        Within 2e-6, of the loudest bin, of librosa's.
         """
         parts = [self._respond(halved, octave) for octave in self._octaves]
         n_frames = min(map(len, parts))

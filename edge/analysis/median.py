@@ -37,7 +37,8 @@ def running_median(rows: Float32) -> Float32:
     """Return the median of the 31 rows around each, (n_rows, n_columns) float32.
 
     Beyond the ends the rows are mirrored, the first and the last among them, as
-    `scipy.ndimage.median_filter(rows, (31, 1))` does: equal to the bit.
+    `scipy.ndimage.median_filter(rows, (31, 1))` does: equal to the bit. (Of two rows and
+    fewer SciPy 1.17 may read beyond them.)
 
     Parameters
     ----------

@@ -33,7 +33,7 @@ def test_figures_of_each_frame_are_librosas(recordings: list[NDArray[np.float32]
 
 
 def test_the_narrow_band_of_a_high_tone_is_librosas() -> None:
-    """The difference of two moments of a hundred million: float32 would be 2 Hz off."""
+    """The difference of two moments of a hundred million: float32 would be 1 Hz off."""
     tone = np.sin(2.0 * np.pi * 10000.0 * np.arange(22050) / 22050).astype(np.float32)
     magnitude = np.abs(librosa.stft(tone))
     got = frame_figures(magnitude.T, np.square(magnitude.T), SHAPE)
