@@ -50,6 +50,7 @@ class Child:
         self._answers = self._process.stdout
         self._text = b""
         self.paused = False
+        self._bound = False
 
     @property
     def pid(self) -> int:
@@ -71,12 +72,16 @@ class Child:
         text = os.read(self.fileno(), _READ_BYTES)
         if not text:
             return [{"died": self._last_words()}]
+        self._bound = True
         *lines, self._text = (self._text + text).split(b"\n")
         return [json.loads(line) for line in lines]
 
     def pause(self, *, paused: bool) -> None:
-        """Stop it where it stands, or let it go on."""
-        if paused != self.paused:
+        """Stop it where it stands, or let it go on.
+
+        Not before its first word: stopped any earlier it could outlive its parent.
+        """
+        if paused != self.paused and self._bound:
             self._signal(signal.SIGSTOP if paused else signal.SIGCONT)
             self.paused = paused
 

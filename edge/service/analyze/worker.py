@@ -43,6 +43,7 @@ def serve(jobs: TextIO, answers: TextIO) -> None:
 
     for line in jobs:
         job = Job.from_json(json.loads(line))
+        answer({"share": 0.0})
         answer(last_word(job, lambda share: answer({"share": round(share, 3)})))
 
 
