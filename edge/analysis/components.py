@@ -13,15 +13,17 @@ C. Boutsidis, E. Gallopoulos, "SVD based initialization", Pattern Recognition 41
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from edge.analysis.spectrum import istft
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from edge.analysis.spectrum import Float32, Geometry
+    from edge.analysis.spectrum import Complex64, Float32, Geometry
 
 _ITERATIONS: Final = 60
 _SWEEPS: Final = 2  # over the small matrices, for each pass over the large one
@@ -37,7 +39,8 @@ class Component:
 
     `spectrum` is (n_bins,) float32 of sum 1, `activation` (n_frames,) float32 the sum of
     magnitudes that it has in each frame. `share` is its part of the energy of all
-    components, taken one by one; they are ordered by it.
+    components, taken one by one; they are ordered by it. `sound` is what of the recording is
+    its, (n_samples,) float32, where stems were asked for.
     """
 
     spectrum: Float32
@@ -45,6 +48,7 @@ class Component:
     share: float
     peak_hz: float
     centroid_hz: float
+    sound: Float32 | None = None
 
 
 def find_components(
@@ -67,6 +71,26 @@ def find_components(
             centroid_hz=float(bins_hz @ spectra[k] / sums[k]),
         )
         for k in order
+    )
+
+
+def with_sounds(
+    components: tuple[Component, ...], spectrum: Complex64, shape: Geometry, n_samples: int
+) -> tuple[Component, ...]:
+    """Return components with their sounds, which add up to the recording.
+
+    Each bin goes to the components in proportion to the magnitude that they have there.
+    Source: T. Virtanen, "Monaural sound source separation by nonnegative matrix factorization",
+    IEEE Trans. ASLP 15 (2007).
+    """
+    models = [one.activation[:, None] * one.spectrum for one in components]
+    # Where no component has anything, all are as near: shares still sum to 1.
+    total = np.sum(models, axis=0) + np.float32(_TINY) * len(models)
+    return tuple(
+        replace(
+            one, sound=istft(spectrum * ((model + np.float32(_TINY)) / total), shape, n_samples)
+        )
+        for one, model in zip(components, models, strict=True)
     )
 
 

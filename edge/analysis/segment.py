@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from edge.analysis.components import find_components
+from edge.analysis.components import find_components, with_sounds
 from edge.analysis.constantq import Halvings, log_spectrum
 from edge.analysis.figures import describe, measure_levels
 from edge.analysis.onset import find_onsets
@@ -89,6 +89,9 @@ def analyse_segment(samples: Float32, rate_hz: int, options: Options) -> Segment
     pair = medians(magnitude)
     ratio = contrast(pair)
     parts = stems(samples, spectrum, ratio, shape) if options.stems else None
+    components = find_components(magnitude, shape, options.n_components)
+    if options.stems:
+        components = with_sounds(components, spectrum, shape, samples.size)
     log_mel = log_mel_of(power, shape)
     halved = Halvings(samples)
     return Segment(
@@ -101,7 +104,7 @@ def analyse_segment(samples: Float32, rate_hz: int, options: Options) -> Segment
         variable_q=log_spectrum(halved, rate_hz, shape.hop_length, "variable"),
         separation=weigh(power, ratio, shape, parts),
         onsets=find_onsets(log_mel, shape, duration_s),
-        components=find_components(magnitude, shape, options.n_components),
+        components=components,
         tones=find_tones(magnitude, pair.percussive, power, shape, options.n_tones),
         figures=describe(magnitude, power, shape),
         levels=measure_levels(samples),

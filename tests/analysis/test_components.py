@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from edge.analysis.components import factorise, find_components
+from edge.analysis.segment import Options, analyse_segment
 from edge.analysis.spectrum import geometry, stft
 
 SHAPE = geometry(22050)
@@ -93,3 +94,30 @@ def test_silence_has_no_components_and_one_frame_one_at_most() -> None:
     one = np.random.default_rng(13).random((1, 1025), np.float32)
     (only,) = find_components(one, SHAPE, 4)
     assert only.share == pytest.approx(1.0)
+
+
+def test_the_sounds_of_the_components_add_up_to_the_recording() -> None:
+    rate_hz = 22050
+    time_s = np.arange(2 * rate_hz) / rate_hz
+    low = np.sin(2 * np.pi * 300 * time_s) * (time_s % 1 < 0.5)
+    high = np.sin(2 * np.pi * 4000 * time_s) * (time_s % 1 >= 0.5)
+    samples = (0.3 * (low + high)).astype(np.float32)
+    segment = analyse_segment(samples, rate_hz, Options(n_components=2, stems=True))
+    sounds = [one.sound for one in segment.components if one.sound is not None]
+    assert len(sounds) == 2
+    np.testing.assert_allclose(np.sum(sounds, axis=0), samples, atol=2e-6)
+    for one in segment.components:
+        assert one.sound is not None
+        own = low if one.peak_hz < 1000 else high
+        assert np.corrcoef(one.sound, own)[0, 1] > 0.99, "each has its own tone"
+
+
+def test_sounds_are_made_only_when_they_are_asked_for() -> None:
+    noise = np.random.default_rng(0).normal(0, 0.1, 22050).astype(np.float32)
+    segment = analyse_segment(noise, 22050, Options())
+    assert all(one.sound is None for one in segment.components)
+
+
+def test_silence_has_no_sounds_of_components() -> None:
+    segment = analyse_segment(np.zeros(22050, np.float32), 22050, Options(stems=True))
+    assert segment.components == ()
