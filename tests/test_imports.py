@@ -28,17 +28,18 @@ ROOMS: dict[str, tuple[int, set[str]]] = {
         },
     ),
     "pipeline": (3, {"dsp", "model", "ring", "types"}),
-    "capture": (2, BASE),
+    "capture": (2, {"sound", *BASE}),
     "model": (2, {"dsp", *BASE}),
     "publish": (2, BASE),
     "record": (2, {"dsp", *BASE}),
-    "analysis": (2, {"dsp", *BASE}),
+    "analysis": (2, {"dsp", "sound", *BASE}),
     "playback": (2, BASE),
     "health": (2, {"clock", "types"}),
     "dsp": (1, BASE),
     "config": (1, {"errors"}),
     "clock": (1, {"types"}),
     "ring": (1, {"types"}),
+    "sound": (1, set()),
     "types": (0, set()),
     "errors": (0, set()),
 }
@@ -52,13 +53,12 @@ OWNERS = {
     "paho": ("publish/mqtt.py",),
     "sqlite3": ("publish/outbox.py",),
     "systemd": ("service/notify.py",),
-    "scipy": ("dsp/design.py", "analysis/"),
-    "librosa": ("analysis/",),
+    "scipy": ("dsp/design.py",),
     "matplotlib": ("analysis/picture.py",),
     "pyrage": ("record/sealing.py",),
     "distributed": ("service/analyze/cluster.py",),
 }
-NOBODY = {"numba", "sklearn", "torch"}
+NOBODY = {"librosa", "numba", "sklearn", "torch"}
 
 
 def room_of(path: Path) -> str:

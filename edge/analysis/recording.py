@@ -10,6 +10,7 @@ import soundfile
 import soxr
 
 from edge.errors import DeviceError
+from edge.sound import ForwardFile
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,17 +28,6 @@ MAX_CHANNELS: Final = 64
 FULL_SCALE: Final = 1.0 - 2.0**-15  # the largest positive int16: reached is clipped
 ABSURD: Final = 1e3  # 60 dB over full scale: no sample value, its square would drown all others
 BLOCK_VALUES: Final = 1 << 14  # decoded at once: where a file is damaged, so much is lost at most
-
-
-class _Forward(soundfile.SoundFile):  # type: ignore[misc] # soundfile ships no types
-    """A file that is only ever read onwards.
-
-    The package seeks to where it is after each read; libsndfile then loses the state of
-    an MP3 and gives noise (python-soundfile 0.14, libsndfile 1.2).
-    """
-
-    def seekable(self) -> bool:
-        return False
 
 
 class Recording:
@@ -191,7 +181,7 @@ def _open(path: Path) -> Any:  # noqa: ANN401 - soundfile ships no types
         with path.open("rb") as file:
             if not file.read(1):
                 raise DeviceError(f"{path} is empty", "record it again")
-        return _Forward(path)
+        return ForwardFile(path)
     except OSError as error:
         raise DeviceError(f"{path} can't be read: {error.strerror}", "check its owner") from error
     except (soundfile.SoundFileError, TypeError) as error:  # TypeError: a headerless .raw

@@ -13,6 +13,7 @@ import numpy as np
 import soundfile
 
 from edge.errors import DeviceError
+from edge.sound import ForwardFile
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -72,7 +73,7 @@ class SoundFileDecoder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._file: Any = soundfile.SoundFile(path)
+        self._file: Any = ForwardFile(path)
         self.rate_hz = int(self._file.samplerate)
         self.channels = int(self._file.channels)
         self.dtype = _natural(self._file.subtype)

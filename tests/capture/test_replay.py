@@ -261,3 +261,15 @@ def test_in_real_pace_no_sample_comes_before_its_time(tmp_path: Path) -> None:
                 time.sleep(0.1)
                 late_s = period.mono_s
         assert late_s < period.mono_s
+
+
+def test_an_mp3_read_in_periods_sounds_as_it_does_in_one_piece(tmp_path: Path) -> None:
+    path = tmp_path / "tone.mp3"
+    tone = 0.5 * np.sin(2 * np.pi * 440 * np.arange(44100) / 44100)
+    soundfile.write(path, tone, 44100, format="MP3")
+    with ReplaySource([path], period_size=1024, pace="fast", rate_hz=None) as source:
+        heard = []
+        while isinstance(item := source.read(), Period):
+            heard.append(item.samples[:, 0].copy())
+    whole, _ = soundfile.read(path, dtype="float32")
+    np.testing.assert_allclose(np.concatenate(heard), whole, atol=1e-4)
