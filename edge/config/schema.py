@@ -231,3 +231,8 @@ class Settings:
     def clips(self) -> Path:
         """Where the clips are."""
         return Path(self.record.directory) if self.record.directory else self.state.path / "clips"
+
+    @property
+    def spool(self) -> Path:
+        """Where other processes of the box leave messages for the outbox."""
+        return self.state.path / "spool"

@@ -19,7 +19,13 @@ SIDECAR: Final = ".json"
 KEEP: Final = ".keep"
 SEALED: Final = ".age"
 AUDIO: Final = (".flac", ".wav", ".flac.age", ".wav.age")
-DERIVED: Final = (".analysis.json", ".analysis.png", ".harmonic.flac", ".percussive.flac")
+DERIVED: Final = (
+    ".analysis.json",
+    ".analysis.png",
+    ".harmonic.flac",
+    ".percussive.flac",
+    *(f".component-{number}.flac" for number in range(1, 5)),
+)
 """What the analysis makes of a clip."""
 
 ENDINGS: Final = frozenset((SIDECAR, KEEP, *AUDIO, *DERIVED))

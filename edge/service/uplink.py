@@ -16,7 +16,6 @@ from edge.service import build
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from edge.config.schema import Settings
     from edge.publish.broker import Refusal
@@ -55,7 +54,7 @@ class Uplink:
             retained=False,
         )
         self._boxes = (_open_outbox(settings), Outbox(None, max_bytes=SPARE_BYTES))
-        self._publisher = Publisher(self._link, *self._boxes, spool_of(settings))
+        self._publisher = Publisher(self._link, *self._boxes, settings.spool)
 
     def start(self, supervisor: Supervisor) -> None:
         """Start the publish and mqtt threads."""
@@ -95,11 +94,6 @@ class Uplink:
 
     def _acknowledged(self, mid: int, refused: Refusal) -> None:
         self._publisher.acknowledged(mid, refused)
-
-
-def spool_of(settings: Settings) -> Path:
-    """Return the folder in which other processes of the box leave messages."""
-    return settings.state.path / "spool"
 
 
 def _open_outbox(settings: Settings) -> Outbox:

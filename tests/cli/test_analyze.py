@@ -16,7 +16,10 @@ import numpy as np
 import pytest
 import soundfile
 
+from edge.analysis.inbox import REPORT
 from edge.errors import EXIT_DEVICE, EXIT_FAILURE, EXIT_OK
+from edge.record.name import DERIVED
+from edge.service.analyze.job import PICTURE, STEMS
 from tests.conftest import wait_until
 
 if TYPE_CHECKING:
@@ -62,6 +65,24 @@ def test_each_recording_of_a_folder_gets_a_report_beside_it(edge: Edge, tmp_path
     assert not list(tmp_path.rglob("*.png"))
 
 
+def test_what_retention_deletes_with_a_clip_is_what_is_made_of_it() -> None:
+    assert set(DERIVED) == {REPORT, PICTURE, *STEMS}
+
+
+def test_a_recording_of_several_stretches_has_no_sounds_of_components(
+    edge: Edge, tmp_path: Path
+) -> None:
+    sound = np.random.default_rng(0).normal(0, 0.1, 40 * 8000)
+    soundfile.write(tmp_path / "long.wav", sound, 8000)
+    assert edge("analyze", "long.wav", "--stems").returncode == EXIT_OK
+    report = json.loads((tmp_path / "long.analysis.json").read_bytes())
+    assert report["stems"] == ["long.harmonic.flac", "long.percussive.flac"]
+    assert not list(tmp_path.glob(".*"))
+    assert not list(tmp_path.glob("*component*"))
+    again = edge("analyze", "long.wav", "--stems")
+    assert "1 were done" in again.stderr
+
+
 def test_pictures_and_stems_come_when_asked_for(edge: Edge, tmp_path: Path) -> None:
     record(tmp_path / "a.wav", 2.0)
     assert edge("analyze", "a.wav", "--plot", "--stems").returncode == EXIT_OK
@@ -69,8 +90,10 @@ def test_pictures_and_stems_come_when_asked_for(edge: Edge, tmp_path: Path) -> N
     assert (tmp_path / report["picture"]).read_bytes().startswith(b"\x89PNG")
     sounds = [soundfile.read(tmp_path / name)[0] for name in report["stems"]]
     whole, _ = soundfile.read(tmp_path / "a.wav")
-    # They sum to the recording, but for its mean and 16 bits of rounding each.
-    np.testing.assert_allclose(sum(sounds), whole - whole.mean(), atol=2e-4)
+    # Each kind sums to the recording, but for its mean and 16 bits of rounding each.
+    assert len(sounds) == 6
+    for kind in (sounds[:2], sounds[2:]):
+        np.testing.assert_allclose(sum(kind), whole - whole.mean(), atol=2e-4)
     assert hidden(tmp_path) == []
 
 
@@ -276,7 +299,7 @@ def test_a_dask_cluster_does_what_is_done_here(cluster: str, tmp_path: Path) -> 
     assert "5 analysed, 0 were done, 1 failed" in there.stderr
     assert "bad.wav" in there.stderr
     files = {path.name: path.read_bytes() for path in (tmp_path / "here").iterdir()}
-    assert len(files) == 5 * 4
+    assert len(files) == 5 * 8
     assert files == {path.name: path.read_bytes() for path in (tmp_path / "there").iterdir()}
 
 

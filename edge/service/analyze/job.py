@@ -14,8 +14,13 @@ from edge.analysis.inbox import REPORT, SCHEMA
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+N_COMPONENTS: Final = 4
 PICTURE: Final = ".analysis.png"
-STEMS: Final = (".harmonic.flac", ".percussive.flac")
+STEMS: Final = (
+    ".harmonic.flac",
+    ".percussive.flac",
+    *(f".component-{number}.flac" for number in range(1, N_COMPONENTS + 1)),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,10 +58,9 @@ class Job:
         return self.output / f"{self.stem}{PICTURE}"
 
     @property
-    def stems(self) -> tuple[Path, Path]:
-        """Harmonic and percussive sound."""
-        harmonic, percussive = (self.output / f"{self.stem}{suffix}" for suffix in STEMS)
-        return harmonic, percussive
+    def stems(self) -> tuple[Path, ...]:
+        """Every stem that there may be: harmonic, percussive, and each component's."""
+        return tuple(self.output / f"{self.stem}{suffix}" for suffix in STEMS)
 
     @property
     def parts(self) -> tuple[Path, ...]:
@@ -122,11 +126,14 @@ def is_done(job: Job) -> bool:
         body = json.loads(job.report.read_bytes())
         fresh = job.report.stat().st_mtime_ns >= job.sound.stat().st_mtime_ns
         same = body["schema"] == SCHEMA and body["source"]["file"] == job.sound.name
-        alike = body["settings"] == settings_of(job.options)
+        alike = "error" not in body and body["settings"] == settings_of(job.options)
+        stems = body.get("stems", [])
     except (OSError, ValueError, KeyError, TypeError):
         return False
-    wanted = [job.picture] * job.options.picture + list(job.stems) * job.options.stems
-    return fresh and same and alike and "error" not in body and all(p.exists() for p in wanted)
+    wanted = [job.picture] * job.options.picture
+    wanted += [job.output / name for name in stems] * job.options.stems
+    made = bool(stems) or not job.options.stems
+    return fresh and same and alike and made and all(path.exists() for path in wanted)
 
 
 def settings_of(options: Options) -> dict[str, Any]:

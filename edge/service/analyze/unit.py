@@ -194,7 +194,7 @@ class Unit:
             if self._settings.publish.url:
                 body = {"message_id": f"{report['clip_id']}-analysis", **report}
                 message = payloads.analysis(self._topics, body)
-                deposit(spool_of(self._settings), message, f"analysis-{job.stem}")
+                deposit(self._settings.spool, message, f"analysis-{job.stem}")
             write_report(job, report)
         except OSError as error:
             self._wait_for_disk(job, str(error))
@@ -262,11 +262,6 @@ def clip_id_of(job: Job) -> str:
         return str(json.loads(job.sidecar.read_bytes())["clip_id"]) if job.sidecar else job.stem
     except (OSError, ValueError, KeyError, TypeError):
         return job.stem
-
-
-def spool_of(settings: Settings) -> Path:
-    """Return the folder in which the listening process looks for messages."""
-    return settings.state.path / "spool"
 
 
 def take_lock(state_directory: Path) -> int:

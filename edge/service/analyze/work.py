@@ -18,14 +18,13 @@ from edge.analysis.segment import analyse_segment
 from edge.analysis.strip import Strips
 from edge.analysis.summary import Summary
 from edge.errors import DeviceError
-from edge.service.analyze.job import commit, part_of, settings_of
+from edge.service.analyze.job import N_COMPONENTS, commit, part_of, settings_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-    from numpy.typing import NDArray
-
+    from edge.analysis.segment import Segment
     from edge.service.analyze.job import Job
 
 _STEM_FORMAT = "PCM_16"
@@ -51,14 +50,17 @@ def carry_out(job: Job, progress: Callable[[float], None]) -> dict[str, Any]:
         stems = stack.enter_context(_Stems(job, recording.rate_hz)) if options.stems else None
         for samples in recording.stretches():
             segment = analyse_segment(
-                samples, recording.rate_hz, SegmentOptions(stems=options.stems)
+                samples,
+                recording.rate_hz,
+                SegmentOptions(n_components=N_COMPONENTS, stems=options.stems),
             )
             summary.add(segment)
             if options.picture:
                 strips.add(segment)
             if stems:
-                stems.add(segment.separation.harmonic, segment.separation.percussive)
+                stems.add(segment)
             progress(min(recording.duration_s / max(recording.promised_s, 1e-9), 1.0))
+        made = stems.commit() if stems else []
     sidecar = _sidecar(job.sidecar)
     settings = settings_of(options)
     report = report_of(recording, summary, digest=_digest(job.sound), settings=settings)
@@ -66,46 +68,56 @@ def carry_out(job: Job, progress: Callable[[float], None]) -> dict[str, Any]:
     if options.picture:
         _draw(job, strips, report, _events(sidecar))
         report["picture"] = job.picture.name
-    if stems:
-        stems.commit()
-        report["stems"] = [path.name for path in job.stems]
+    report["stems"] = [path.name for path in made]
     return report
 
 
 class _Stems:
-    """Harmonic and percussive sound, written as they come."""
+    """Parts of the sound, written as they come: harmonic, percussive, and each component's.
+
+    Components are found anew in every stretch, so one of a stretch is not one of the next:
+    only a recording of one stretch has stems of components.
+    """
 
     def __init__(self, job: Job, rate_hz: int) -> None:
         self._paths = job.stems
-        self._files: list[Any] = []
         self._rate_hz = rate_hz
+        self._files: dict[Path, Any] = {}
+        self._stretches = 0
 
     def __enter__(self) -> Self:
-        for path in self._paths:
-            part = part_of(path).open("wb")
-            self._files.append(
-                (
-                    part,
-                    soundfile.SoundFile(
-                        part, "w", self._rate_hz, 1, subtype=_STEM_FORMAT, format="FLAC"
-                    ),
-                )
-            )
         return self
 
     def __exit__(self, *_: object) -> None:
-        for raw, file in self._files:
-            file.close()
-            raw.close()
+        for path in [*self._files]:
+            self._close(path)
+            part_of(path).unlink(missing_ok=True)  # unless it is committed: then it is gone
 
-    def add(self, *pair: NDArray[np.float32] | None) -> None:
-        for (_, file), samples in zip(self._files, pair, strict=True):
+    def add(self, segment: Segment) -> None:
+        """Write what a stretch holds."""
+        pair = (segment.separation.harmonic, segment.separation.percussive)
+        components = [one.sound for one in segment.components] if not self._stretches else []
+        for path, samples in zip(self._paths, (*pair, *components), strict=False):
             if samples is not None:
-                file.write(np.clip(samples, -1.0, 1.0))
+                self._file(path).write(np.clip(samples, -1.0, 1.0))
+        self._stretches += 1
 
-    def commit(self) -> None:
-        for path in self._paths:
+    def commit(self) -> list[Path]:
+        """Give the files their names; return them."""
+        paths = [*self._files][: len(self._paths) if self._stretches == 1 else 2]
+        for path in paths:
+            self._close(path)
             commit(part_of(path), path)
+        return paths
+
+    def _file(self, path: Path) -> Any:  # noqa: ANN401 - soundfile ships no types
+        if path not in self._files:
+            how = {"subtype": _STEM_FORMAT, "format": "FLAC"}
+            self._files[path] = soundfile.SoundFile(part_of(path), "w", self._rate_hz, 1, **how)
+        return self._files[path]
+
+    def _close(self, path: Path) -> None:
+        self._files[path].close()
 
 
 def _draw(

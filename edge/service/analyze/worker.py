@@ -80,11 +80,20 @@ def _main(memory_mb: int, parent: int, *, idle: bool) -> None:
         limit = memory_mb * 1_000_000
         resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    _take_work_space()
     logging.basicConfig(stream=sys.stderr, format="%(levelname)s analyze %(message)s")
     # What a library prints must not be taken for an answer.
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     serve(sys.stdin, answers)
+
+
+def _take_work_space() -> None:
+    """Have BLAS take its memory now: where it finds none later it ends the process."""
+    import numpy as np
+
+    square = np.ones((128, 128), np.float32)
+    np.matmul(square, square)
 
 
 if __name__ == "__main__":
