@@ -9,7 +9,7 @@ import sys
 import warnings
 from typing import Any
 
-from tools.benchmark import analysis, core, hour, listen, logmel
+from tools.benchmark import analysis, core, hour, listen, logmel, speech
 from tools.benchmark.stopwatch import pin, stamp
 
 PEERS = ("kaldi_native_fbank", "librosa", "sklearn")
@@ -26,11 +26,15 @@ def main() -> int:
     core_parser.add_argument("--json", action="store_true", help="figures for programs")
     commands.add_parser("hour", help="one hour of sound as fast as it goes")
     commands.add_parser("analysis", help="the idle-time analysis against plain librosa")
+    speech_parser = commands.add_parser("speech", help="how well the speech veto works")
+    speech_parser.add_argument("--clips", type=int, default=240, help="recordings, of all classes")
     args = parser.parse_args()
     # librosa warns once per short chunk of the naive reference, 100 times a second.
     warnings.filterwarnings("ignore", message="n_fft=.* is too large for input signal")
     if args.command == "hour":
         return _hour()
+    if args.command == "speech":
+        return _speech(args.clips)
     if args.command == "core" and args.seconds < logmel.NAIVE_SHARE:
         parser.error(f"--seconds must be {logmel.NAIVE_SHARE} or more, not {args.seconds}")
     peers = ANALYSIS_PEERS if args.command == "analysis" else PEERS
@@ -56,6 +60,20 @@ def _core(seconds: int, *, as_json: bool) -> int:
     _print_log_mel(log_mel)
     _print_figures("core of a 48 kHz stream, periods of 1024", core_48k)
     _print_figures("edge listen, from its start to the first sample, and after 20 s", listener)
+    return 0
+
+
+def _speech(clips: int) -> int:
+    if not speech.MODEL.exists():
+        print("tools/bench: the recordings and models of ../shared/data are missing")
+        return 1
+    figures = speech.measure(clips)
+    stopped = ", ".join(f"{snr} dB {share:.0%}" for snr, share in figures["speech_stopped"].items())
+    lost = figures["others_lost_by_class"]
+    print(f"{figures['clips']} recordings, {figures['voices']} voices")
+    print(f"speech stopped, voice to sound: {stopped}")
+    print(f"others lost: {figures['others_lost']:.1%}")
+    print(f"  by class: {', '.join(f'{label} {share:.0%}' for label, share in lost.items())}")
     return 0
 
 
