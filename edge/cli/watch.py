@@ -132,7 +132,15 @@ def _print_lines(messages: Iterator[Received | None], heard: Heard) -> None:
     for message in messages:
         if message:
             heard.take(message.topic, message.payload)
-            click.echo(f"{message.topic} {message.payload.decode(errors='replace')}")
+            click.echo(f"{message.topic} {_text(message.payload)}")
+
+
+def _text(payload: bytes) -> str:
+    """Return a payload for a terminal; one that is no text only by its length."""
+    try:
+        return payload.decode()
+    except UnicodeDecodeError:
+        return f"({len(payload)} bytes)"
 
 
 def _show(messages: Iterator[Received | None], heard: Heard, broker: Broker, root: str) -> None:

@@ -196,6 +196,7 @@ class Analysis:
     enabled: bool
     rate_hz: Annotated[int, Interval(ge=8000, le=192000)]
     picture: bool
+    publish_picture: bool
     stems: bool
     max_load: Annotated[float, Interval(ge=0.05, le=100.0)]
     max_temperature_c: Annotated[float, Interval(ge=20.0, le=110.0)]

@@ -37,6 +37,7 @@ class Topics:
         self.health = f"{self.root}/health"
         self.clip = f"{self.root}/clip"
         self.analysis = f"{self.root}/analysis"
+        self.picture = f"{self.analysis}/picture"
         self.command = f"{self.root}/command"
 
     def result(self, command: str) -> str:
@@ -149,6 +150,11 @@ def clip(topics: Topics, sidecar: Mapping[str, Any]) -> Message:
 def analysis(topics: Topics, report: Mapping[str, Any]) -> Message:
     """Return the report of a clip; its `message_id` is its own."""
     return _json(topics.analysis, report, qos=1, durable=True)
+
+
+def picture(topics: Topics, png: bytes) -> Message:
+    """Return the picture of the clip analysed last: retained, so a dashboard always has one."""
+    return Message(topics.picture, png, qos=1, retain=True)
 
 
 def result(topics: Topics, command: str, answer: Mapping[str, Any]) -> Message:

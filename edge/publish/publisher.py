@@ -76,7 +76,7 @@ class Publisher:
     sender : the link to the broker.
     outbox : where durable messages wait.
     spare : an outbox in memory, used while the disk fails.
-    spool : a folder in which other processes leave durable messages; None: there is none.
+    spool : a folder in which other processes leave messages; None: there is none.
     """
 
     def __init__(
@@ -161,10 +161,16 @@ class Publisher:
             self._disk_fails(error)
 
     def _collect(self) -> None:
-        """Move what other processes have left into the outbox; on a bad disk it stays there."""
+        """Take what other processes have left; on a bad disk what is durable stays there."""
         if self._spool and time.monotonic() >= self._look_s:
             self._look_s = time.monotonic() + LOOK_S
-            collect(self._spool, self._outbox.put)
+            collect(self._spool, self._take_over)
+
+    def _take_over(self, message: Message) -> None:
+        if message.durable:
+            self._outbox.put(message)
+        else:
+            self._take(message)
 
     def _take(self, message: Message) -> None:
         if message.durable:

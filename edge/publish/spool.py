@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""A folder in which another process of the box leaves messages for the outbox.
+"""A folder in which another process of the box leaves messages for the publisher.
 
 Only the listening process talks to the broker, and only one process may write the
-outbox. Who else has something durable to say writes it down as a file, whole or
-not at all; the publisher moves it into the outbox and takes the file away. A power
-cut between the two leaves both: the message goes out twice, with one `message_id`.
+outbox. Who else has something to say writes it down as a file, whole or not at all;
+the publisher takes it over, what is durable into the outbox, and removes the file. A
+power cut between the two leaves both: the message goes out twice, with one `message_id`.
 """
 
 from __future__ import annotations
@@ -40,6 +40,7 @@ def deposit(directory: Path, message: Message, name: str) -> None:
         "payload": base64.b64encode(message.payload).decode(),
         "qos": message.qos,
         "retain": message.retain,
+        "durable": message.durable,
     }
     part = directory / f".{name}.part"
     try:
@@ -81,8 +82,8 @@ def _read(path: Path) -> Message | None:
     try:
         body = json.loads(path.read_bytes())
         payload = base64.b64decode(body["payload"], validate=True)
-        topic, retain = str(body["topic"]), bool(body["retain"])
-        return Message(topic, payload, 1 if body["qos"] else 0, retain=retain, durable=True)
+        how = {key: bool(body[key]) for key in ("retain", "durable")}
+        return Message(str(body["topic"]), payload, 1 if body["qos"] else 0, **how)
     except (ValueError, KeyError, TypeError, binascii.Error) as error:
         log.warning("%s is no message and is set aside: %s", path, error)
         path.replace(path.with_suffix(BAD))

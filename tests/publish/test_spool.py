@@ -15,11 +15,12 @@ if TYPE_CHECKING:
 REPORT = Message("edge/x/analysis", b'{"label": "\xc3\xa4"}\x00', qos=1, durable=True)
 
 
-def test_a_message_comes_out_as_it_went_in_and_only_once(tmp_path: Path) -> None:
+@pytest.mark.parametrize("message", [REPORT, Message("a/b", b"\x89PNG", qos=0, retain=True)])
+def test_a_message_comes_out_as_it_went_in_and_only_once(tmp_path: Path, message: Message) -> None:
     taken: list[Message] = []
-    deposit(tmp_path / "spool", REPORT, "one")
+    deposit(tmp_path / "spool", message, "one")
     assert collect(tmp_path / "spool", taken.append) == 1
-    assert taken == [REPORT]
+    assert taken == [message]
     assert collect(tmp_path / "spool", taken.append) == 0
     assert not list((tmp_path / "spool").iterdir())
 

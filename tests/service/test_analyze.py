@@ -155,7 +155,7 @@ def reports(state: Path) -> dict[str, dict[str, Any]]:
 
 
 def messages(state: Path) -> list[dict[str, Any]]:
-    paths = sorted((state / "spool").glob("[!.]*.json"))
+    paths = sorted((state / "spool").glob("analysis-*.json"))
     return [json.loads(base64.b64decode(json.loads(p.read_bytes())["payload"])) for p in paths]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -119,6 +120,32 @@ def test_a_command_records_the_next_seconds_and_keeps_the_clip(
     assert body_of(ear, "command/unknown/result")["ok"] is False
     assert listener.stop() == 0
     assert len(list(clips.rglob("*.flac"))) == 1, "what the broker kept was not obeyed"
+
+
+def test_what_idle_time_finds_in_a_clip_reaches_the_broker(
+    listen: Start, mosquitto: Callable[..., Mosquitto], tmp_path: Path
+) -> None:
+    server = mosquitto()
+    ear = server.subscribe("edge/edge/analysis")
+    pictures = server.subscribe("edge/edge/analysis/picture", "-F", "%x")
+    shared = (f'publish.url="{server.url}"', f'state.directory="{tmp_path / "box"}"')
+    listener = listen(*shared, NO_EVENTS, *SHORT_ROLLS)
+    listener.wait_ready()
+    wait_until(lambda: "the broker is there" in listener.log(), "the command topic is subscribed")
+    tell(server, "record", "1")
+    options = [part for one in (*shared, "analysis.max_load=100.0") for part in ("--set", one)]
+    with subprocess.Popen([sys.executable, "-m", "edge", "analyze", *options]) as analyzer:
+        report = json.loads(ear.wait_for("edge/edge/analysis {", 60).partition(" ")[2])
+        assert pictures.wait_for("89504e47")  # PNG
+        analyzer.terminate()
+        assert analyzer.wait(10) == 0
+    assert report["message_id"] == f"{report['clip_id']}-analysis"
+    assert report["onsets"]["count"] >= 0
+    (picture,) = (tmp_path / "box").rglob(report["picture"])
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    assert listener.stop() == 0
+    assert not list((tmp_path / "box" / "spool").iterdir()), "it was taken over"
+    assert len([line for line in ear.lines() if "analysis {" in line]) == 1
 
 
 @pytest.mark.skipif(not may_mount(), reason="no mount can be made here")

@@ -192,15 +192,22 @@ class Unit:
             return
         try:
             if self._settings.publish.url:
-                body = {"message_id": f"{report['clip_id']}-analysis", **report}
-                message = payloads.analysis(self._topics, body)
-                deposit(self._settings.spool, message, f"analysis-{job.stem}")
+                self._tell(job, report)
             write_report(job, report)
         except OSError as error:
             self._wait_for_disk(job, str(error))
             return
         self._attempts.end()
         log.info("%s is analysed", job.stem)
+
+    def _tell(self, job: Job, report: dict[str, Any]) -> None:
+        """Leave report and picture for the listener, which talks to the broker."""
+        body = {"message_id": f"{report['clip_id']}-analysis", **report}
+        spool = self._settings.spool
+        deposit(spool, payloads.analysis(self._topics, body), f"analysis-{job.stem}")
+        if report.get("picture") and self._settings.analysis.publish_picture:
+            picture = payloads.picture(self._topics, job.picture.read_bytes())
+            deposit(spool, picture, "picture")  # the newest replaces one that still lies there
 
     def _set_aside(self, job: Job, why: str) -> None:
         if job.sound.exists():
