@@ -112,12 +112,16 @@ class Patch:
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """What the model said about one patch: `values` is (n_labels,) float32 in 0..1."""
+    """What the model said about one patch: `values` is (n_labels,) float32 in 0..1.
+
+    Not `valid`: it said something else, and 0 stands for what was no score.
+    """
 
     sample_index: int
     n_samples: int
     values: NDArray[np.float32]
     embedding: NDArray[np.float32] | None = None
+    valid: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,16 +3,15 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import click
 
 from edge.cli.options import settings_options
 from edge.cli.quiet import quiet_alsa
 from edge.config.load import load_settings
-from edge.errors import EXIT_OK, EdgeError, ModelError, StorageError
+from edge.errors import EXIT_OK, EdgeError, ModelError
+from edge.record.probe import probe
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,8 +19,6 @@ if TYPE_CHECKING:
 
     from edge.config.schema import Settings
     from edge.types import StreamFormat
-
-PROBE_BYTES: Final = 65536
 
 
 @click.command()
@@ -56,27 +53,13 @@ def _report(name: str, step: Callable[[Settings], str], settings: Settings, trou
 
 
 def _state(settings: Settings) -> str:
-    return _writable(settings.state.path, "state.directory")
+    probe(settings.state.path, "state.directory")
+    return str(settings.state.path)
 
 
 def _clips(settings: Settings) -> str:
-    return _writable(settings.clips, "record.directory")
-
-
-def _writable(directory: Path, key: str) -> str:
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-        # Only writing tells: root may write everywhere, but not on a full or read-only disk.
-        with tempfile.TemporaryFile(dir=directory) as probe:
-            probe.write(bytes(PROBE_BYTES))
-            probe.flush()
-            os.fsync(probe.fileno())
-    except OSError as error:
-        raise StorageError(
-            f"{directory} can't be written: {error.strerror}",
-            f"change {key}, its owner, or make room",
-        ) from error
-    return str(directory)
+    probe(settings.clips, "record.directory")
+    return str(settings.clips)
 
 
 def _model(settings: Settings) -> str:

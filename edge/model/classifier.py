@@ -73,7 +73,8 @@ class OnnxClassifier:
         """
         raw, *rest = self._session.run(self._outputs, patch.frames.reshape(self._shape))
         values = _activate(raw.reshape(-1), self._info.activation)
-        if not _plausible(values):
+        valid = _plausible(values)
+        if not valid:
             self.bad_outputs += 1
             values = np.zeros_like(values)
         return Scores(
@@ -81,6 +82,7 @@ class OnnxClassifier:
             n_samples=patch.n_samples,
             values=np.clip(values, 0.0, 1.0),
             embedding=rest[0].reshape(-1) if rest else None,
+            valid=valid,
         )
 
     def _try_on_silence(self) -> None:

@@ -173,4 +173,5 @@ def _time(at: Utc) -> dict[str, Any]:
 
 def _json(topic: str, body: Mapping[str, Any], **how: Any) -> Message:  # noqa: ANN401 - Message's own fields
     text = json.dumps(body, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    return Message(topic, text.encode(), **how)
+    # A label or a file's name may hold what has no UTF-8; a message is said all the same.
+    return Message(topic, text.encode(errors="replace"), **how)

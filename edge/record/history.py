@@ -109,15 +109,14 @@ class History:
         copied = samples[reachable - start :]
         copied[:first] = self._samples[at : at + first]
         copied[first:] = self._samples[: len(copied) - first]
-        holes = [hole for hole in self._holes if hole.start < stop and hole.stop > start]
-        if self._start > start:  # only now: while it was copied, more may have been overwritten
-            holes.insert(0, Hole(start, min(self._start, stop), "overwritten"))
-        return _with_holes(start, samples, holes)
-
-
-def _with_holes(start: int, samples: NDArray[Any], holes: list[Hole]) -> Stretch:
-    stop = start + len(samples)
-    inside = tuple(Hole(max(hole.start, start), min(hole.stop, stop), hole.cause) for hole in holes)
-    for hole in inside:
-        samples[hole.start - start : hole.stop - start] = 0
-    return Stretch(start, samples, inside)
+        # Only now: while it was copied, more may have been overwritten.
+        kept = min(max(self._start, start), stop)
+        holes = [Hole(start, kept, "overwritten")] if kept > start else []
+        holes += [
+            Hole(max(hole.start, kept), min(hole.stop, stop), hole.cause)
+            for hole in self._holes
+            if hole.start < stop and hole.stop > kept
+        ]
+        for hole in holes:
+            samples[hole.start - start : hole.stop - start] = 0
+        return Stretch(start, samples, tuple(holes))

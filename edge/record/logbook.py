@@ -12,6 +12,7 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from edge.record.history import Hole
     from edge.types import Level, Scores
 
 
@@ -69,3 +70,17 @@ class Logbook:
             return {}
         best = np.nan_to_num(np.max(inside, axis=0))
         return {self._labels[i]: round(float(best[i]), 3) for i in best.argsort()[::-1]}
+
+    def covers(self, start: int, stop: int, holes: Sequence[Hole]) -> bool:
+        """Return whether valid scores, or holes, leave no sample of [start, stop) out."""
+        known = [
+            (one.sample_index, one.sample_index + one.n_samples)
+            for one in self._scores
+            if one.valid
+        ]
+        reached = start
+        for begins, ends in sorted([*known, *((hole.start, hole.stop) for hole in holes)]):
+            if begins > reached:
+                break
+            reached = max(reached, ends)
+        return reached >= stop

@@ -90,9 +90,9 @@ class ClipPlanner:
         self._cut: tuple[int, int] | None = None  # where the last clip was cut, and its start
 
     @property
-    def pending(self) -> int:
-        """How many wishes are not given out yet."""
-        return len(self._wishes)
+    def commands(self) -> int:
+        """How many persons' wishes are not given out yet."""
+        return sum(wish.event is None for wish in self._wishes.values())
 
     def event(self, event: Event) -> None:
         """Take an onset, or the offset of an event that was taken before."""

@@ -6,7 +6,7 @@ thread      calls                                   waits
 ==========  ======================================  ==========================
 capture     `keep`, `level`                         never
 inference   `event`, `scores`                       never
-mqtt        `request`                               never
+mqtt        `request`, `mark`                       never
 record      `run`: plans, judges, encodes, writes   for the disk
 ==========  ======================================  ==========================
 
@@ -18,7 +18,6 @@ replay makes the same ones.
 from __future__ import annotations
 
 import contextlib
-import itertools
 import queue
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -36,8 +35,8 @@ if TYPE_CHECKING:
     from edge.record.writer import ClipWriter, Counters
     from edge.types import Gap, Period
 
-PENDING: Final = 20  # wishes at a time: a command costs nothing, their number may
-BACKLOG: Final = 2000  # levels and scores that wait for a stuck disk: a quarter of an hour
+GOING_ON: Final = 20  # commands at a time: one costs nothing, their number may
+BACKLOG: Final = 2000  # of anything but events that waits for a stuck disk: ten minutes
 
 
 class _Request(NamedTuple):
@@ -60,6 +59,7 @@ class Recorder:
 
     Parameters
     ----------
+    name : of the stream; the names of requests begin with it.
     rate_hz : of the sample indices.
     history, logbook : what is kept: the sound, and what was measured and heard in it.
     planner : decides which samples become clips.
@@ -70,6 +70,7 @@ class Recorder:
     def __init__(
         self,
         *,
+        name: str,
         rate_hz: int,
         history: History,
         logbook: Logbook,
@@ -77,6 +78,7 @@ class Recorder:
         writer: ClipWriter,
         labels: frozenset[str] | None,
     ) -> None:
+        self._name = name
         self._rate_hz = rate_hz
         self._history = history
         self._logbook = logbook
@@ -85,7 +87,9 @@ class Recorder:
         self._labels = labels
         self._inbox: queue.SimpleQueue[_Item] = queue.SimpleQueue()
         self._ended = False
-        self._requests = itertools.count(1)
+        self._asked = 0  # by the mqtt thread
+        self._taken = 0  # by the record thread, which then has
+        self._going_on = 0  # of them to do
 
     @property
     def trouble(self) -> str:
@@ -121,15 +125,21 @@ class Recorder:
         """
         if self.trouble:
             raise StorageError(f"recording pauses: {self.trouble}")
-        if self._planner.pending >= PENDING:
-            raise StorageError(f"{PENDING} recordings are going on already", "wait for their end")
-        name = f"command-{next(self._requests)}"
+        if self._going_on + self._asked - self._taken >= GOING_ON:
+            raise StorageError(f"{GOING_ON} recordings are going on already", "wait for their end")
+        self._refuse_more()
+        self._asked += 1
+        name = f"{self._name}-command-{self._asked}"
         n_samples = max(round(seconds * self._rate_hz), 1)
         self._inbox.put(_Request(name, self._history.end, n_samples))
         return name
 
     def mark(self, clip: str, *, keep: bool, done: Callable[[str | EdgeError], None]) -> None:
-        """Keep a clip for ever, or no longer; `done` gets its name, or why not (record thread)."""
+        """Keep a clip for ever, or no longer; `done` gets its name, or why not (record thread).
+
+        Raises `StorageError` where too much waits already.
+        """
+        self._refuse_more()
         self._inbox.put(_Mark(clip, keep, done))
 
     def stop(self) -> None:
@@ -161,6 +171,10 @@ class Recorder:
         self._writer.write(self._planner.finish(self._history.end))
         self._writer.close()
 
+    def _refuse_more(self) -> None:
+        if self._inbox.qsize() >= BACKLOG:
+            raise StorageError("the recorder waits for its disk", "try again later")
+
     def _offer(self, item: Level | Scores) -> None:
         if self._inbox.qsize() < BACKLOG:
             self._inbox.put(item)
@@ -176,7 +190,10 @@ class Recorder:
             case Scores():
                 self._logbook.scores(item)
                 self._writer.write(self._planner.advance(item.sample_index + item.n_samples))
+                self._going_on = self._planner.commands
             case _Request():
                 self._planner.command(*item)
+                self._going_on = self._planner.commands
+                self._taken += 1
             case _Mark():
                 item.done(self._writer.mark(item.clip, keep=item.keep))

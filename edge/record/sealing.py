@@ -7,6 +7,7 @@ opens what is written here, and the other way round.
 
 from __future__ import annotations
 
+import io
 import re
 from typing import Final
 
@@ -25,10 +26,13 @@ def check_recipient(text: str) -> None:
 def seal(data: bytes, recipient: str) -> bytes:
     """Return `data` encrypted for a public key, `age1…`: some 200 bytes longer, and 16 per 64 KiB.
 
-    Raises `ConfigError` for what is not a public key.
+    In pieces of 64 KiB: between two of them other threads have their turn, which a whole clip of
+    many channels would keep from the sound card for too long. Raises `ConfigError` for what is
+    not a public key.
     """
-    sealed: bytes = pyrage.encrypt(data, [_recipient(recipient)])
-    return sealed
+    sealed = io.BytesIO()
+    pyrage.encrypt_io(_Pieces(data), sealed, [_recipient(recipient)])
+    return sealed.getvalue()
 
 
 def unseal(data: bytes, identity: str) -> bytes:
@@ -67,6 +71,17 @@ def new_identity() -> tuple[str, str]:
     """Return a new secret key and the public key that belongs to it."""
     identity = pyrage.x25519.Identity.generate()
     return str(identity), str(identity.to_public())
+
+
+class _Pieces:
+    """Bytes as a file whose `read` is Python: there the interpreter may change threads."""
+
+    def __init__(self, data: bytes) -> None:
+        self._rest = memoryview(data)
+
+    def read(self, n: int) -> bytes:
+        piece, self._rest = bytes(self._rest[:n]), self._rest[n:]
+        return piece
 
 
 def _recipient(text: str) -> pyrage.x25519.Recipient:

@@ -13,6 +13,7 @@ from edge.errors import StorageError
 from edge.record.encode import encode
 from edge.record.folder import read_sidecar
 from edge.record.name import read_stem
+from edge.record.probe import probe
 from edge.record.sidecar import TOP_SCORES, describe
 
 if TYPE_CHECKING:
@@ -37,10 +38,10 @@ TEND_S: Final = 3600.0  # clips grow old and disks full also while nothing is he
 class Counters:
     """What became of the clips."""
 
-    saved: int = 0
+    saved: int = 0  # with their sound
     vetoed: int = 0  # speech: not written, or without their sound
     lost: int = 0  # the disk was full, or failed
-    overwritten_samples: int = 0  # the disk was so slow that the history had gone on
+    overwritten_samples: int = 0  # disk or judge were so slow that the history had gone on
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,22 +100,23 @@ class ClipWriter:
         self._mono_s = mono_s
         self._is_open = False
         self._look_s = 0.0
+        self._owed_bytes = 0  # of the clip for which there was no room
         self.trouble = ""
         """Why nothing is written now; empty: all is well."""
         self.counters = Counters()
 
     def open(self) -> None:
-        """Become the one who writes here, and make room, as settings may have changed."""
+        """Become the one who writes here, make room, and see whether what failed works again."""
         self._look_s = self._mono_s() + TEND_S
         try:
             if not self._is_open:
-                removed = self._store.open()
-                self._is_open = True
-                if removed:
-                    log.warning("removed %d leftovers of an interrupted recording", removed)
-            self._make_room(0)
+                self._become_writer()
+            self._make_room(self._owed_bytes)
+            if self.trouble:
+                probe(self._store.directory, "record.directory")
         except StorageError as error:
             self._fail(error)
+            self._look_s = self._mono_s() + RETRY_S
         else:
             self._heal()
 
@@ -148,9 +150,15 @@ class ClipWriter:
             return error
         return entry.stem
 
+    def _become_writer(self) -> None:
+        removed = self._store.open()
+        self._is_open = True
+        if removed:
+            log.warning("removed %d leftovers of an interrupted recording", removed)
+
     def _write(self, plan: Plan) -> None:
         if not self._is_open:
-            raise StorageError(self.trouble)
+            self._become_writer()
         stretch = self._history.read(plan.start, plan.stop)
         self._count_overwritten(stretch)
         spoken = self._privacy.judge(stretch) if self._privacy.judge else None
@@ -158,10 +166,12 @@ class ClipWriter:
         self.counters.vetoed += vetoed
         if vetoed and self._privacy.drop:
             return
-        self._make_room(0 if vetoed else stretch.samples.nbytes)
+        self._owed_bytes = 0 if vetoed else stretch.samples.nbytes
+        self._make_room(self._owed_bytes)
         audio, extension = (None, self._container) if vetoed else self._encode(stretch)
         path = self._store.save(self._sidecar(plan, stretch, spoken), audio, extension)
-        self.counters.saved += 1
+        self._owed_bytes = 0
+        self.counters.saved += not vetoed
         self._heal()
         self._saved(read_sidecar(path))
 
@@ -173,6 +183,7 @@ class ClipWriter:
         return audio, self._container
 
     def _sidecar(self, plan: Plan, stretch: Stretch, spoken: Speech | None) -> dict[str, Any]:
+        vetoed = spoken is not None and spoken.spoken
         times = (self._utc(plan.start), self._utc(plan.stop)) if self._utc else None
         best = self._logbook.scores_of(plan.start, plan.stop)
         return {
@@ -180,13 +191,13 @@ class ClipWriter:
             "scores": dict(itertools.islice(best.items(), TOP_SCORES)),
             "levels": self._logbook.levels_of(plan.start, plan.stop),
             "speech": spoken.fields() if spoken else None,
-            "encrypted": self._privacy.seal is not None,
+            "encrypted": self._privacy.seal is not None and not vetoed,
         }
 
     def _count_overwritten(self, stretch: Stretch) -> None:
         lost = sum(one.stop - one.start for one in stretch.holes if one.cause == "overwritten")
         if lost:
-            log.error("the disk is too slow: %d samples of a clip were overwritten", lost)
+            log.error("clips are made too slowly: %d samples of one were overwritten", lost)
         self.counters.overwritten_samples += lost
 
     def _make_room(self, needed_bytes: int) -> None:
@@ -202,10 +213,14 @@ class ClipWriter:
             )
 
     def _fail(self, error: StorageError) -> None:
-        self._look_s = self._mono_s() + RETRY_S
         if not self.trouble:
             log.error("recording pauses: %s", error)
+            self._look_s = self._mono_s() + RETRY_S
         self.trouble = error.message
+        if isinstance(error.__cause__, OSError):
+            # The folder may be gone, or another one mounted there: begin anew with it.
+            self._store.close()
+            self._is_open = False
 
     def _heal(self) -> None:
         if self.trouble:

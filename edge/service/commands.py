@@ -66,13 +66,13 @@ class Commands:
             identity = _identity(body)
             self._handler(name)(body, lambda done: self._answer(name, identity | done))
         except EdgeError as error:
-            log.warning("command %s refused: %s", name, error)
+            log.warning("command %r refused: %s", name, error)
             self._answer(name, identity | {"ok": False, "error": str(error)})
 
     def _handler(self, name: str) -> Handler:
         if name not in self._handlers:
             known = ", ".join(sorted(self._handlers))
-            raise CommandError(f"there is no command {name!r}", f"commands are: {known}")
+            raise CommandError(f"there is no command {name!r:.40}", f"commands are: {known}")
         return self._handlers[name]
 
     def _parse(self, name: str, payload: bytes) -> Body:
@@ -82,13 +82,14 @@ class Commands:
             )
         try:
             value = json.loads(payload or b"{}")
+            json.dumps(value, ensure_ascii=False).encode()  # half a surrogate pair has no UTF-8
         except (ValueError, RecursionError):
             raise CommandError("the payload is not JSON", 'send {} or {"key": value}') from None
         if isinstance(value, dict):
             return value
         if key := self._shorthand.get(name):
             return {key: value}
-        raise CommandError(f"{value!r} is not a JSON object", 'send {} or {"key": value}')
+        raise CommandError(f"{value!r:.40} is not a JSON object", 'send {} or {"key": value}')
 
     def _answer(self, name: str, body: Body) -> None:
         # What a command is called comes from outside: only a known one has a topic of its own.
@@ -101,7 +102,7 @@ def _identity(body: Body) -> Body:
     if asked is None:
         return {}
     if not isinstance(asked, str | int):
-        raise CommandError(f"request_id = {asked!r}", "send a text or a whole number")
+        raise CommandError(f"request_id = {asked!r:.40}", "send a text or a whole number")
     return {"request_id": asked}
 
 
@@ -132,10 +133,10 @@ class Orders:
         _only(body, "seconds")
         seconds = body.get("seconds", DEFAULT_RECORD_S)
         if isinstance(seconds, bool) or not isinstance(seconds, int | float):
-            raise CommandError(f"seconds = {seconds!r} is no number", 'send {"seconds": 10}')
+            raise CommandError(f"seconds = {seconds!r:.40} is no number", 'send {"seconds": 10}')
         if not MIN_RECORD_S <= seconds <= self._max_record_s:
             raise CommandError(
-                f"seconds = {seconds:g}", f"send {MIN_RECORD_S:g} to {self._max_record_s:g}"
+                f"seconds = {seconds!r:.20}", f"send {MIN_RECORD_S:g} to {self._max_record_s:g}"
             )
         reply({"ok": True, "command": self._require().request(seconds), "seconds": seconds})
 
@@ -162,4 +163,4 @@ class Orders:
 
 def _only(body: Body, *keys: str) -> None:
     if unknown := sorted(set(body) - set(keys)):
-        raise CommandError(f"unknown key {unknown[0]!r}", f"keys are: {', '.join(keys)}")
+        raise CommandError(f"unknown key {unknown[0]!r:.40}", f"keys are: {', '.join(keys)}")

@@ -242,9 +242,10 @@ class Listener:
             bad_before = self._classifier.bad_outputs
             scores = self._classifier.classify(patch)
             self._note_output(bad=self._classifier.bad_outputs > bad_before)
+            # Events first: with a patch's scores the recorder takes all before its end as known.
+            self._hand_on_events(self._pipeline.detect(scores))
             for one in self._outputs:
                 one.scores(scores)
-            self._hand_on_events(self._pipeline.detect(scores))
             self._inferences += 1
 
     def _hand_on_events(self, events: list[Event]) -> None:

@@ -80,6 +80,7 @@ def build_recorder(
         saved=saved,
     )
     return Recorder(
+        name=stream_id,
         rate_hz=stream.rate_hz,
         history=history,
         logbook=logbook,

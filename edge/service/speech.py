@@ -48,6 +48,7 @@ class VoiceJudge:
     ) -> None:
         self._model = VoiceModel(model)
         self._name = model.stem
+        self._rate_hz = rate_hz
         self._block = round(rate_hz * BLOCK_S)
         self._resampler = resampler(rate_hz, RATE_HZ, taps, self._block)
         self._threshold = threshold
@@ -64,13 +65,18 @@ class VoiceJudge:
         return float(voiced[-min(self._windows, len(voiced))])
 
     def _hear(self, stretch: Stretch, channel: int) -> NDArray[np.float32]:
-        """Return one channel at the model's rate."""
+        """Return one channel at the model's rate, to its last sample."""
         mono = np.zeros(self._block, np.float32)
         self._resampler.reset()
         parts = []
         for at in range(0, len(stretch.samples), self._block):
             heard, _ = to_mono(stretch.samples[at : at + self._block], channel, 1.0, mono)
             parts.append(self._resampler.process(heard).copy())
+        # What is still inside the resampler comes out with what follows: silence.
+        mono[:] = 0.0
+        wanted = (len(stretch.samples) + self._resampler.delay_samples) * RATE_HZ / self._rate_hz
+        while sum(map(len, parts)) < wanted:
+            parts.append(self._resampler.process(mono).copy())
         return np.concatenate(parts)
 
 
@@ -91,8 +97,12 @@ class LabelJudge:
     def __call__(self, stretch: Stretch) -> Speech:
         """Return the verdict over all patches that touch the clip.
 
-        A clip that no patch has touched could hold anything: it counts as speech.
+        A clip of which the classifier has not heard everything could hold anything: it counts
+        as speech. So does the last clip before a stop.
         """
-        heard = self._logbook.scores_of(stretch.start, stretch.start + len(stretch.samples))
-        score = max((heard[label] for label in self._labels), default=0.0) if heard else 1.0
+        stop = stretch.start + len(stretch.samples)
+        heard = self._logbook.scores_of(stretch.start, stop)
+        score = max((heard.get(label, 1.0) for label in self._labels), default=1.0)
+        if not self._logbook.covers(stretch.start, stop, stretch.holes):
+            score = 1.0
         return Speech("classifier", score, score >= self._threshold)

@@ -76,7 +76,7 @@ def test_an_offset_told_after_the_cut_but_before_it_in_time_makes_no_second_clip
     assert spans(planner.advance(370 + LENGTHS.settle)) == [(70, 370)]
     planner.event(offset("rain", 100, 350))  # and its post-roll ends at 370
     assert planner.advance(5000) == []
-    assert planner.pending == 0
+    assert planner.finish(10_000) == []
 
 
 def test_an_event_told_too_late_has_its_whole_pre_roll_all_the_same() -> None:

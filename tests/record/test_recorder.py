@@ -4,120 +4,28 @@
 from __future__ import annotations
 
 import json
+import shutil
 import threading
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 import soundfile
 
 from edge.errors import StorageError
-from edge.record.history import History
-from edge.record.logbook import Logbook
-from edge.record.planner import ClipPlanner, Lengths
-from edge.record.recorder import PENDING, Recorder
-from edge.record.retention import Limits, Retention
+from edge.record.recorder import BACKLOG, GOING_ON
+from edge.record.retention import Limits
 from edge.record.sealing import new_identity, seal, unseal
-from edge.record.sidecar import Origin, Speech
+from edge.record.sidecar import Speech
 from edge.record.store import ClipStore
-from edge.record.writer import RETRY_S, TEND_S, ClipWriter, Privacy
-from edge.types import Event, Gap, Period, Scores, StreamFormat, Utc
+from edge.record.writer import RETRY_S, TEND_S, Privacy
+from edge.types import Event, Scores
+from tests.record.box import SOUND, Box, run
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from pathlib import Path
 
     from edge.record.history import Stretch
-
-RATE_HZ = 8000
-STREAM = StreamFormat(RATE_HZ, 1, 400, "S16_LE")
-LENGTHS = Lengths(pre_roll=8000, post_roll=4000, max_clip=40_000, known_after=8000)
-ORIGIN = Origin("box", "box-1", "Test", {"name": "m", "version": "1", "sha256": "0"}, "0.1")
-SOUND = np.random.default_rng(0).integers(-(2**15), 2**15, (200_000, 1)).astype(np.int16)
-
-
-class Box:
-    """A recorder, what it was fed, and what it saved."""
-
-    def __init__(
-        self,
-        directory: Path,
-        *,
-        privacy: Privacy | None = None,
-        limits: Limits | None = None,
-        labels: frozenset[str] | None = None,
-        utc: bool = True,
-    ) -> None:
-        self.saved: list[Mapping[str, Any]] = []
-        self.now_s = 0.0
-        self.store = ClipStore(directory)
-        self._history = History(STREAM, LENGTHS.memory + 16_000)
-        self.logbook = Logbook(("rain", "speech"), 100_000)
-        self.writer = ClipWriter(
-            stream=STREAM,
-            origin=ORIGIN,
-            history=self._history,
-            logbook=self.logbook,
-            store=self.store,
-            retention=Retention(self.store, limits or Limits()),
-            container="flac",
-            privacy=privacy or Privacy(),
-            utc=_utc if utc else None,
-            saved=self.saved.append,
-            mono_s=lambda: self.now_s,
-        )
-        self.recorder = Recorder(
-            rate_hz=RATE_HZ,
-            history=self._history,
-            logbook=self.logbook,
-            planner=ClipPlanner(LENGTHS),
-            writer=self.writer,
-            labels=labels,
-        )
-        self._fed = 0
-
-    def feed(self, stop: int, *, work_off: bool = True) -> None:
-        """Hear up to `stop`, in periods, with a patch each half second."""
-        while self._fed < stop:
-            n = min(400, stop - self._fed)
-            self.recorder.keep(Period(self._fed, SOUND[self._fed : self._fed + n], 0.0))
-            self._fed += n
-            if self._fed % 4000 == 0:
-                values = np.array([0.7, 0.1], np.float32)
-                self.recorder.scores(Scores(self._fed - 4000, 4000, values))
-            if work_off:
-                self.recorder.work_off()
-
-    def skip(self, lost: int) -> None:
-        self.recorder.keep(Gap(self._fed, lost, "xrun", 0.0))
-        self._fed += lost
-
-    def hear(self, name: str, start: int, stop: int) -> None:
-        """Tell an event, whole."""
-        event = Event("onset", name, name, 0.5, start)
-        self.recorder.event(event)
-        self.recorder.event(replace(event, edge="offset", offset_index=stop, score=0.9))
-
-    def audio_of(self, sidecar: Mapping[str, Any]) -> np.ndarray[Any, Any]:
-        entry = self.store.find(str(sidecar["number"]))
-        samples, rate_hz = soundfile.read(
-            entry.bucket / sidecar["file"], dtype="int16", always_2d=True
-        )
-        assert rate_hz == RATE_HZ
-        return np.asarray(samples)
-
-
-def _utc(index: int) -> Utc:
-    return Utc(f"2026-01-01T00:00:{index / RATE_HZ:06.3f}Z", synchronised=True)
-
-
-def run(box: Box, *, stop: int = 120_000) -> Box:
-    """Feed a box whose recorder works in this thread, to the end."""
-    box.recorder.open()
-    box.feed(stop)
-    box.recorder.finish()
-    return box
 
 
 def test_a_clip_is_the_stream_sample_for_sample(tmp_path: Path) -> None:
@@ -180,7 +88,7 @@ def test_commands_without_end_are_refused(tmp_path: Path) -> None:
     box = Box(tmp_path)
     box.recorder.open()
     box.feed(400)
-    for _ in range(PENDING):
+    for _ in range(GOING_ON):
         box.recorder.request(10)
     box.recorder.work_off()
     with pytest.raises(StorageError, match="going on already"):
@@ -368,3 +276,99 @@ def test_a_clip_is_named_for_what_sounds_in_it_before_what_only_is_near(tmp_path
     first = run(box).saved[0]
     assert first["end_sample"] == 52_000
     assert first["labels"] == ["rain", "dog"]
+
+
+def test_what_waits_for_a_stuck_disk_is_bounded(tmp_path: Path) -> None:
+    box = Box(tmp_path)
+    box.recorder.open()
+    box.feed(400, work_off=False)
+    for _ in range(GOING_ON):
+        box.recorder.request(1.0)
+    with pytest.raises(StorageError, match="going on already"):
+        box.recorder.request(1.0)
+    for _ in range(2 * BACKLOG):
+        box.recorder.scores(Scores(0, 1, np.zeros(2, np.float32)))
+    with pytest.raises(StorageError, match="waits for its disk"):
+        box.recorder.mark("1", keep=True, done=print)
+    box.recorder.work_off()
+    box.recorder.mark("1", keep=True, done=lambda _: None)
+
+
+def test_many_events_are_no_reason_to_refuse_a_command(tmp_path: Path) -> None:
+    box = Box(tmp_path)
+    box.recorder.open()
+    box.feed(400)
+    for number in range(2 * GOING_ON):
+        box.recorder.event(Event("onset", f"e{number}", "rain", 0.5, 100))
+    box.recorder.work_off()
+    assert box.recorder.request(1.0) != box.recorder.request(1.0), "each has its own name"
+
+
+def test_a_clip_now_and_then_does_not_put_off_the_next_try(tmp_path: Path) -> None:
+    other = ClipStore(tmp_path)
+    other.open()
+    box = Box(tmp_path)
+    with pytest.raises(StorageError):
+        box.recorder.open()
+    other.close()
+    for number in range(1, 8):
+        box.now_s = 2.0 * number
+        box.hear(f"e{number}", 20_000 * number, 20_000 * number + 100)
+        box.feed(20_000 * number + 16_000)
+        box.writer.tend()
+    assert box.recorder.trouble == ""
+    assert box.saved
+
+
+def test_a_folder_that_was_removed_is_made_again(tmp_path: Path) -> None:
+    clips = tmp_path / "clips"
+    box = Box(clips)
+    box.hear("rain", 20_000, 30_000)
+    box.recorder.open()
+    box.feed(80_000)
+    shutil.rmtree(clips)
+    box.hear("dog", 100_000, 110_000)
+    box.feed(140_000)
+    box.now_s = 2 * RETRY_S
+    box.writer.tend()
+    box.hear("cat", 160_000, 165_000)
+    run(box, stop=200_000)
+    assert [clip["labels"] for clip in box.saved][-1] == ["cat"]
+    assert (clips / "0000" / box.saved[-1]["file"]).exists()
+    assert box.recorder.trouble == ""
+
+
+def test_an_event_that_begins_where_a_clip_is_cut_belongs_to_the_next(tmp_path: Path) -> None:
+    box = Box(tmp_path)
+    box.hear("rain", 20_000, 110_000)
+    box.hear("dog", 60_000, 61_000)  # its pre-roll begins at 52,000, with the second clip
+    clips = run(box, stop=160_000).saved
+    assert [clip["start_sample"] for clip in clips] == [12_000, 52_000, 92_000]
+    assert [clip["labels"] for clip in clips] == [["rain"], ["rain", "dog"], ["rain"]]
+
+
+def test_a_label_whose_event_ended_with_the_clips_first_sample_does_not_name_it(
+    tmp_path: Path,
+) -> None:
+    box = Box(tmp_path)
+    box.recorder.event(Event("onset", "dog", "dog", 0.99, 20_000))
+    box.recorder.event(Event("onset", "rain", "rain", 0.5, 50_000))
+    box.recorder.event(Event("offset", "dog", "dog", 0.99, 20_000, 52_000))  # the cut
+    box.recorder.event(Event("offset", "rain", "rain", 0.5, 50_000, 80_000))
+    clips = run(box, stop=160_000).saved
+    assert [clip["start_sample"] for clip in clips] == [12_000, 52_000]
+    assert clips[1]["labels"] == ["rain", "dog"]
+
+
+def test_an_overwritten_stretch_and_a_gap_in_it_are_counted_once(tmp_path: Path) -> None:
+    box = Box(tmp_path)
+    box.recorder.open()
+    box.hear("rain", 20_000, 30_000)
+    box.feed(14_000, work_off=False)
+    box.skip(400)
+    box.feed(100_000, work_off=False)
+    box.recorder.work_off()
+    (clip,) = box.saved
+    assert clip["gaps"] == [
+        {"start_sample": 12_000, "lost_samples": 16_000, "cause": "overwritten"}
+    ]

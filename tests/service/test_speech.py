@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from edge.capture.scene import synthesise_scene
 from edge.cli import cli
 from edge.dsp.spec import CoreSpec
-from edge.record.history import Stretch
+from edge.record.history import Hole, Stretch
 from edge.record.logbook import Logbook
 from edge.service.designs import core_design
 from edge.service.speech import LabelJudge, VoiceJudge
@@ -82,8 +82,15 @@ def test_one_clip_does_not_colour_the_next(data: Path) -> None:
     assert not ask(stretch(quiet(48000, 4.0))).spoken
 
 
-def scores(start: int, *values: float) -> Scores:
-    return Scores(start, 100, np.array(values, np.float32))
+@pytest.mark.data
+@pytest.mark.parametrize("rate_hz", [48000, 44100, 22050, 16000, 8000])
+@pytest.mark.parametrize("n_samples", [1, 441])
+def test_a_clip_of_a_few_samples_has_a_verdict(data: Path, rate_hz: int, n_samples: int) -> None:
+    assert not judge(data, rate_hz)(stretch(np.zeros(n_samples, np.float32))).spoken
+
+
+def scores(start: int, *values: float, valid: bool = True) -> Scores:
+    return Scores(start, 100, np.array(values, np.float32), valid=valid)
 
 
 def test_the_classifiers_own_labels_decide_over_every_patch_that_touches_the_clip() -> None:
@@ -96,6 +103,28 @@ def test_the_classifiers_own_labels_decide_over_every_patch_that_touches_the_cli
     assert not ask(Stretch(120, sound, ())).spoken
     assert ask(Stretch(160, sound, ())).spoken, "the patch of its last samples"
     assert ask(Stretch(5000, sound, ())).spoken, "what nobody has classified could be anything"
+
+
+def test_what_the_classifier_has_not_heard_could_be_speech() -> None:
+    book = Logbook(("rain", "speech"), 10_000)
+    for start in (0, 50, 100, 300):
+        book.scores(scores(start, 0.9, 0.1))
+    ask = LabelJudge(book, ("speech",), 0.5)
+    sound = np.zeros((150, 1), np.int16)
+    assert not ask(Stretch(20, sound, ())).spoken
+    assert ask(Stretch(100, sound, ())).spoken, "from 200 to 300 nobody has listened"
+    hole = Hole(200, 300, "xrun")
+    assert not ask(Stretch(180, sound, (hole,))).spoken, "but there was nothing to hear"
+    assert ask(Stretch(300, sound, ())).spoken, "its end came too late for a patch"
+
+
+def test_a_patch_whose_scores_were_none_was_not_heard() -> None:
+    book = Logbook(("rain", "speech"), 10_000)
+    book.scores(scores(0, 0.9, 0.1))
+    book.scores(scores(100, 0.0, 0.0, valid=False))
+    book.scores(scores(200, 0.9, 0.1))
+    ask = LabelJudge(book, ("speech",), 0.5)
+    assert ask(Stretch(50, np.zeros((200, 1), np.int16), ())).spoken
 
 
 @pytest.mark.data
