@@ -102,13 +102,16 @@ def list_files(bucket: Path) -> dict[ClipName, Files]:
     return {name: files for name, files in named if name and name.folder == bucket.name}
 
 
-def read_clips(bucket: Path, *, newest_first: bool = False) -> Iterator[Entry]:
-    """Give the whole clips of a folder in order. Raises OSError.
+def read_clips(
+    bucket: Path, *, newest_first: bool = False, number: int | None = None
+) -> Iterator[Entry]:
+    """Give the whole clips of a folder in order, or those of one number. Raises OSError.
 
     Each costs one look at each of its files, and a read of the sidecar where it has no audio.
     """
     listed = list_files(bucket)
-    for name in sorted(listed, reverse=newest_first):
+    wanted = [name for name in listed if number in {None, name.number}]
+    for name in sorted(wanted, reverse=newest_first):
         if entry := _entry(bucket, name, listed[name]):
             yield entry
 

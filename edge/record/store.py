@@ -32,6 +32,7 @@ from edge.record.name import (
     folder_of,
     name_clip,
     read_stem,
+    split,
 )
 
 if TYPE_CHECKING:
@@ -157,25 +158,22 @@ class ClipStore:
         except OSError as error:
             raise self._unusable(error) from error
 
-    def find(self, wanted: str) -> Entry:
+    def find(self, wanted: str, *, by_id: bool = True) -> Entry:
         """Return the clip that a number, a stem, a file's name or path, or a clip_id names.
 
-        A clip_id is looked for in the sidecars, newest first. Raises `StorageError` where no
-        clip or more than one is meant.
+        A clip_id is looked for in all sidecars, newest first. Without `by_id` it is none, nor is
+        a path: then no more is looked at than the names in one folder. Raises `StorageError`
+        where no clip or more than one is meant.
         """
-        name = read_stem(Path(wanted).name.removeprefix(".").partition(".")[0])
         try:
-            if wanted.isascii() and wanted.isdecimal() and len(wanted) <= _MOST_DIGITS:
-                found = self._numbered(int(wanted))
-            elif name and self._leads_here(wanted):
-                found = [each for each in self._numbered(name.number) if each.stem == name.stem]
-            else:
-                found = list(self._identified(wanted))
+            found = self._named(self._without_folder(wanted) if by_id else wanted)
+            if found is None:
+                found = list(self._identified(wanted)) if by_id else []
         except OSError as error:
             raise self._unusable(error) from error
         if not found:
             raise StorageError(
-                f"there is no clip {wanted!r} in {self.directory}", "see `edge clips list`"
+                f"there is no clip {wanted[:80]!r} in {self.directory}", "see `edge clips list`"
             )
         if len(found) > 1:
             raise StorageError(
@@ -231,20 +229,33 @@ class ClipStore:
         self._next = max(highest + 1, self._passed(highest))
         return removed
 
-    def _numbered(self, number: int) -> list[Entry]:
-        bucket = self.directory / folder_of(number)
-        return [entry for entry in read_clips(bucket) if entry.number == number]
-
-    def _leads_here(self, wanted: str) -> bool:
-        """Return whether a path, from here or from the store, is one of this store; or no path."""
-        path = Path(wanted)
-        if "\0" in wanted or path.name == wanted:
-            return "\0" not in wanted
-        name = read_stem(path.name.partition(".")[0])
+    def _named(self, wanted: str) -> list[Entry] | None:
+        """Return the clips of a number, a stem or a file's name; None: it is no such thing."""
+        if wanted.isdecimal():
+            usual = wanted.isascii() and len(wanted) <= _MOST_DIGITS
+            return self._numbered(int(wanted)) if usual else []
+        parts = split(wanted)
+        name = read_stem(parts[0] if parts else wanted)
         if name is None:
-            return False
-        bucket = (self.directory / name.folder).resolve()
-        return bucket in {path.parent.resolve(), (self.directory / path).parent.resolve()}
+            return None
+        return [each for each in self._numbered(name.number) if each.stem == name.stem]
+
+    def _numbered(self, number: int) -> list[Entry]:
+        return list(read_clips(self.directory / folder_of(number), number=number))
+
+    def _without_folder(self, wanted: str) -> str:
+        """Return the name that a path, from here or from the store, has in this store.
+
+        What is no such path is returned as it is.
+        """
+        path = Path(wanted)
+        try:
+            folders = {path.parent.resolve(), (self.directory / path).parent.resolve()}
+        except (ValueError, RuntimeError):  # no text for a path; links in a circle
+            return wanted
+        inside = {folder.name for folder in folders if folder.parent == self.directory.resolve()}
+        name = read_stem(path.name.removeprefix(".").partition(".")[0])
+        return path.name if name and name.folder in inside else wanted
 
     def _identified(self, clip_id: str) -> Iterator[Entry]:
         for entry in self.entries(newest_first=True):

@@ -305,6 +305,52 @@ class TestFind:
             filled.find("2")
         assert filled.find("0000002_untimed_siren").label == "siren"
 
+    @pytest.mark.parametrize(
+        "wanted", ["2", f"{STEM[:6]}2{STEM[7:]}", f"{STEM[:6]}2{STEM[7:]}.flac"]
+    )
+    def test_by_name_alone_only_the_clips_of_its_number_are_looked_at(
+        self, filled: ClipStore, monkeypatch: pytest.MonkeyPatch, wanted: str
+    ) -> None:
+        for entry in filled.entries():  # without its sound a clip costs a look into its sidecar
+            if entry.audio:
+                entry.audio.unlink()
+            entry.sidecar.write_text('{"file": null}')
+        read: list[str] = []
+        monkeypatch.setattr(
+            "edge.record.folder.read_sidecar", lambda path: read.append(path.name) or {"file": None}
+        )
+        assert filled.find(wanted, by_id=False).number == 2
+        assert read == ["0000002_20261122T221736Z_rain.json"]
+
+    @pytest.mark.parametrize(
+        "wanted",
+        [
+            "edge-1-clip-2",
+            "1234567890123456789",
+            "\N{ARABIC-INDIC DIGIT THREE}",
+            f"{STEM}.x/y",
+            f"{STEM}.txt",
+            f"0000/{STEM}.flac",
+            f"\ud800/{STEM}.flac",
+            f"{STEM}.\0",
+            "",
+            "4",
+        ],
+    )
+    def test_by_name_alone_what_is_no_name_is_looked_for_nowhere(
+        self, filled: ClipStore, wanted: str
+    ) -> None:
+        for entry in filled.entries():
+            entry.sidecar.write_text(json.dumps({"clip_id": wanted}))
+        with pytest.raises(StorageError, match="there is no clip"):
+            filled.find(wanted, by_id=False)
+
+    def test_a_path_in_a_circle_is_no_clip(self, filled: ClipStore, tmp_path: Path) -> None:
+        (tmp_path / "circle").symlink_to("circle")
+        for wanted in (f"{tmp_path}/circle/{STEM}.flac", f"\ud800/{STEM}.flac"):
+            with pytest.raises(StorageError, match="there is no clip"):
+                filled.find(wanted)
+
     @given(wanted=st.text(max_size=30))
     def test_no_text_makes_it_fall(self, wanted: str) -> None:
         with pytest.raises(StorageError, match="there is no clip"):
