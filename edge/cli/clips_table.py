@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeGuard
 
 import click
 
-from edge.record.name import DERIVED, word
+from edge.record.name import REPORT, word
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from edge.record.store import Entry
 
 HEADINGS: Final = ("clip", "time, UTC", "labels", "score", "s", "MB", "")
-REPORT: Final = DERIVED[0]
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,10 +8,12 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from edge.record.folder import buckets, read_clips
+from edge.record.folder import buckets, find_orphans, read_clips
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from edge.record.name import ClipName
 
 SETTLED_NS: Final = 3_000_000_000
 """A folder that changed this shortly before a look may change again under the same stamp:
@@ -23,7 +25,7 @@ class Tally:
     """What a folder holds.
 
     `newest_time` is the latest of a synchronised clock, `last_timed` the number of the last
-    clip that has one; "" and 0 where none has.
+    clip that has one; "" and 0 where none has. `orphans` are no clips any more.
     """
 
     bucket: Path
@@ -33,6 +35,7 @@ class Tally:
     labels: Counter[str]
     newest_time: str
     last_timed: int
+    orphans: tuple[ClipName, ...]
 
 
 class Census:
@@ -79,4 +82,5 @@ def _tally(bucket: Path) -> Tally:
         labels=Counter(clip.label for clip in clips),
         newest_time=max((clip.time for clip in timed), default=""),
         last_timed=max((clip.number for clip in timed), default=0),
+        orphans=tuple(find_orphans(bucket)),
     )

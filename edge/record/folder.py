@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 from edge.errors import StorageError
 from edge.record.name import (
     AUDIO,
+    DERIVED,
     KEEP,
     SEALED,
     SIDECAR,
@@ -34,6 +35,7 @@ MAX_SIDECAR_BYTES: Final = 4 << 20
 """Ours have some kilobytes; who finds a larger one does not read it into memory."""
 
 _OWN_UNFINISHED: Final = frozenset(f"{ending}{UNFINISHED}" for ending in (SIDECAR, *AUDIO))
+_MADE: Final = frozenset((*DERIVED, *(f"{ending}{UNFINISHED}" for ending in DERIVED)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +127,15 @@ def find_leftovers(bucket: Path, name: ClipName, files: Files) -> list[str]:
     if KEEP in files or _is_whole(bucket, name, files):
         return [ending for ending in files if ending in _OWN_UNFINISHED]
     return [ending for ending, file in files.items() if file.is_file(follow_symlinks=False)]
+
+
+def find_orphans(bucket: Path) -> list[ClipName]:
+    """Return the clips that are gone but for what was made of them. Raises OSError.
+
+    An analysis may end after its clip was deleted. Only for who writes the clips: to others
+    a clip may come in between two looks.
+    """
+    return [name for name, files in list_files(bucket).items() if files.keys() <= _MADE]
 
 
 def read_sidecar(path: Path) -> dict[str, Any]:

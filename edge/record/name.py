@@ -19,8 +19,9 @@ SIDECAR: Final = ".json"
 KEEP: Final = ".keep"
 SEALED: Final = ".age"
 AUDIO: Final = (".flac", ".wav", ".flac.age", ".wav.age")
+REPORT: Final = ".analysis.json"
 DERIVED: Final = (
-    ".analysis.json",
+    REPORT,
     ".analysis.png",
     ".harmonic.flac",
     ".percussive.flac",

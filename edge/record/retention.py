@@ -3,13 +3,13 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import time
 from collections import Counter
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from edge.errors import StorageError
@@ -18,17 +18,22 @@ from edge.record.folder import list_files, read_clips
 from edge.record.trust import LEAP, TrustedClock
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from pathlib import Path
 
     from edge.record.census import Tally
     from edge.record.store import ClipStore, Entry
     from edge.types import Utc
 
+log = logging.getLogger(__name__)
+
 MB: Final = 1_000_000
 MOST_AT_ONCE: Final = 200
 """So many clips go in one call, so that the next clip does not wait for minutes after
 somebody has lowered a limit; the rest goes in the next calls."""
+
+MOST_STUCK: Final = 1000
+"""Where so many can't be deleted it is not they: the disk can only be read, for one."""
 
 _TIME: Final = "%Y%m%dT%H%M%S"
 
@@ -47,7 +52,7 @@ class Limits:
     min_per_label: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Excess:
     """By how much the limits are broken: bytes too many, and the last number that is too old."""
 
@@ -57,31 +62,35 @@ class Excess:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What was done; `enough` is False where the limits are broken and nothing more may go."""
+    """What was done; `enough` is False where the limits are broken and nothing more may go.
+
+    `why` says then what is the matter; `stuck` clips could not be deleted.
+    """
 
     deleted: int
     freed_bytes: int
     enough: bool
+    why: str = ""
+    stuck: int = 0
 
 
 def choose(
     clips: Iterable[Entry], counts: Counter[str], excess: Excess, min_per_label: int
 ) -> Iterator[Entry]:
-    """Give the clips that must go; stop at the first with which all limits hold.
+    """Give the clips that must go; stop when there is no excess any more.
 
     Parameters
     ----------
     clips : oldest first; taken one by one.
     counts : how many clips of each label there are from the first of `clips` on; counted down.
+    excess : the caller takes from it what each clip has freed before the next one is asked for.
     """
-    over_bytes = excess.size_bytes
     for clip in clips:
-        if over_bytes <= 0 and clip.number > excess.too_old:
+        if excess.size_bytes <= 0 and clip.number > excess.too_old:
             return
         counts[clip.label] -= 1  # now: of how many newer ones it has
         if clip.kept or counts[clip.label] < min_per_label:
             continue
-        over_bytes -= clip.size_bytes
         yield clip
 
 
@@ -140,6 +149,7 @@ class Retention:
         self._mono_s = mono_s
         self._census = Census(store.directory)
         self._clock: TrustedClock | None = None
+        self._stuck: set[str] = set()
 
     def make_room(self, needed_bytes: int, now: Utc | None) -> Outcome:
         """Delete what must go so that all limits hold with `needed_bytes` more.
@@ -148,33 +158,57 @@ class Retention:
         ----------
         now : None, or not synchronised: no clip is too old.
 
-        Where more is needed than all clips together may take, nothing is deleted in vain.
-        Raises `StorageError` when the disk refuses.
+        Nothing is deleted in vain: not for a clip that is larger than all together may be, nor
+        where others fill the disk so that all clips would not be enough. A clip that can't be
+        deleted is passed over. Raises `StorageError` when the disk refuses.
         """
-        if 0 < self._limits.max_total_mb * MB < needed_bytes:
-            return Outcome(deleted=0, freed_bytes=0, enough=False)
+        limits = self._limits
+        if 0 < limits.max_total_mb * MB < needed_bytes:
+            size = f"retention.max_total_mb = {limits.max_total_mb}"
+            why = f"{size} is less than the {needed_bytes / MB:.1f} MB of one clip"
+            return Outcome(deleted=0, freed_bytes=0, enough=False, why=why)
         try:
             tallies = self._census.take()
-            excess = self._excess(tallies, needed_bytes, now)
-            deleted, freed_bytes = self._delete(tallies, excess)
+            self._sweep(tallies)
+            return self._keep_limits(tallies, needed_bytes, now)
         except OSError as error:
             raise StorageError(
                 f"no room can be made in {self._store.directory}: {error.strerror}",
                 "make the folder readable and writable for this user",
             ) from error
-        more_may_go = deleted == MOST_AT_ONCE
-        return Outcome(deleted, freed_bytes, more_may_go or freed_bytes >= excess.size_bytes)
 
-    def _excess(self, tallies: list[Tally], needed_bytes: int, now: Utc | None) -> Excess:
-        limits = self._limits
-        over_bytes = 0
-        if limits.max_total_mb:
-            total_bytes = sum(tally.size_bytes for tally in tallies)
-            over_bytes = total_bytes + needed_bytes - limits.max_total_mb * MB
-        if limits.min_free_mb:
-            free_bytes = self._free_bytes(self._store.directory)
-            over_bytes = max(over_bytes, limits.min_free_mb * MB + needed_bytes - free_bytes)
-        return Excess(max(over_bytes, 0), self._too_old(tallies, now))
+    def _keep_limits(self, tallies: list[Tally], needed_bytes: int, now: Utc | None) -> Outcome:
+        over_bytes = self._over_total(tallies, needed_bytes)
+        short_bytes = self._short_of_free(needed_bytes)
+        in_vain = short_bytes > over_bytes and not self._may_free(tallies, short_bytes)
+        size_bytes = over_bytes if in_vain else max(over_bytes, short_bytes)
+        outcome = self._delete(tallies, Excess(size_bytes, self._too_old(tallies, now)))
+        if not in_vain:
+            return outcome
+        size = f"retention.min_free_mb = {self._limits.min_free_mb}"
+        why = f"other files fill the disk: deleting all clips that may go is not enough for {size}"
+        return replace(outcome, enough=False, why=why)
+
+    def _over_total(self, tallies: list[Tally], needed_bytes: int) -> int:
+        if not self._limits.max_total_mb:
+            return 0
+        total_bytes = sum(tally.size_bytes for tally in tallies)
+        return max(total_bytes + needed_bytes - self._limits.max_total_mb * MB, 0)
+
+    def _short_of_free(self, needed_bytes: int) -> int:
+        if not self._limits.min_free_mb:
+            return 0
+        free_bytes = self._free_bytes(self._store.directory)
+        return max(self._limits.min_free_mb * MB + needed_bytes - free_bytes, 0)
+
+    def _may_free(self, tallies: list[Tally], size_bytes: int) -> bool:
+        """Return whether clips that may go have so many bytes; reads no more than needed."""
+        if sum(tally.size_bytes for tally in tallies) < size_bytes:
+            return False
+        excess = Excess(size_bytes)
+        for clip in self._choose(tallies, excess):
+            excess.size_bytes -= clip.size_bytes
+        return excess.size_bytes <= 0
 
     def _too_old(self, tallies: list[Tally], now: Utc | None) -> int:
         if self._clock is None:
@@ -185,20 +219,49 @@ class Retention:
             return 0
         return last_too_old(tallies, trusted, self._limits.max_age_days)
 
-    def _delete(self, tallies: list[Tally], excess: Excess) -> tuple[int, int]:
+    def _choose(self, tallies: list[Tally], excess: Excess) -> Iterator[Entry]:
         if not (excess.size_bytes or excess.too_old):
-            return 0, 0
+            return iter(())
         counts: Counter[str] = Counter()
         for tally in tallies:
             counts.update(tally.labels)
         clips = _oldest_first(tallies, counts)
+        return choose(clips, counts, excess, self._limits.min_per_label)
+
+    def _delete(self, tallies: list[Tally], excess: Excess) -> Outcome:
         deleted = freed_bytes = 0
-        chosen = choose(clips, counts, excess, self._limits.min_per_label)
-        for clip in islice(chosen, MOST_AT_ONCE):
-            freed = self._store.delete(clip)
+        stuck: dict[str, StorageError] = {}
+        for clip in self._choose(tallies, excess):
+            try:
+                freed = self._store.delete(clip)
+            except StorageError as error:
+                stuck[clip.stem] = error
+                freed = 0
+            excess.size_bytes -= freed
             deleted += freed > 0
             freed_bytes += freed
-        return deleted, freed_bytes
+            if deleted == MOST_AT_ONCE or len(stuck) == MOST_STUCK:
+                break
+        self._tell(stuck)
+        enough = excess.size_bytes <= 0 or deleted == MOST_AT_ONCE
+        if stuck and not deleted and not enough:
+            raise next(iter(stuck.values()))
+        why = "" if enough else "no clip is left that may be deleted"
+        return Outcome(deleted, freed_bytes, enough, why, len(stuck))
+
+    def _tell(self, stuck: Mapping[str, StorageError]) -> None:
+        """Log what could not be deleted, once."""
+        new = stuck.keys() - self._stuck
+        if new:
+            stem = min(new)
+            log.warning("%d clips can't be deleted, %s: %s", len(new), stem, stuck[stem].__cause__)
+        self._stuck = set(stuck)
+
+    def _sweep(self, tallies: list[Tally]) -> None:
+        """Delete what was made of clips that are gone."""
+        for tally in tallies:
+            for orphan in tally.orphans:
+                self._store.sweep(tally.bucket, orphan)
 
 
 def _oldest_first(tallies: Iterable[Tally], counts: Counter[str]) -> Iterator[Entry]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import logging
 import os
 from contextlib import suppress
 from itertools import chain
@@ -38,7 +39,11 @@ from edge.record.name import (
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from edge.record.name import ClipName
+
 __all__ = ["ClipStore", "Entry"]
+
+log = logging.getLogger(__name__)
 
 _WRITER: Final = ".writer"
 _NUMBER: Final = ".number"
@@ -46,13 +51,8 @@ _MOST_DIGITS: Final = 18
 
 # The mark first, so that a power cut leaves an unmarked clip; then the audio: what has
 # none is a leftover, not a clip.
-_DELETED: Final = (
-    KEEP,
-    *AUDIO,
-    SIDECAR,
-    *DERIVED,
-    *(f"{ending}{UNFINISHED}" for ending in sorted(ENDINGS)),
-)
+_CLIP: Final = (KEEP, *AUDIO, SIDECAR)
+_DELETED: Final = (*_CLIP, *DERIVED, *(f"{ending}{UNFINISHED}" for ending in sorted(ENDINGS)))
 
 
 class ClipStore:
@@ -190,12 +190,23 @@ class ClipStore:
         """Delete all files of a clip; return how many bytes that freed.
 
         Frees 0 where it is gone, or was marked since it was listed; one that was listed as
-        marked goes.
+        marked goes. Raises `StorageError` where its sound or its sidecar can't go; what else
+        can't, goes on without it.
         """
         if not entry.kept and (entry.bucket / f"{entry.stem}{KEEP}").exists():
             return 0
         try:
             return self._remove(entry.bucket, entry.number, entry.stem)
+        except OSError as error:
+            raise self._unusable(error) from error
+
+    def sweep(self, bucket: Path, orphan: ClipName) -> None:
+        """Delete what was made of a clip that is gone; what can't go stays.
+
+        Only for the writer. Raises `StorageError`.
+        """
+        try:
+            self._remove(bucket, orphan.number, orphan.stem)
         except OSError as error:
             raise self._unusable(error) from error
 
@@ -224,8 +235,7 @@ class ClipStore:
             for name, files in list_files(bucket).items():
                 highest = max(highest, name.number)
                 for ending in find_leftovers(bucket, name, files):
-                    Path(files[ending].path).unlink(missing_ok=True)
-                    removed += 1
+                    removed += _unlink(files[ending].path)
         self._next = max(highest + 1, self._passed(highest))
         return removed
 
@@ -270,10 +280,15 @@ class ClipStore:
         for ending in _DELETED:
             hidden = "." if ending.endswith(UNFINISHED) else ""
             path = f"{bucket}/{hidden}{stem}{ending}"
-            with suppress(FileNotFoundError):
+            try:
                 size = os.lstat(path).st_size
                 os.unlink(path)  # noqa: PTH108 - thousands at a time: a Path costs more than the file
                 freed += size
+            except (FileNotFoundError, IsADirectoryError):  # a folder is none of ours
+                continue
+            except OSError:  # such as a file that is immutable
+                if ending in _CLIP:
+                    raise
         # Never a folder that the next clip may go into.
         if number // CLIPS_PER_FOLDER < passed // CLIPS_PER_FOLDER:
             with suppress(OSError):
@@ -309,3 +324,13 @@ class ClipStore:
             f"the clips in {self.directory} can't be used: {error.strerror}",
             "make the folder readable and writable for this user, or become its owner",
         )
+
+
+def _unlink(path: str) -> bool:
+    """Return whether a leftover went; one that can't hinders nobody."""
+    try:
+        Path(path).unlink()
+    except OSError as error:
+        log.warning("%s can't be removed: %s", path, error.strerror)
+        return False
+    return True

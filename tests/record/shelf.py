@@ -4,12 +4,17 @@
 from __future__ import annotations
 
 import io
+import os
+import subprocess
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pytest
 import soundfile
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 START_TIME = "2026-11-22T22:17:36.545Z"
@@ -52,6 +57,27 @@ def shelve(
     (bucket / f"{stem}.flac").write_bytes(bytes(size_bytes - 2))
     if kept:
         (bucket / f"{stem}.keep").touch()
+
+
+@contextmanager
+def freeze(path: Path) -> Iterator[None]:
+    """Make a folder one in which nothing may be changed meanwhile.
+
+    Root is not kept by modes, and needs a file system that knows of immutable files.
+    """
+    mode = path.stat().st_mode
+    path.chmod(0o500)
+    try:
+        if os.geteuid() == 0 and not _run("chattr", "+i", str(path)):
+            pytest.skip("root may change everything here")
+        yield
+    finally:
+        _run("chattr", "-i", str(path))
+        path.chmod(mode)
+
+
+def _run(*command: str) -> bool:
+    return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
 
 def names(directory: Path) -> set[str]:

@@ -16,10 +16,10 @@ from edge.record.retention import MOST_AT_ONCE, Excess, Limits, Outcome, Retenti
 from edge.record.store import ClipStore, Entry
 from edge.record.trust import HOLD_S
 from edge.types import Utc
-from tests.record.shelf import shelve, sidecar
+from tests.record.shelf import freeze, names, shelve, sidecar
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 MB = 1_000_000
 NOW = Utc("2026-11-22T12:00:00.000Z", synchronised=True)
@@ -48,6 +48,14 @@ def entry(number: int, label: str, size_bytes: int, *, kept: bool) -> Entry:
     )
 
 
+def delete(clips: Iterable[Entry], counts: Counter[str], excess: Excess, least: int) -> list[Entry]:
+    gone = []
+    for clip in choose(clips, counts, excess, least):
+        excess.size_bytes -= clip.size_bytes
+        gone.append(clip)
+    return gone
+
+
 class TestRule:
     @given(
         st.lists(st.tuples(st.sampled_from("abc"), st.integers(1, 9), st.booleans())),
@@ -60,7 +68,7 @@ class TestRule:
     ) -> None:
         shelf = [entry(n, label, size, kept=kept) for n, (label, size, kept) in enumerate(clips, 1)]
         counts = Counter(clip.label for clip in shelf)
-        gone = list(choose(shelf, counts, Excess(size_bytes, too_old), least))
+        gone = delete(shelf, counts, Excess(size_bytes, too_old), least)
         assert gone == [clip for clip in shelf if clip in gone], "oldest first"
         may_go = [
             clip
@@ -79,7 +87,7 @@ class TestRule:
 
     def test_clips_are_taken_no_further_than_needed(self) -> None:
         clips = iter([entry(n, "rain", 10, kept=False) for n in range(1, 100)])
-        gone = list(choose(clips, Counter(rain=99), Excess(size_bytes=25), 0))
+        gone = delete(clips, Counter(rain=99), Excess(size_bytes=25), 0)
         assert [clip.number for clip in gone] == [1, 2, 3]
         assert next(clips).number == 5
 
@@ -99,7 +107,9 @@ class TestSize:
         for number in range(3, 8):
             shelve(store.directory, number, size_bytes=MB)
         retention = Retention(store, Limits(max_total_mb=1, min_per_label=2), free_bytes=no_disk)
-        assert retention.make_room(0, None) == Outcome(3, 3 * MB, enough=False)
+        assert retention.make_room(0, None) == Outcome(
+            3, 3 * MB, enough=False, why="no clip is left that may be deleted"
+        )
         assert left(store) == [1, 2, 6, 7]
         shelve(store.directory, 8, label="siren", size_bytes=MB)
         shelve(store.directory, 9, label="siren", size_bytes=MB)
@@ -109,7 +119,9 @@ class TestSize:
     def test_nothing_goes_for_what_would_never_fit(self, store: ClipStore) -> None:
         shelve(store.directory, 1)
         retention = Retention(store, Limits(max_total_mb=1), free_bytes=no_disk)
-        assert retention.make_room(2 * MB, None) == Outcome(0, 0, enough=False)
+        outcome = retention.make_room(2 * MB, None)
+        assert (outcome.deleted, outcome.enough) == (0, False)
+        assert outcome.why == "retention.max_total_mb = 1 is less than the 2.0 MB of one clip"
         assert left(store) == [1]
 
     def test_it_goes_on_over_folders_and_past_marked_ones(self, store: ClipStore) -> None:
@@ -173,13 +185,136 @@ class TestFreeSpace:
         plenty = Retention(store, Limits(min_free_mb=max(free_mb // 2, 1)))
         assert plenty.make_room(0, None) == Outcome(0, 0, enough=True)
         greedy = Retention(store, Limits(min_free_mb=2 * free_mb + 1000))
-        assert greedy.make_room(0, None) == Outcome(1, 1000, enough=False)
+        assert not greedy.make_room(0, None).enough
+
+    @pytest.mark.parametrize("least", [0, 20])
+    def test_where_others_fill_the_disk_nothing_goes_in_vain(
+        self, store: ClipStore, least: int
+    ) -> None:
+        for number in range(1, 31):
+            shelve(store.directory, number, size_bytes=MB)
+        limits = Limits(min_free_mb=31 if not least else 11, min_per_label=least)
+        outcome = Retention(store, limits, free_bytes=lambda _: 0).make_room(0, None)
+        assert (outcome.deleted, outcome.enough) == (0, False)
+        assert "other files fill the disk" in outcome.why
+        assert "retention.min_free_mb" in outcome.why
+        assert left(store) == list(range(1, 31))
+
+    @pytest.mark.parametrize("least", [0, 20])
+    def test_where_just_all_that_may_go_are_enough_they_go(
+        self, store: ClipStore, least: int
+    ) -> None:
+        for number in range(1, 31):
+            shelve(store.directory, number, size_bytes=MB)
+        limits = Limits(min_free_mb=30 - least, min_per_label=least)
+        outcome = Retention(store, limits, free_bytes=lambda _: 0).make_room(0, None)
+        assert outcome == Outcome(30 - least, (30 - least) * MB, enough=True)
+
+    def test_the_other_limits_hold_though_others_fill_the_disk(self, store: ClipStore) -> None:
+        shelve(store.directory, 1, A_MONTH_AGO, size_bytes=MB)
+        for number in range(2, 31):
+            shelve(store.directory, number, YESTERDAY, size_bytes=MB)
+        limits = Limits(min_free_mb=1000, max_total_mb=30, max_age_days=7)
+        retention = Retention(store, limits, free_bytes=lambda _: 0)
+        assert (retention.make_room(0, NOW).deleted, left(store)[0]) == (1, 2), "too old"
+        outcome = retention.make_room(2 * MB, NOW)
+        assert (outcome.deleted, outcome.enough) == (1, False), "too much in all"
+        assert left(store) == list(range(3, 31))
 
     def test_a_disk_that_refuses_is_a_storage_error(self, tmp_path: Path) -> None:
         retention = Retention(ClipStore(tmp_path / "none"), Limits(min_free_mb=1))
         with pytest.raises(StorageError, match="no room can be made") as said:
             retention.make_room(0, None)
         assert isinstance(said.value.__cause__, FileNotFoundError)
+
+
+class TestStuck:
+    """Of ten clips the first three can't be deleted: their folder may not be changed."""
+
+    @pytest.fixture
+    def clips(self, store: ClipStore) -> Iterator[ClipStore]:
+        for number in range(997, 1007):
+            shelve(store.directory, number, A_MONTH_AGO, size_bytes=MB)
+        with freeze(store.directory / "0000"):
+            yield store
+
+    def test_the_next_ones_go_instead_and_it_is_said_once(
+        self, clips: ClipStore, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        retention = Retention(clips, Limits(max_total_mb=8), free_bytes=no_disk)
+        assert retention.make_room(0, None) == Outcome(2, 2 * MB, enough=True, stuck=3)
+        assert left(clips) == [997, 998, 999, *range(1002, 1007)], "whole as they were"
+        assert retention.make_room(MB, None).deleted == 1
+        (said,) = caplog.messages
+        assert said.startswith("3 clips can't be deleted, 0000997_")
+
+    def test_what_is_too_old_keeps_nobody_from_recording(self, clips: ClipStore) -> None:
+        shelve(clips.directory, 1007, YESTERDAY)
+        retention = Retention(clips, Limits(max_age_days=7))
+        assert retention.make_room(0, UNSURE).deleted == 0
+        assert retention.make_room(0, NOW).deleted == 7
+        assert retention.make_room(0, NOW) == Outcome(0, 0, enough=True, stuck=3)
+
+    def test_where_none_can_go_and_one_must_it_is_an_error(self, clips: ClipStore) -> None:
+        retention = Retention(clips, Limits(max_total_mb=1, min_per_label=7), free_bytes=no_disk)
+        with pytest.raises(StorageError, match="can't be used") as said:
+            retention.make_room(0, None)
+        assert isinstance(said.value.__cause__, PermissionError)
+
+    def test_a_disk_that_can_only_be_read_is_not_asked_for_each_clip(
+        self, clips: ClipStore, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("edge.record.retention.MOST_STUCK", 3)
+        with pytest.raises(StorageError):
+            Retention(clips, Limits(max_total_mb=1)).make_room(0, None)
+        assert len(left(clips)) == 10
+
+
+class TestOrphans:
+    def test_what_was_made_of_a_clip_after_it_went_goes_too(self, store: ClipStore) -> None:
+        """An analysis takes minutes: meanwhile its clip may have been deleted."""
+        shelve(store.directory, 1)
+        shelve(store.directory, 2)
+        retention = Retention(store, Limits(max_total_mb=1), free_bytes=no_disk)
+        retention.make_room(0, None)
+        store.delete(store.find("1"))
+        before = names(store.directory)
+        folder = store.directory / "0000"
+        for ending in ("analysis.json", "harmonic.flac"):
+            (folder / f"0000001_untimed_rain.{ending}").write_bytes(b"{}")
+            (folder / f"0000002_untimed_rain.{ending}").write_bytes(b"{}")
+        (folder / ".0000003_untimed_rain.json.part").write_bytes(b"on its way")
+        (folder / "0000004_untimed_rain.keep").touch()
+        (folder / "notes.txt").touch()
+        others = {
+            "0000/0000002_untimed_rain.analysis.json",
+            "0000/0000002_untimed_rain.harmonic.flac",
+            "0000/.0000003_untimed_rain.json.part",
+            "0000/0000004_untimed_rain.keep",
+            "0000/notes.txt",
+        }
+        assert retention.make_room(0, None) == Outcome(0, 0, enough=True)
+        assert names(store.directory) == before | others
+
+    def test_the_folder_goes_with_the_last_of_it(self, store: ClipStore) -> None:
+        shelve(store.directory, 1)
+        shelve(store.directory, 1001)
+        store.delete(store.find("1001"))
+        store.delete(store.find("1"))
+        folder = store.directory / "0000"
+        folder.mkdir()
+        (folder / "0000001_untimed_rain.analysis.json").touch()
+        Retention(store, Limits()).make_room(0, None)
+        assert not folder.exists()
+
+    def test_a_folder_of_such_a_name_hinders_nobody(self, store: ClipStore) -> None:
+        for number in range(1, 4):
+            shelve(store.directory, number, size_bytes=MB)
+        (store.directory / "0000" / "0000001_untimed_rain.analysis.png").mkdir()
+        retention = Retention(store, Limits(max_total_mb=1), free_bytes=no_disk)
+        assert retention.make_room(0, None) == Outcome(2, 2 * MB, enough=True)
+        assert retention.make_room(0, None) == Outcome(0, 0, enough=True)
+        assert left(store) == [3]
 
 
 class TestAge:

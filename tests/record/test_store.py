@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: MIT
 from __future__ import annotations
 
+import errno
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -416,17 +418,54 @@ class TestDelete:
         assert store.delete(store.find("1")) > 0
         assert not names(store.directory)
 
-    def test_cut_short_it_leaves_no_mark_on_what_is_no_clip(self, store: ClipStore) -> None:
-        """A marked rest would stay for ever."""
+    @pytest.mark.parametrize("ending", [".wav", ".analysis.png"])
+    def test_a_folder_of_such_a_name_is_no_part_of_it(self, store: ClipStore, ending: str) -> None:
         path = store.save(sidecar(), AUDIO, "flac")
+        path.with_suffix(ending).mkdir()
+        path.with_suffix(".percussive.flac").touch()
+        assert store.delete(store.find("1")) > 0
+        assert not names(store.directory)
+        store.close()
+        assert store.open() == 0
+
+    @pytest.fixture
+    def spoil(self, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+        """Let no file of an ending be deleted: what root may not do differs between disks."""
+        unlink = os.unlink
+
+        def spoil(ending: str) -> None:
+            def fail(path: str | Path) -> None:
+                if str(path).endswith(ending):
+                    raise PermissionError(errno.EPERM, "Operation not permitted")
+                unlink(path)
+
+            monkeypatch.setattr("os.unlink", fail)
+
+        return spoil
+
+    def test_cut_short_it_leaves_no_mark_on_what_is_no_clip(
+        self, store: ClipStore, spoil: Callable[[str], None]
+    ) -> None:
+        """A marked rest would stay for ever."""
+        store.save(sidecar(), AUDIO, "flac")
         store.set_keep(store.find("1"), keep=True)
-        entry = store.find("1")
-        path.with_suffix(".flac").unlink()
-        path.with_suffix(".flac").mkdir()  # what can't be unlinked
-        with pytest.raises(StorageError):
-            store.delete(entry)
-        assert path.exists()
-        assert not path.with_suffix(".keep").exists()
+        spoil(".flac")
+        with pytest.raises(StorageError, match="not permitted"):
+            store.delete(store.find("1"))
+        assert names(store.directory) == {f"0000/{STEM}.json", f"0000/{STEM}.flac"}
+
+    def test_what_was_made_of_it_and_can_not_go_holds_up_nothing(
+        self, store: ClipStore, spoil: Callable[[str], None]
+    ) -> None:
+        path = store.save(sidecar(), AUDIO, "flac")
+        for ending in (".analysis.json", ".percussive.flac"):
+            path.with_suffix(ending).touch()
+        spoil(".analysis.json")
+        assert store.delete(store.find("1")) > 0
+        assert names(store.directory) == {f"0000/{STEM}.analysis.json"}
+        store.close()
+        assert store.open() == 0, "nor the next start"
+        assert store.save(sidecar(), AUDIO, "flac").exists()
 
     def test_a_folder_that_is_done_with_goes_with_its_last_clip(self, store: ClipStore) -> None:
         for folder, number in (("0000", 998), ("0001", 1001)):
