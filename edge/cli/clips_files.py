@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import os
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -14,6 +13,7 @@ from edge.cli.clips_folder import open_store, put, refuse_existing
 from edge.cli.options import settings_options
 from edge.cli.quiet import quiet_alsa
 from edge.errors import StorageError
+from edge.record.durable import sync, write_new
 from edge.record.name import KEEP, SEALED
 
 if TYPE_CHECKING:
@@ -128,9 +128,8 @@ def keygen(file: Path) -> None:
     secret, public = new_identity()
     text = f"# created: {datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}\n# public key: {public}\n{secret}\n"
     try:
-        handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        with os.fdopen(handle, "w", encoding="ascii") as out:
-            out.write(text)
+        write_new(file, text.encode())
+        sync(file.parent)
     except FileExistsError as error:
         raise StorageError(
             f"{file} is there already",

@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
+import io
 import shutil
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 from edge.config.load import load_settings
 from edge.errors import StorageError
+from edge.record.durable import OWNER_FOLDER, create
 from edge.record.name import UNFINISHED
 from edge.record.store import ClipStore
 
@@ -32,15 +34,14 @@ def refuse_existing(targets: Iterable[Path]) -> None:
 def put(target: Path, content: Path | bytes) -> None:
     """Write a file, or a copy of one, whole or not at all; folders are made.
 
-    Raises `StorageError`.
+    It is for its owner alone. Raises `StorageError`.
     """
     unfinished = target.with_name(f".{target.name}{UNFINISHED}")
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        if isinstance(content, bytes):
-            unfinished.write_bytes(content)
-        else:
-            shutil.copyfile(content, unfinished)
+        target.parent.mkdir(OWNER_FOLDER, parents=True, exist_ok=True)
+        unfinished.unlink(missing_ok=True)
+        with create(unfinished) as out, _opened(content) as source:
+            shutil.copyfileobj(source, out)
         unfinished.replace(target)
     except OSError as error:
         with suppress(OSError):
@@ -48,3 +49,7 @@ def put(target: Path, content: Path | bytes) -> None:
         raise StorageError(
             f"{target} can't be written: {error.strerror}", "name a folder of yours with room in it"
         ) from error
+
+
+def _opened(content: Path | bytes) -> BinaryIO:
+    return io.BytesIO(content) if isinstance(content, bytes) else content.open("rb")

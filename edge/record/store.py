@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from edge.errors import StorageError
-from edge.record.durable import commit, sync, take_lock
+from edge.record.durable import OWNER_FILE, OWNER_FOLDER, commit, sync, take_lock
 from edge.record.folder import (
     Entry,
     buckets,
@@ -83,7 +83,7 @@ class ClipStore:
         Raises `StorageError` where another process is the writer.
         """
         try:
-            self.directory.mkdir(parents=True, exist_ok=True)
+            self.directory.mkdir(OWNER_FOLDER, parents=True, exist_ok=True)
             self._writer = take_lock(self.directory / _WRITER)
             return self._tidy()
         except BlockingIOError as error:
@@ -219,7 +219,7 @@ class ClipStore:
                 sync(entry.bucket)
                 return
             if entry.sidecar.exists():
-                mark.touch()
+                mark.touch(OWNER_FILE)
                 sync(entry.bucket)
             if not entry.sidecar.exists():  # retention was quicker
                 mark.unlink(missing_ok=True)
@@ -301,7 +301,9 @@ class ClipStore:
         Written down before a clip goes, so that no number comes twice. Deleting oldest
         first, it is written once for as many clips as there are.
         """
-        handle = os.open(self.directory / _NUMBER, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        handle = os.open(
+            self.directory / _NUMBER, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, OWNER_FILE
+        )
         try:
             fcntl.flock(handle, fcntl.LOCK_EX)
             text = os.pread(handle, _MOST_DIGITS + 1, 0)

@@ -67,6 +67,13 @@ def box(edge: Callable[..., Done], tmp_path: Path) -> Box:
     return Box(edge, tmp_path / "clips")
 
 
+@pytest.fixture
+def key_file(tmp_path: Path) -> Path:
+    file = tmp_path / "key.txt"
+    file.write_text(f"# mine\n{SECRET}\n")
+    return file
+
+
 def numbers(done: Done) -> list[str]:
     assert done.returncode == EXIT_OK, done.stderr
     return [line.split("\t")[0] for line in done.stdout.splitlines()]
@@ -230,6 +237,17 @@ class TestExport:
         )
         assert (out / "0000002_20261122T221736Z_rain.flac").read_bytes() == flac(2)
 
+    def test_what_leaves_the_store_is_its_owners_alone(
+        self, box: Box, tmp_path: Path, key_file: Path
+    ) -> None:
+        out = tmp_path / "out"
+        box.run("export", "2", out)
+        box.run("decrypt", "4", "--identity", key_file, "--output", out)
+        (out / ".0000001_20200101T000000Z_dog_bark.flac.part").touch(0o644)  # an old leftover
+        box.run("export", "1", out)
+        assert out.stat().st_mode & 0o777 == 0o700
+        assert [path.stat().st_mode & 0o777 for path in out.iterdir()] == [0o600] * 5
+
     def test_nothing_is_overwritten_unasked(self, box: Box, tmp_path: Path) -> None:
         mine = tmp_path / "out" / "0000002_20261122T221736Z_rain.json"
         mine.parent.mkdir()
@@ -291,12 +309,6 @@ class TestPlay:
 
 
 class TestKeys:
-    @pytest.fixture
-    def key_file(self, tmp_path: Path) -> Path:
-        file = tmp_path / "key.txt"
-        file.write_text(f"# mine\n{SECRET}\n")
-        return file
-
     def test_who_has_the_key_gets_the_sound_back(
         self, box: Box, tmp_path: Path, key_file: Path
     ) -> None:
@@ -356,6 +368,22 @@ class TestKeys:
         sealed.write_bytes(seal(b"sound", public[1]))
         edge("clips", "decrypt", sealed, "--identity", file)
         assert (tmp_path / "sound.flac").read_bytes() == b"sound"
+
+    def test_on_a_full_disk_no_empty_key_is_left(self, tmp_path: Path) -> None:
+        """A limit on the size of files fails a write as a full disk does."""
+        file = tmp_path / "new.txt"
+        shell = 'ulimit -f 0; exec "$0" -m edge clips keygen "$1"'
+        done = subprocess.run(
+            ["sh", "-c", shell, sys.executable, file],
+            cwd=Path(__file__).parents[2],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == EXIT_STORAGE, done.stderr
+        assert "can't be written" in done.stderr
+        assert not done.stdout, "no public key without its secret one"
+        assert not file.exists()
 
     def test_a_key_is_never_overwritten(self, edge: Callable[..., Done], key_file: Path) -> None:
         before = key_file.read_text()

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import threading
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +17,7 @@ from hypothesis import strategies as st
 
 from edge.errors import StorageError
 from edge.record.store import ClipStore
-from tests.record.shelf import names, sidecar
+from tests.record.shelf import names, shelve, sidecar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -30,6 +31,22 @@ STEM = "0000001_20261122T221736Z_rain"
 def store(tmp_path: Path) -> Iterator[ClipStore]:
     with ClipStore(tmp_path / "clips") as opened:
         yield opened
+
+
+@contextmanager
+def calls(*functions: str) -> Iterator[list[str]]:
+    """Note the calls of functions of the system, in order."""
+    noted: list[str] = []
+
+    def note(_: FrameType, event: str, what: Callable[..., object]) -> None:
+        if event == "c_call" and what.__name__ in functions:
+            noted.append(what.__name__)
+
+    sys.setprofile(note)
+    try:
+        yield noted
+    finally:
+        sys.setprofile(None)
 
 
 def may_mount() -> bool:
@@ -62,19 +79,25 @@ class TestSave:
         self, store: ClipStore
     ) -> None:
         """What a real power cut asks for, and no killed process can show."""
-        store.save(sidecar(), AUDIO, "flac")  # makes the folder
-        calls: list[str] = []
-
-        def note(_: FrameType, event: str, what: Callable[..., object]) -> None:
-            if event == "c_call" and what.__name__ in {"fsync", "replace"}:
-                calls.append(what.__name__)
-
-        sys.setprofile(note)
-        try:
+        with calls("mkdir", "fsync", "replace") as first:
             store.save(sidecar(), AUDIO, "flac")
+        assert first[:2] == ["mkdir", "fsync"], "the folder has a name, too"
+        with calls("mkdir", "fsync", "replace") as second:
+            store.save(sidecar(), AUDIO, "flac")
+        assert second == first[2:] == ["fsync", "fsync", "replace", "replace", "fsync"]
+
+    def test_clips_are_their_owners_alone_whatever_the_umask_says(self, tmp_path: Path) -> None:
+        before = os.umask(0)
+        try:
+            with ClipStore(tmp_path / "clips") as store:
+                store.save(sidecar(), AUDIO, "flac")
+                store.set_keep(store.find("1"), keep=True)
         finally:
-            sys.setprofile(None)
-        assert calls == ["fsync", "fsync", "replace", "replace", "fsync"]
+            os.umask(before)
+        made = [tmp_path / "clips", *(tmp_path / "clips").rglob("*")]
+        modes = {path.name: path.stat().st_mode & 0o777 for path in made}
+        assert modes == {path.name: 0o700 if path.is_dir() else 0o600 for path in made}
+        assert len(made) == 7
 
     @pytest.mark.parametrize("extension", ["flac", "wav", "flac.age", "wav.age"])
     def test_every_kind_of_sound_is_found_again(self, store: ClipStore, extension: str) -> None:
@@ -410,6 +433,14 @@ class TestDelete:
         }
         assert store.delete(entry) == 0
 
+    def test_the_number_is_on_the_disk_before_its_clip_goes(self, store: ClipStore) -> None:
+        """Or a power cut would let it come again."""
+        store.save(sidecar(), AUDIO, "flac")
+        entry = store.find("1")
+        with calls("pwrite", "fsync", "unlink") as done:
+            store.delete(entry)
+        assert done[:3] == ["pwrite", "fsync", "unlink"]
+
     def test_a_mark_made_since_it_was_listed_holds(self, store: ClipStore) -> None:
         store.save(sidecar(), AUDIO, "flac")
         (entry,) = store.entries()
@@ -496,6 +527,16 @@ class TestKeep:
         with pytest.raises(StorageError, match="was deleted"):
             store.set_keep(entry, keep=True)
         assert not names(store.directory)
+
+    def test_nor_where_its_folder_is_gone_too(self, store: ClipStore) -> None:
+        for number in (1, 1001):
+            shelve(store.directory, number)
+        entry = store.find("1")
+        store.delete(store.find("1001"))
+        store.delete(entry)
+        assert not entry.bucket.exists()
+        with pytest.raises(StorageError, match="clip 1 was deleted"):
+            store.set_keep(entry, keep=True)
 
 
 class TestTrouble:
