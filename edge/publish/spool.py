@@ -10,23 +10,27 @@ power cut between the two leaves both: the message goes out twice, with one `mes
 from __future__ import annotations
 
 import base64
-import binascii
 import json
 import logging
 import os
+from contextlib import suppress
+from functools import lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from edge.types import Message
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
 log = logging.getLogger(__name__)
 
 AT_ONCE: Final = 20  # files taken in one go: nobody else waits longer for them
 SUFFIX: Final = ".json"
 BAD: Final = ".bad"
+MAX_TOPIC_BYTES: Final = 65535
+NOT_IN_A_TOPIC: Final = frozenset("#+\0")
+"""Source: MQTT Version 3.1.1, section 4.7."""
 
 
 def deposit(directory: Path, message: Message, name: str) -> None:
@@ -58,36 +62,93 @@ def deposit(directory: Path, message: Message, name: str) -> None:
 def collect(directory: Path, put: Callable[[Message], object]) -> int:
     """Hand what lies in `directory` to `put`, oldest name first, and take it away.
 
-    A file that is no message is set aside under another name. Returns how many were taken;
-    what `put` raises goes through, and its file stays.
+    A file that is no message is set aside under another name; what can't be read or set aside
+    stays and is said once. Returns how many were handed over. Raises nothing but what `put`
+    does; its file stays.
     """
     if not os.access(directory, os.W_OK):
         return 0  # nobody has left anything yet; or it could not be taken away, and came again
-    try:
-        paths = sorted(path for path in directory.iterdir() if _is_whole(path.name))[:AT_ONCE]
-    except OSError:
-        return 0
-    for path in paths:
+    taken = 0
+    for path in _whole_files(directory):
+        if taken == AT_ONCE:
+            break
         if message := _read(path):
             put(message)
-            path.unlink(missing_ok=True)
-    return len(paths)
+            taken += 1
+            _remove(path)
+    return taken
 
 
-def _is_whole(name: str) -> bool:
-    return name.endswith(SUFFIX) and not name.startswith(".")
+_stuck: Final[set[tuple[Path, int]]] = set()
+"""Files, by name and inode, that were handed over and can't be removed: once is enough."""
+
+
+def _whole_files(directory: Path) -> list[Path]:
+    try:
+        with os.scandir(directory) as found:
+            return sorted(Path(each.path) for each in found if _is_whole(each))
+    except OSError:
+        return []
+
+
+def _is_whole(entry: os.DirEntry[str]) -> bool:
+    if not entry.name.endswith(SUFFIX) or entry.name.startswith("."):
+        return False
+    if not entry.is_file(follow_symlinks=False):
+        _say_once(entry.path, "it is no file")
+        return False
+    return (Path(entry.path), entry.inode()) not in _stuck
 
 
 def _read(path: Path) -> Message | None:
     try:
-        body = json.loads(path.read_bytes())
-        payload = base64.b64decode(body["payload"], validate=True)
-        how = {key: bool(body[key]) for key in ("retain", "durable")}
-        return Message(str(body["topic"]), payload, 1 if body["qos"] else 0, **how)
-    except (ValueError, KeyError, TypeError, binascii.Error) as error:
-        log.warning("%s is no message and is set aside: %s", path, error)
-        path.replace(path.with_suffix(BAD))
+        return _parse(path.read_bytes())
+    except FileNotFoundError:  # another was quicker
         return None
+    except OSError as error:
+        _say_once(str(path), f"it can't be read: {error.strerror}")
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        _set_aside(path, error)
+    return None
+
+
+def _parse(text: bytes) -> Message:
+    """Return the message that a file holds. Raises ValueError, KeyError, TypeError."""
+    body = json.loads(text)
+    topic = body["topic"]
+    if not isinstance(topic, str) or not _is_topic(topic):
+        message = f"{topic!r:.80} is no topic"
+        raise ValueError(message)
+    payload = base64.b64decode(body["payload"], validate=True)
+    how = {key: bool(body[key]) for key in ("retain", "durable")}
+    return Message(topic, payload, 1 if body["qos"] else 0, **how)
+
+
+def _is_topic(text: str) -> bool:
+    return 0 < len(text.encode()) <= MAX_TOPIC_BYTES and not set(text) & NOT_IN_A_TOPIC
+
+
+def _set_aside(path: Path, why: Exception) -> None:
+    try:
+        path.replace(path.with_suffix(BAD))
+    except OSError as error:
+        _say_once(str(path), f"it is no message and can't be set aside: {error.strerror}")
+    else:
+        log.warning("%s is no message and is set aside: %s", path, why)
+
+
+def _remove(path: Path) -> None:
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        with suppress(OSError):
+            _stuck.add((path, path.stat().st_ino))
+        _say_once(str(path), f"it is published and can't be removed: {error.strerror}")
+
+
+@lru_cache(maxsize=1000)
+def _say_once(path: str, why: str) -> None:
+    log.warning("%s stays: %s", path, why)
 
 
 def _sync(directory: Path) -> None:
