@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,6 +13,7 @@ EVENTS_KEPT: Final = 50
 CLIPS_KEPT: Final = 200
 
 NUMBERS: Final = {"laeq_dbfs", "lafmax_dbfs", "lcpeak_dbfs", "duration_s", "score"}
+LARGEST: Final = 1e12  # what is larger, or is none, no box has measured
 TABLES: Final = {"scores", "thresholds"}  # label: number
 
 Body = dict[str, Any]
@@ -159,11 +159,11 @@ def _table(body: Body, key: str) -> Body:
 def _read(payload: bytes) -> Body | None:
     try:
         body = json.loads(payload)
-    except ValueError:
+        if not isinstance(body, dict):
+            return None
+        fitting: Body = _printable({key: value for key, value in body.items() if _fits(key, value)})
+    except (ValueError, RecursionError):  # the latter: lists in lists in lists
         return None
-    if not isinstance(body, dict):
-        return None
-    fitting: Body = _printable({key: value for key, value in body.items() if _fits(key, value)})
     return fitting
 
 
@@ -177,7 +177,7 @@ def _fits(key: str, value: object) -> bool:
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and math.isfinite(value)
+    return isinstance(value, int | float) and abs(value) <= LARGEST
 
 
 def _printable(value: Any) -> Any:  # noqa: ANN401 - whatever JSON holds

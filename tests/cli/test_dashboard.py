@@ -95,6 +95,33 @@ def test_a_clip_that_could_not_be_analysed_says_why(heard: Heard) -> None:
     assert "clip 1: not analysed: it is empty" in "\n".join(draw(heard))
 
 
+@pytest.mark.parametrize(
+    "number", ["1" + "0" * 400, "-1" + "0" * 400, "1e400", "1.7e308", "-1.7e308", "NaN"]
+)
+def test_a_number_that_nobody_measured_does_no_harm(heard: Heard, number: str) -> None:
+    bodies = {
+        "level": f'"laeq_dbfs": {number}, "duration_s": {number}',
+        "info": f'"thresholds": {{"rain": {number}}}',
+        "scores": f'"scores": {{"rain": {number}}}',
+        "event": f'"event_id": "e", "label": "rain", "score": {number}, "onset_time": "2026-01-02"',
+        "clip": f'"clip_id": "c", "number": {number}, "labels": [], "duration_s": {number}',
+        "analysis": f'"clip_id": "c", "separation": {{"harmonic_share": {number}}}',
+    }
+    for topic, body in bodies.items():
+        heard.take(f"{ROOT}/{topic}", f"{{{body}}}".encode())
+    assert draw(heard)
+    assert heard.summary()[0] == "listened 1 s"
+
+
+@pytest.mark.parametrize("depth", [300, 600, 900, 100_000])
+def test_lists_in_lists_do_no_harm(heard: Heard, depth: int) -> None:
+    deep = "[" * depth + "]" * depth
+    heard.take(f"{ROOT}/level", f'{{"time": {deep}, "laeq_dbfs": {deep}}}'.encode())
+    heard.take(f"{ROOT}/clip", f'{{"clip_id": {deep}, "number": 1, "labels": {deep}}}'.encode())
+    heard.take(f"{ROOT}/level", deep.encode())
+    assert draw(heard)
+
+
 def test_a_box_that_can_not_record_says_why(heard: Heard) -> None:
     hear(heard, "health", {"recording": "there is no room for clips"})
     assert "recording there is no room for clips" in "\n".join(draw(heard))
