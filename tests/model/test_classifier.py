@@ -96,9 +96,13 @@ def test_scores_that_can_not_be_are_zero_and_counted(
     make_model: Callable[..., Path], first: float
 ) -> None:
     model = _open(make_model())
-    assert np.array_equal(model.classify(_patch(first)).values, np.zeros(3, np.float32))
+    bad = model.classify(_patch(first))
+    assert np.array_equal(bad.values, np.zeros(3, np.float32))
+    assert not bad.valid
     assert model.bad_outputs == 1
-    assert model.classify(_patch(0.5)).values == pytest.approx([0.6, 0.7, 0.8])
+    good = model.classify(_patch(0.5))
+    assert good.values == pytest.approx([0.6, 0.7, 0.8])
+    assert good.valid
     assert model.bad_outputs == 1
 
 

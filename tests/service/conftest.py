@@ -81,6 +81,10 @@ class Listener:
         """Return `path` as the listener's own mounts show it."""
         return Path(f"/proc/{self._process.pid}/root{path}")
 
+    def inside(self, *command: str) -> None:
+        """Run a command among the listener's own mounts."""
+        subprocess.run(["nsenter", "-t", str(self._process.pid), "-m", *command], check=True)
+
     def libraries(self) -> str:
         """Return what is mapped into the running process."""
         return Path(f"/proc/{self._process.pid}/maps").read_text()

@@ -6,18 +6,24 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 import soundfile
+from hypothesis import given
+from hypothesis import strategies as st
 
 from edge.config.load import load_settings
 from edge.errors import EXIT_CONFIG, EdgeError
+from edge.model.detector import Detector
 from edge.model.registry import read_model, shipped_model
+from edge.record.writer import RETRY_S
+from edge.service.build import build_rules
 from edge.service.hearing import is_hearing
-from edge.service.recording import build_recorder
-from edge.types import StreamFormat
+from edge.service.recording import build_recorder, clip_lengths
+from edge.types import Scores, StreamFormat
 from tests.conftest import wait_until
 from tests.service.conftest import body_of
 from tests.service.test_listen import NO_BROKER, fill, health_of, may_mount
@@ -234,3 +240,68 @@ def test_settings_that_do_not_fit_are_refused(
             saved=print,
         )
     assert failure.value.help, "it says how to mend it"
+
+
+@given(
+    st.lists(st.floats(0.0, 1.0), min_size=1, max_size=60),
+    st.integers(1, 4),
+    st.sampled_from([0.0, 0.5, 1.0, 3.0]),
+)
+def test_no_event_is_told_later_than_the_clips_wait_for_it(
+    values: list[float], min_hits: int, hold_s: float
+) -> None:
+    rate_hz = 48000
+    settings = load_settings(
+        None,
+        [
+            f"detector.min_hits={min_hits}",
+            f"detector.hold_s={hold_s}",
+            "detector.threshold=0.5",
+            "detector.cooldown_s=0.0",
+        ],
+    )
+    lengths = clip_lengths(settings, rate_hz, MODEL)
+    detector = Detector(MODEL.labels, build_rules(settings, MODEL), rate_hz, "x")
+    samples = rate_hz // MODEL.front_end.rate_hz * MODEL.front_end.hop_length
+    hop, length = MODEL.patch_hop * samples, MODEL.patch_frames * samples
+    for number, value in enumerate(values):
+        scores = np.zeros(len(MODEL.labels), np.float32)
+        scores[0] = value
+        heard_to = number * hop + length
+        for event in detector.update(Scores(number * hop, length, scores)):
+            at = event.onset_index if event.offset_index is None else event.offset_index
+            assert heard_to - at <= lengths.known_after
+
+
+@pytest.mark.skipif(not may_mount(), reason="no mount can be made here")
+def test_a_folder_that_turns_read_only_is_said_once_and_heals_by_itself(
+    listen: Start, mosquitto: Callable[..., Mosquitto], tmp_path: Path
+) -> None:
+    server = mosquitto()
+    ear = server.subscribe()
+    clips = tmp_path / "clips"
+    clips.mkdir()
+    listener = listen(
+        f'publish.url="{server.url}"',
+        f'record.directory="{clips}"',
+        NO_EVENTS,
+        *SHORT_ROLLS,
+        wrap=("unshare", "-m", "--propagation", "private"),
+    )
+    listener.wait_ready()
+    ear.wait_for("status online")
+    wait_until(lambda: "the broker is there" in listener.log(), "the command topic is subscribed")
+    listener.inside("mount", "--bind", str(clips), str(clips))
+    listener.inside("mount", "-o", "remount,bind,ro", str(clips))
+    tell(server, "record", "1")
+    wait_until(lambda: "ERROR record recording pauses" in listener.log(), "it is noticed", 30)
+    wait_until(lambda: health_of(listener).get("clips_lost") == "1", "the clip is counted")
+    time.sleep(RETRY_S + 2.0)
+    assert "recording goes on" not in listener.log(), "a look alone mends nothing"
+    listener.inside("umount", str(clips))
+    wait_until(lambda: "recording goes on" in listener.log(), "it heals by itself", 30)
+    tell(server, "record", "1.1")
+    clip_of(ear, 1.0)
+    assert listener.log().count("ERROR record recording pauses") == 1, "said once"
+    assert listener.stop() == 0
+    assert "Traceback" not in listener.log()
