@@ -85,7 +85,7 @@ class Session:
         except _ERRORS as error:
             reason = str(error).splitlines()[0]
             shapes = " and ".join(str(value.shape) for value in values.values())
-            raise ModelError(f"the model failed on {shapes}: {reason}") from error
+            raise ModelError(f"the model failed on an input of {shapes}: {reason}") from error
         return outputs
 
 

@@ -144,7 +144,7 @@ class ClipWriter:
         if not (clip.isdecimal() or read_stem(clip.partition(".")[0])):
             return StorageError(f"{clip!r} is no number or file of a clip", "see the topic `clip`")
         try:
-            entry = self._store.find(clip)
+            entry = self._store.find(clip, by_id=False)
             self._store.set_keep(entry, keep)
         except StorageError as error:
             return error

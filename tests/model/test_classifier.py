@@ -129,7 +129,7 @@ def test_a_file_that_changed_since_it_was_described_is_refused(
 def test_a_model_that_fails_on_its_first_patch_is_refused_without_chatter(
     make_model: Callable[..., Path], capfd: pytest.CaptureFixture[str]
 ) -> None:
-    with pytest.raises(ModelError, match="failed on a"):
+    with pytest.raises(ModelError, match="failed on an input of"):
         _open(make_model(row=7))
     assert capfd.readouterr() == ("", "")
 
