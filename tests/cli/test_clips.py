@@ -149,6 +149,14 @@ class TestList:
         assert "\tdamaged sidecar" in box.run("list").stdout
         assert json.loads(box.run("list", "--json").stdout.splitlines()[3])["damaged"] is True
 
+    def test_what_was_analysed_is_told_by_its_report(self, box: Box) -> None:
+        sound = box.store.find("2").audio
+        assert sound
+        sound.with_suffix(".analysis.png").touch()
+        assert "analysed" not in box.run("list").stdout
+        sound.with_suffix(".analysis.json").touch()
+        assert box.run("list").stdout.splitlines()[3].endswith("\tanalysed")
+
     def test_a_hostile_sidecar_neither_steers_the_terminal_nor_breaks_the_list(
         self, box: Box
     ) -> None:
