@@ -8,6 +8,7 @@ import tempfile
 from typing import TYPE_CHECKING, Final
 
 from edge.errors import StorageError
+from edge.record.durable import OWNER_FOLDER
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,7 +22,7 @@ def probe(directory: Path, key: str) -> None:
     Root may write everywhere, but not on a full or read-only disk.
     """
     try:
-        directory.mkdir(parents=True, exist_ok=True)
+        directory.mkdir(OWNER_FOLDER, parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=directory) as file:
             file.write(bytes(PROBE_BYTES))
             file.flush()

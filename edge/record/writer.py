@@ -208,7 +208,7 @@ class ClipWriter:
             log.info("deleted %d old clips, %d bytes", outcome.deleted, outcome.freed_bytes)
         if not outcome.enough:
             raise StorageError(
-                "there is no room for clips, and none that may be deleted",
+                f"there is no room for clips: {outcome.why}",
                 "free some space, or see [retention] in the settings",
             )
 
