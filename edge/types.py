@@ -7,7 +7,7 @@ master clock. Seconds and UTC are derived late, by `edge.clock`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
@@ -82,18 +82,40 @@ class Level:
 
     0 dBFS is an RMS of 1.0 (a full-scale sine reads -3.01), a peak of 1.0 for
     `lcpeak_dbfs`. The interval is [`sample_index`, `end_index`), of which
-    `n_samples` were heard; `gap` says that others of it were lost.
+    `n_samples` were heard; `gap` says that others of it were lost. `laf_dbfs` is
+    (n,) float32, the Fast level at each whole 10 ms of it. It and `lafmin_dbfs` leave
+    out the settling of Fast after a start or gap (`levels.SETTLE_S`); with nothing left
+    `lafmin_dbfs` is None.
     """
 
     sample_index: int
     end_index: int
     n_samples: int
     laeq_dbfs: float
-    lafmax_dbfs: float
-    lcpeak_dbfs: float
+    lceq_dbfs: float
     lzeq_dbfs: float
+    lafmax_dbfs: float
+    lafmin_dbfs: float | None
+    lasmax_dbfs: float
+    lcpeak_dbfs: float
+    laf_dbfs: NDArray[np.float32] = field(compare=False, repr=False)
     gap: bool
     clipped_samples: int
+
+
+@dataclass(frozen=True, slots=True)
+class Bands:
+    """Unweighted levels of third-octave and octave bands over one second.
+
+    `levels_dbfs` is (n_bands,) float64, in the order of `dsp.bands.bands_of(rate_hz)`; the rest
+    as in `Level`.
+    """
+
+    sample_index: int
+    end_index: int
+    n_samples: int
+    levels_dbfs: NDArray[np.float64] = field(compare=False, repr=False)
+    gap: bool
 
 
 @dataclass(frozen=True, slots=True)

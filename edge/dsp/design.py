@@ -7,7 +7,7 @@ process doesn't pay: it runs this in a short-lived child and keeps the result).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from scipy import signal
@@ -20,12 +20,6 @@ if TYPE_CHECKING:
     from edge.types import FilterSpec
 
     Float64 = NDArray[np.float64]
-
-# IEC 61672-1:2013, Annex E: pole frequencies of the A and C weighting.
-_LOW_HZ: Final = 20.598997
-_MID_HZ: Final = (107.65265, 737.86223)
-_HIGH_HZ: Final = 12194.217
-_REFERENCE_HZ: Final = 1000.0
 
 # Of the output rate: up to here the passband is flat, and what folds below it is rejected.
 # 7.5 kHz at 16 kHz, the upper edge of YAMNet's bands.
@@ -59,26 +53,6 @@ def chain_sos(specs: Sequence[FilterSpec], rate_hz: int) -> Float64:
         else:
             sections.append(_biquad(spec, rate_hz))
     return np.concatenate(sections)
-
-
-def weighting_sos(weighting: Literal["A", "C"], rate_hz: int) -> Float64:
-    """Design the frequency weighting A or C, (n_sections, 6) float64, 0 dB at 1 kHz.
-
-    The bilinear transform of the standard's analog poles. It bends the top down: at 48 kHz
-    A and C read 1.2 dB low at 10 kHz, inside class 1 at 44.1 and 48 kHz but outside class 2
-    at 16 kHz, so levels are measured at the captured rate; at less than 32 kHz they are a guide.
-
-    Raises `ValueError` for another weighting or a rate below 8 kHz.
-
-    Source: IEC 61672-1:2013, 5.5 and Annex E.
-    """
-    if weighting not in ("A", "C"):
-        raise ValueError(f"weighting must be 'A' or 'C', not {weighting!r}")
-    if rate_hz < 8000:
-        raise ValueError(f"rate_hz must be 8000 or more to weight levels, not {rate_hz}")
-    sos = _digital(*_analog_weighting(weighting), rate_hz)
-    sos[0, :3] /= abs(_response(sos, _REFERENCE_HZ, rate_hz))
-    return sos
 
 
 def decimation_taps(factor: int, rate_hz: int) -> Float64:
@@ -155,23 +129,3 @@ def _shelf(gain: float, cos: float, alpha: float) -> list[float]:
         -2.0 * (down + up * cos),
         up + down * cos - slope,
     ]
-
-
-def _analog_weighting(weighting: Literal["A", "C"]) -> tuple[Float64, Float64]:
-    """Zeros and poles in rad/s: C is a band from 20.6 Hz to 12.2 kHz, A cuts the lows more."""
-    poles_hz = [_LOW_HZ, _LOW_HZ, _HIGH_HZ, _HIGH_HZ]
-    if weighting == "A":
-        poles_hz += _MID_HZ
-    return np.zeros(len(poles_hz) - 2), -2.0 * np.pi * np.array(poles_hz)
-
-
-def _digital(zeros: Float64, poles: Float64, rate_hz: int) -> Float64:
-    """Sections at `rate_hz` from an analog prototype, gain left free."""
-    sos: Float64 = signal.zpk2sos(*signal.bilinear_zpk(zeros, poles, 1.0, fs=rate_hz))
-    return sos
-
-
-def _response(sos: Float64, freq_hz: float, rate_hz: int) -> complex:
-    """Return the frequency response of a cascade at one frequency."""
-    delay = np.exp(-2j * np.pi * freq_hz / rate_hz) ** np.arange(3)
-    return complex(np.prod((sos[:, :3] @ delay) / (sos[:, 3:] @ delay)))

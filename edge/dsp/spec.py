@@ -67,12 +67,17 @@ class CoreSpec:
 class CoreDesign:
     """The designed filters, float64: cascades (n_sections, 6) and FIR taps (n_taps,).
 
-    `decimation_taps` is empty where the rates are equal or no whole multiple.
+    `decimation_taps` is empty where the rates are equal or no whole multiple. `bands_sos` is
+    (n_bands, 4, 6), of `bands.bands_of(rate_hz)`; `weighting_class` () says which class of
+    IEC 61672-1 A and C keep: 1, 2, or 0 for neither.
     """
 
     chain_sos: NDArray[np.float64]
     a_sos: NDArray[np.float64]
     c_sos: NDArray[np.float64]
+    weighting_class: NDArray[np.int64]
+    bands_sos: NDArray[np.float64]
+    halving_taps: NDArray[np.float64]
     decimation_taps: NDArray[np.float64]
 
 

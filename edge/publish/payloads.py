@@ -2,7 +2,8 @@
 """Topics and JSON: pure, and the whole of what the box says to a broker.
 
 Every quantity has its unit in its name, every time is ISO 8601 UTC with
-milliseconds. Levels are dB relative to full scale until the box is calibrated.
+milliseconds. Levels are dB relative to full scale, `…_dbfs`, until the box is calibrated;
+then they are sound pressure levels, `…_db`.
 """
 
 from __future__ import annotations
@@ -71,23 +72,42 @@ def info(topics: Topics, facts: Mapping[str, Any]) -> Message:
     return _json(topics.info, facts, qos=1, retain=True)
 
 
-def level(topics: Topics, measured: Level, at: Utc, *, duration_s: float) -> Message:
-    """Return one second's levels; `at` is when they ended."""
-    return _json(
-        topics.level, level_fields(measured) | _time(at) | {"duration_s": round(duration_s, 3)}
-    )
+def level(
+    topics: Topics, measured: Level, at: Utc, *, duration_s: float, offset_db: float | None
+) -> Message:
+    """Return one second's levels; `at` is when they ended, `offset_db` as in `decibels`."""
+    fields = level_fields(measured, offset_db)
+    return _json(topics.level, fields | _time(at) | {"duration_s": round(duration_s, 3)})
 
 
-def level_fields(measured: Level) -> dict[str, Any]:
+def level_fields(measured: Level, offset_db: float | None) -> dict[str, Any]:
     """Return the figures of a level without its time, as `edge replay` prints them too."""
-    return {
-        "laeq_dbfs": round(measured.laeq_dbfs, 1),
-        "lafmax_dbfs": round(measured.lafmax_dbfs, 1),
-        "lcpeak_dbfs": round(measured.lcpeak_dbfs, 1),
-        "lzeq_dbfs": round(measured.lzeq_dbfs, 1),
-        "calibrated": False,
+    figures = {
+        "laeq": measured.laeq_dbfs,
+        "lafmax": measured.lafmax_dbfs,
+        "lafmin": measured.lafmin_dbfs,
+        "lasmax": measured.lasmax_dbfs,
+        "lceq": measured.lceq_dbfs,
+        "lcpeak": measured.lcpeak_dbfs,
+        "lzeq": measured.lzeq_dbfs,
+    }
+    return decibels(figures, offset_db) | {
+        "calibrated": offset_db is not None,
         "gap": measured.gap,
+        "overload": measured.clipped_samples > 0,
         "clipped_samples": measured.clipped_samples,
+    }
+
+
+def decibels(figures_dbfs: Mapping[str, float | None], offset_db: float | None) -> dict[str, Any]:
+    """Return levels under names that say what they are: `…_db`, or `…_dbfs` without calibration.
+
+    `offset_db` is what a calibration adds to dBFS to make dB SPL; None: there is none.
+    """
+    unit = "dbfs" if offset_db is None else "db"
+    return {
+        f"{name}_{unit}": None if value is None else round(value + (offset_db or 0.0), 1)
+        for name, value in figures_dbfs.items()
     }
 
 

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-VERSION: Final = 1  # of what `edge.dsp.design` computes: a new one makes every kept file stale
+VERSION: Final = 2  # of what `edge.dsp.design` computes: a new one makes every kept file stale
 CHILD_LIMIT_S: Final = 120  # a cold Pi Zero takes some 20
 
 
@@ -99,7 +99,8 @@ def _design_in_child(text: str) -> bytes:
 
 def design(spec: CoreSpec) -> CoreDesign:
     """Design every filter of the core; imports SciPy. Raises `ValueError` naming the filter."""
-    from edge.dsp.design import chain_sos, decimation_taps, weighting_sos
+    from edge.dsp.design import chain_sos, decimation_taps
+    from edge.dsp.standard import band_bank, halving_taps, weighting_class, weighting_sos
 
     factor, odd = divmod(spec.rate_hz, spec.model_rate_hz)
     no_taps: NDArray[np.float64] = np.zeros(0)
@@ -107,6 +108,9 @@ def design(spec: CoreSpec) -> CoreDesign:
         chain_sos=chain_sos(spec.filters, spec.rate_hz),
         a_sos=weighting_sos("A", spec.rate_hz),
         c_sos=weighting_sos("C", spec.rate_hz),
+        weighting_class=np.array(weighting_class(spec.rate_hz)),
+        bands_sos=band_bank(spec.rate_hz),
+        halving_taps=halving_taps(),
         decimation_taps=no_taps if odd or factor == 1 else decimation_taps(factor, spec.rate_hz),
     )
 

@@ -45,6 +45,7 @@ from edge.types import Gap, Level, Patch, Period
 if TYPE_CHECKING:
     from edge.capture.liveness import State
     from edge.config.schema import Settings
+    from edge.pipeline import Measured
     from edge.record.recorder import Recorder
     from edge.types import Event, GapCause, Message, Scores
 
@@ -229,13 +230,14 @@ class Listener:
         self._clock.tie(self._sample_index, item.mono_s)
         self._microphone = self._liveness.process(item)
 
-    def _hand_on(self, outputs: list[Level | Patch]) -> None:
+    def _hand_on(self, outputs: list[Measured]) -> None:
         for output in outputs:
-            if isinstance(output, Patch):
-                self._patches.put(output)
-            else:
-                for one in self._outputs:
-                    one.level(output)
+            match output:
+                case Patch():
+                    self._patches.put(output)
+                case Level():
+                    for one in self._outputs:
+                        one.level(output)
 
     def _infer(self) -> None:
         while patch := self._patches.take():

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from edge.config.schema import Settings
+    from edge.pipeline import Measured
     from edge.record.recorder import Recorder
     from edge.types import Event, StreamFormat
 
@@ -73,15 +74,16 @@ class Replay:
         yield from map(self._event, self._pipeline.close_events())
         yield from self._finish()
 
-    def _follow(self, outputs: Iterable[Level | Patch]) -> Iterator[Record]:
+    def _follow(self, outputs: Iterable[Measured]) -> Iterator[Record]:
         for output in outputs:
-            if isinstance(output, Level):
-                start_s = self._seconds(output.sample_index)
-                if self._recorder:
-                    self._recorder.level(output)
-                yield {"type": "level", "time_s": start_s, **level_fields(output)}
-            else:
-                yield from self._classify(output)
+            match output:
+                case Patch():
+                    yield from self._classify(output)
+                case Level():
+                    start_s = self._seconds(output.sample_index)
+                    if self._recorder:
+                        self._recorder.level(output)
+                    yield {"type": "level", "time_s": start_s, **level_fields(output, None)}
 
     def _classify(self, patch: Patch) -> Iterator[Record]:
         scores = self._classifier.classify(patch)

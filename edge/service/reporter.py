@@ -58,7 +58,9 @@ class Reporter:
         if self._live:
             end = self._clock.utc(measured.end_index)
             duration_s = measured.n_samples / self._rate_hz
-            self._send(payloads.level(self._topics, measured, end, duration_s=duration_s))
+            self._send(
+                payloads.level(self._topics, measured, end, duration_s=duration_s, offset_db=None)
+            )
 
     def scores(self, heard: Scores) -> None:
         """Report one patch."""

@@ -1,87 +1,20 @@
 # SPDX-License-Identifier: MIT
-"""Designed filters do what their names and the standard say."""
+"""Designed filters do what their names say."""
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 from scipy import signal
 
-from edge.dsp.design import chain_sos, decimation_taps, weighting_sos
+from edge.dsp.design import chain_sos, decimation_taps
 from edge.types import FilterSpec
 
 RATE_HZ = 48000
-
-# IEC 61672-1:2013, Table 3: Hz, A, C, and the class 1 limits above and below.
-CLASS_1 = [
-    (10, -70.4, -14.3, 3.0, np.inf),
-    (12.5, -63.4, -11.2, 2.5, np.inf),
-    (16, -56.7, -8.5, 2.0, 4.0),
-    (20, -50.5, -6.2, 2.0, 2.0),
-    (25, -44.7, -4.4, 2.0, 1.5),
-    (31.5, -39.4, -3.0, 1.5, 1.5),
-    (40, -34.6, -2.0, 1.0, 1.0),
-    (50, -30.2, -1.3, 1.0, 1.0),
-    (63, -26.2, -0.8, 1.0, 1.0),
-    (80, -22.5, -0.5, 1.0, 1.0),
-    (100, -19.1, -0.3, 1.0, 1.0),
-    (125, -16.1, -0.2, 1.0, 1.0),
-    (160, -13.4, -0.1, 1.0, 1.0),
-    (200, -10.9, 0.0, 1.0, 1.0),
-    (250, -8.6, 0.0, 1.0, 1.0),
-    (315, -6.6, 0.0, 1.0, 1.0),
-    (400, -4.8, 0.0, 1.0, 1.0),
-    (500, -3.2, 0.0, 1.0, 1.0),
-    (630, -1.9, 0.0, 1.0, 1.0),
-    (800, -0.8, 0.0, 1.0, 1.0),
-    (1000, 0.0, 0.0, 0.7, 0.7),
-    (1250, 0.6, 0.0, 1.0, 1.0),
-    (1600, 1.0, -0.1, 1.0, 1.0),
-    (2000, 1.2, -0.2, 1.0, 1.0),
-    (2500, 1.3, -0.3, 1.0, 1.0),
-    (3150, 1.2, -0.5, 1.0, 1.0),
-    (4000, 1.0, -0.8, 1.0, 1.0),
-    (5000, 0.5, -1.3, 1.5, 1.5),
-    (6300, -0.1, -2.0, 1.5, 2.0),
-    (8000, -1.1, -3.0, 1.5, 2.5),
-    (10000, -2.5, -4.4, 2.0, 3.0),
-    (12500, -4.3, -6.2, 2.0, 5.0),
-    (16000, -6.6, -8.5, 2.5, 16.0),
-    (20000, -9.3, -11.2, 3.0, np.inf),
-]
-# Up to here plain bilinear stays within 0.2 dB of the goal at 44.1 kHz and above.
-BENT_ABOVE_HZ = 4000
 
 
 def gain_db(sos: NDArray[np.float64], freqs_hz: object, rate_hz: int = RATE_HZ) -> NDArray:
     _, response = signal.sosfreqz(sos, np.atleast_1d(freqs_hz), fs=rate_hz)
     return 20 * np.log10(np.abs(response) + 1e-300)
-
-
-@pytest.mark.parametrize("rate_hz", [44100, 48000, 96000])
-@pytest.mark.parametrize(("weighting", "column"), [("A", 1), ("C", 2)])
-def test_weighting_is_within_class_1_at_every_frequency(
-    rate_hz: int, weighting: str, column: int
-) -> None:
-    table = np.array(CLASS_1)
-    # A nominal frequency stands for the exact one on the tenth-decade grid.
-    exact_hz = 10 ** (np.round(10 * np.log10(table[:, 0])) / 10)
-    off_db = gain_db(weighting_sos(weighting, rate_hz), exact_hz, rate_hz) - table[:, column]
-    assert (off_db <= table[:, 3]).all(), off_db
-    assert (off_db >= -table[:, 4]).all(), off_db
-    low = table[:, 0] <= BENT_ABOVE_HZ
-    assert np.abs(off_db[low]).max() < 0.25
-
-
-@pytest.mark.parametrize("weighting", ["A", "C"])
-def test_weighting_is_0_db_at_1_khz(weighting: str) -> None:
-    assert gain_db(weighting_sos(weighting, RATE_HZ), 1000.0)[0] == pytest.approx(0.0, abs=1e-9)
-
-
-def test_weighting_refuses_what_it_cannot_keep() -> None:
-    with pytest.raises(ValueError, match="rate_hz"):
-        weighting_sos("A", 7999)
-    with pytest.raises(ValueError, match="'B'"):
-        weighting_sos("B", 48000)
 
 
 def test_no_filter_is_no_section() -> None:

@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy import signal
 
-from edge.dsp.design import weighting_sos
 from edge.dsp.levels import FLOOR_DBFS, LevelMeter, levels
+from edge.dsp.standard import weighting_sos
 from edge.types import Level
 
 RATE_HZ = 48000
 A, C = weighting_sos("A", RATE_HZ), weighting_sos("C", RATE_HZ)
-FIGURES = ("laeq_dbfs", "lafmax_dbfs", "lcpeak_dbfs", "lzeq_dbfs")
+FIGURES = ("laeq_dbfs", "lceq_dbfs", "lzeq_dbfs", "lafmax_dbfs", "lasmax_dbfs", "lcpeak_dbfs")
 
 
 def meter(max_samples: int = 6000) -> LevelMeter:
@@ -36,15 +36,19 @@ def independent(samples: NDArray[np.float32]) -> list[list[float]]:
     """Measure second by second with SciPy in float64."""
     x = samples.astype(np.float64)
     a, c = signal.sosfilt(A, x), signal.sosfilt(C, x)
-    pole = np.exp(-1 / (0.125 * RATE_HZ))
-    fast = signal.lfilter([1 - pole], [1, -pole], a**2)
+    fast, slow = (
+        signal.lfilter([1 - pole], [1, -pole], a**2)
+        for pole in (np.exp(-1 / (constant_s * RATE_HZ)) for constant_s in (0.125, 1.0))
+    )
     seconds = [slice(k, k + RATE_HZ) for k in range(0, len(x), RATE_HZ)]
     return [
         [
             10 * np.log10(np.mean(a[s] ** 2)),
-            10 * np.log10(np.max(fast[s])),
-            20 * np.log10(np.max(np.abs(c[s]))),
+            10 * np.log10(np.mean(c[s] ** 2)),
             10 * np.log10(np.mean(x[s] ** 2)),
+            10 * np.log10(np.max(fast[s])),
+            10 * np.log10(np.max(slow[s])),
+            20 * np.log10(np.max(np.abs(c[s]))),
         ]
         for s in seconds
     ]
@@ -75,20 +79,104 @@ def test_a_full_scale_sine_at_1_khz_reads_minus_3_db_in_all_weightings() -> None
     assert level.laeq_dbfs == pytest.approx(-3.01, abs=0.01)
     assert level.lafmax_dbfs == pytest.approx(-3.01, abs=0.02)
     assert level.lzeq_dbfs == pytest.approx(-3.01, abs=0.001)
-    assert level.lcpeak_dbfs == pytest.approx(0.0, abs=0.01)
+    # Of 48 samples a cycle the highest may be 0.019 dB under the peak.
+    assert level.lcpeak_dbfs == pytest.approx(0.0, abs=0.019)
 
 
-@pytest.mark.parametrize(
-    ("burst_s", "below_db"), [(0.2, -1.0), (0.05, -4.8), (0.01, -11.1), (0.001, -21.0)]
-)
-def test_fast_reads_a_toneburst_as_far_below_the_steady_tone_as_the_standard_says(
+# IEC 61672-1:2013, Table 4: toneburst of 4 kHz, its Fast level and LAE under the steady level,
+# and the class 1 limits above and below.
+BURSTS = [
+    (1.0, 0.0, 0.0, 0.5, 0.5),
+    (0.5, -0.1, -3.0, 0.5, 0.5),
+    (0.2, -1.0, -7.0, 0.5, 0.5),
+    (0.1, -2.6, -10.0, 1.0, 1.0),
+    (0.05, -4.8, -13.0, 1.0, 1.0),
+    (0.02, -8.3, -17.0, 1.0, 1.0),
+    (0.01, -11.1, -20.0, 1.0, 1.0),
+    (0.005, -14.1, -23.0, 1.0, 1.0),
+    (0.002, -18.0, -27.0, 1.0, 1.5),
+    (0.001, -21.0, -30.0, 1.0, 2.0),
+    (0.0005, -24.0, -33.0, 1.0, 2.5),
+    (0.00025, -27.0, -36.0, 1.0, 3.0),
+]
+
+
+@pytest.mark.parametrize(("burst_s", "fast_db", "exposure_db", "above_db", "below_db"), BURSTS)
+def test_a_toneburst_reads_what_the_standard_says(
+    burst_s: float, fast_db: float, exposure_db: float, above_db: float, below_db: float
+) -> None:
+    steady = meter().process(tone(4000.0, 2.0))[-1]
+    burst = np.concatenate([tone(4000.0, 1.0), np.zeros(RATE_HZ, np.float32)])
+    burst[round(burst_s * RATE_HZ) :] = 0.0
+    heard = meter().process(burst)
+    energy = sum(10.0 ** (second.laeq_dbfs / 10.0) for second in heard)
+    off = {
+        "fast": max(second.lafmax_dbfs for second in heard) - steady.lafmax_dbfs - fast_db,
+        "exposure": 10.0 * np.log10(energy) - steady.laeq_dbfs - exposure_db,
+    }
+    assert all(-below_db <= one <= above_db for one in off.values()), off
+    if burst_s >= 0.001:  # of shorter ones the goals are the filter's rise, and rounded
+        assert off["fast"] == pytest.approx(0.0, abs=0.15)
+
+
+@pytest.mark.parametrize(("burst_s", "below_db"), [(1.0, -2.0), (0.5, -4.1), (0.2, -7.4)])
+def test_slow_reads_a_toneburst_as_far_below_as_the_standard_says(
     burst_s: float, below_db: float
 ) -> None:
-    """IEC 61672-1:2013, Table 4: bursts of 4 kHz."""
-    steady = meter().process(tone(4000.0, 2.0))[-1].lafmax_dbfs
+    steady = meter().process(tone(4000.0, 9.0))[-1].lasmax_dbfs
     burst = tone(4000.0, 1.0)
     burst[round(burst_s * RATE_HZ) :] = 0.0
-    assert meter().process(burst)[0].lafmax_dbfs - steady == pytest.approx(below_db, abs=0.15)
+    assert meter().process(burst)[0].lasmax_dbfs - steady == pytest.approx(below_db, abs=0.15)
+
+
+def test_slow_decays_by_4_3_db_per_second() -> None:
+    sound = np.concatenate([tone(1000.0, 6.0), np.zeros(3 * RATE_HZ, np.float32)])
+    heard = [level.lasmax_dbfs for level in meter().process(sound)]
+    assert heard[-2] - heard[-1] == pytest.approx(4.34, abs=0.02)
+
+
+def test_levels_are_linear_over_100_db() -> None:
+    """From full scale down to 100 dB under it every figure falls as the sound does."""
+    loud = meter().process(tone(1000.0, 2.0, 1.0))[-1]
+    for step_db in range(10, 101, 10):
+        quiet = meter().process(tone(1000.0, 2.0, 10.0 ** (-step_db / 20.0)))[-1]
+        fallen = np.array(figures(loud)) - figures(quiet)
+        np.testing.assert_allclose(fallen, step_db, atol=0.02)
+
+
+def test_fast_is_sampled_each_10_ms_of_the_stream_whatever_the_cut(
+    noise: NDArray[np.float32],
+) -> None:
+    whole = meter().process(noise)
+    stream = meter(1000)
+    parts = [level for k in range(0, noise.size, 777) for level in stream.process(noise[k:][:777])]
+    assert [level.laf_dbfs.size for level in whole] == [40, 100, 100]
+    for one, other in zip(whole, parts, strict=True):
+        np.testing.assert_allclose(one.laf_dbfs, other.laf_dbfs, atol=1e-4)
+        assert one.lafmin_dbfs == pytest.approx(other.lafmin_dbfs, abs=1e-4)
+    a = signal.sosfilt(A, noise.astype(np.float64))
+    pole = np.exp(-1 / (0.125 * RATE_HZ))
+    fast = 10 * np.log10(signal.lfilter([1 - pole], [1, -pole], a**2)[RATE_HZ : 2 * RATE_HZ])
+    np.testing.assert_allclose(whole[1].laf_dbfs, fast[::480], atol=1e-3)
+    assert whole[1].lafmin_dbfs == pytest.approx(fast.min(), abs=1e-3)
+
+
+def test_what_fast_needs_to_rise_is_no_minimum() -> None:
+    stream = meter()
+    first, second = stream.process(tone(1000.0, 2.0))
+    assert first.lafmin_dbfs == pytest.approx(second.lafmin_dbfs, abs=0.05)
+    stream.gap(RATE_HZ // 2)
+    (after,) = stream.process(tone(1000.0, 0.5))
+    assert (after.lafmin_dbfs, after.laf_dbfs.size) == (None, 0)
+    (settled,) = stream.process(tone(1000.0, 1.0))
+    assert settled.lafmin_dbfs == pytest.approx(second.lafmin_dbfs, abs=0.05)
+
+
+def test_an_interval_can_be_shorter_than_a_second() -> None:
+    short = LevelMeter(RATE_HZ, A, C, 6000, interval_samples=RATE_HZ // 8)
+    heard = short.process(tone(1000.0, 1.0))
+    assert [level.sample_index for level in heard] == list(range(0, RATE_HZ, RATE_HZ // 8))
+    assert heard[-1].laeq_dbfs == pytest.approx(-9.03, abs=0.01)
 
 
 def test_fast_decays_by_34_7_db_per_second() -> None:
@@ -100,7 +188,7 @@ def test_fast_decays_by_34_7_db_per_second() -> None:
 
 def test_digital_silence_reads_the_floor() -> None:
     silence = meter().process(np.zeros(RATE_HZ, np.float32))[0]
-    assert figures(silence) == [FLOOR_DBFS] * 4
+    assert figures(silence) == [FLOOR_DBFS] * len(FIGURES)
 
 
 def test_pure_twin_covers_the_whole_recording(noise: NDArray[np.float32]) -> None:
@@ -160,7 +248,7 @@ def test_filters_restart_after_a_gap() -> None:
     stream.process(tone(1000.0, 0.5))
     stream.gap(24000)
     (level,) = stream.process(np.zeros(RATE_HZ, np.float32))
-    assert figures(level) == [FLOOR_DBFS] * 4
+    assert figures(level) == [FLOOR_DBFS] * len(FIGURES)
 
 
 def test_gap_of_nothing_changes_nothing_and_a_negative_one_is_refused() -> None:

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from edge.publish import payloads
 from edge.publish.payloads import Topics, topic_word
-from edge.types import Event, Level, Scores, Utc
+from edge.types import Event, Scores, Utc
+from tests.seconds import a_level
 
 TOPICS = Topics("edge", "hive")
 NOON = Utc("2027-01-15T12:00:00.000Z", synchronised=True)
@@ -28,8 +29,8 @@ def test_labels_of_other_scripts_have_words_of_their_own() -> None:
 
 
 def test_a_level_says_its_unit_its_time_and_that_it_is_not_calibrated() -> None:
-    level = Level(0, 48000, 48000, -41.04, -38.0, -20.0, -39.96, gap=False, clipped_samples=3)
-    message = payloads.level(TOPICS, level, NOON, duration_s=1.0)
+    level = a_level(clipped_samples=3)
+    message = payloads.level(TOPICS, level, NOON, duration_s=1.0, offset_db=None)
     assert (message.topic, message.qos, message.retain, message.durable) == (
         "edge/hive/level",
         0,
@@ -39,15 +40,27 @@ def test_a_level_says_its_unit_its_time_and_that_it_is_not_calibrated() -> None:
     assert json.loads(message.payload) == {
         "laeq_dbfs": -41.0,
         "lafmax_dbfs": -38.0,
+        "lafmin_dbfs": -45.0,
+        "lasmax_dbfs": -40.0,
+        "lceq_dbfs": -40.5,
         "lcpeak_dbfs": -20.0,
         "lzeq_dbfs": -40.0,
         "calibrated": False,
         "gap": False,
+        "overload": True,
         "clipped_samples": 3,
         "time": "2027-01-15T12:00:00.000Z",
         "clock_synchronised": True,
         "duration_s": 1.0,
     }
+
+
+def test_a_calibrated_level_is_in_db_spl_under_names_without_full_scale() -> None:
+    level = a_level(lafmin_dbfs=None)
+    body = json.loads(payloads.level(TOPICS, level, NOON, duration_s=1.0, offset_db=120.0).payload)
+    assert (body["laeq_db"], body["lcpeak_db"], body["lafmin_db"]) == (79.0, 100.0, None)
+    assert body["calibrated"]
+    assert not [key for key in body if key.endswith("_dbfs")]
 
 
 def test_an_event_is_durable_never_retained_and_has_an_id_of_its_own() -> None:

@@ -6,22 +6,19 @@ import pytest
 
 from edge.record.logbook import Logbook
 from edge.types import Level, Scores
+from tests.seconds import a_level
 
 RATE_HZ = 100
 
 
 def second(number: int, laeq_dbfs: float, *, n_samples: int = RATE_HZ) -> Level:
-    start = number * RATE_HZ
-    return Level(
-        sample_index=start,
-        end_index=start + RATE_HZ,
+    return a_level(
+        number,
+        RATE_HZ,
         n_samples=n_samples,
         laeq_dbfs=laeq_dbfs,
         lafmax_dbfs=laeq_dbfs + 3,
         lcpeak_dbfs=laeq_dbfs + 10,
-        lzeq_dbfs=laeq_dbfs,
-        gap=False,
-        clipped_samples=0,
     )
 
 

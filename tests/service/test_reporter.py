@@ -13,6 +13,7 @@ from edge.clock import StreamClock, format_utc
 from edge.publish.payloads import Topics
 from edge.service.reporter import Reporter
 from edge.types import Event, Level, Message, Scores
+from tests.seconds import a_level
 
 RATE_HZ = 48000
 BEGAN_WALL_S = 1_800_000_000.25
@@ -59,9 +60,7 @@ def at(seconds: float) -> str:
 
 
 def level(second: int, n_samples: int = RATE_HZ) -> Level:
-    start = second * RATE_HZ
-    gap = n_samples < RATE_HZ
-    return Level(start, start + RATE_HZ, n_samples, -41.04, -38.0, -20.0, -39.96, gap, 0)
+    return a_level(second, RATE_HZ, n_samples=n_samples, gap=n_samples < RATE_HZ)
 
 
 @pytest.mark.parametrize(("n_samples", "heard_s"), [(RATE_HZ, 1.0), (12_000, 0.25)])

@@ -10,15 +10,16 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from edge.dsp.bands import BandMeter
 from edge.dsp.convert import to_mono
-from edge.dsp.design import chain_sos, decimation_taps, weighting_sos
 from edge.dsp.filters import BlockFilter
 from edge.dsp.levels import LevelMeter
 from edge.dsp.logmel import LogMelStream
 from edge.dsp.resample import Decimator
-from edge.dsp.spec import CoreDesign, LogMelSpec
+from edge.dsp.spec import CoreSpec, LogMelSpec
 from edge.model.detector import Detector
 from edge.pipeline import BATCHES_PER_S, Pipeline
+from edge.service.designs import design
 from edge.types import FilterSpec, Period, StreamFormat
 from tools.benchmark.stopwatch import cpu_s, percentile
 
@@ -38,21 +39,14 @@ RUNS: Final = 5
 CHAIN: Final = (FilterSpec("highpass", 20.0), FilterSpec("peaking", 2000.0, gain_db=3.0))
 
 
-def design() -> CoreDesign:
-    """Design what the stream needs: a high-pass, one peaking filter, A, C, decimation."""
-    return CoreDesign(
-        chain_sos=chain_sos(CHAIN, RATE_HZ),
-        a_sos=weighting_sos("A", RATE_HZ),
-        c_sos=weighting_sos("C", RATE_HZ),
-        decimation_taps=decimation_taps(RATE_HZ // FRONT_END.rate_hz, RATE_HZ),
-    )
+SPEC: Final = CoreSpec(RATE_HZ, FRONT_END.rate_hz, CHAIN)
 
 
 def pipeline() -> Pipeline:
     """Return the product's own real-time path."""
     return Pipeline(
         stream=StreamFormat(RATE_HZ, 1, PERIOD_SIZE, "S16_LE"),
-        design=design(),
+        design=design(SPEC),
         front_end=FRONT_END,
         patch_frames=96,
         patch_hop=PATCH_HOP,
@@ -114,10 +108,11 @@ def _run(stream: list[Period]) -> list[float]:
 def parts() -> dict[str, float]:
     """Return the CPU ms per second of sound of each step, on the batches that it gets."""
     raw = sound(1)[:BATCH]
-    designed, mono = design(), np.zeros(BATCH, np.float32)
+    designed, mono = design(SPEC), np.zeros(BATCH, np.float32)
     samples = to_mono(raw, 0, 1.0, mono)[0].copy()
     chain = BlockFilter(designed.chain_sos, BATCH)
     meter = LevelMeter(RATE_HZ, designed.a_sos, designed.c_sos, BATCH)
+    bands = BandMeter(RATE_HZ, designed.bands_sos, designed.halving_taps, BATCH)
     decimator = Decimator(designed.decimation_taps, RATE_HZ // FRONT_END.rate_hz, BATCH)
     patch = np.resize(samples, PATCH_HOP * FRONT_END.hop_length)
     log_mel = LogMelStream(FRONT_END, patch.size)
@@ -126,6 +121,7 @@ def parts() -> dict[str, float]:
         "convert": (BATCHES_PER_S, lambda: to_mono(raw, 0, 1.0, mono)),
         "filters": (BATCHES_PER_S, lambda: chain.process(samples)),
         "levels": (BATCHES_PER_S, lambda: meter.process(samples)),
+        "bands": (BATCHES_PER_S, lambda: bands.process(samples)),
         "decimate": (BATCHES_PER_S, lambda: decimator.process(samples)),
         "log_mel": (patches_per_s, lambda: log_mel.process(patch)),
     }
