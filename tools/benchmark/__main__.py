@@ -9,7 +9,7 @@ import sys
 import warnings
 from typing import Any
 
-from tools.benchmark import analysis, core, hour, listen, logmel, speech
+from tools.benchmark import analysis, core, hour, levels, listen, logmel, speech
 from tools.benchmark.stopwatch import pin, stamp
 
 PEERS = ("kaldi_native_fbank", "librosa", "sklearn")
@@ -24,6 +24,7 @@ def main() -> int:
     core_parser = commands.add_parser("core", help=about_core)
     core_parser.add_argument("--seconds", type=int, default=60, help="of sound, 30 or more")
     core_parser.add_argument("--json", action="store_true", help="figures for programs")
+    commands.add_parser("levels", help="sound levels and bands against plain SciPy")
     commands.add_parser("hour", help="one hour of sound as fast as it goes")
     commands.add_parser("analysis", help="the idle-time analysis against plain librosa")
     speech_parser = commands.add_parser("speech", help="how well the speech veto works")
@@ -33,6 +34,10 @@ def main() -> int:
     warnings.filterwarnings("ignore", message="n_fft=.* is too large for input signal")
     if args.command == "hour":
         return _hour()
+    if args.command == "levels":
+        print("\n".join(stamp(pin())))
+        _print_figures("sound levels at 48 kHz, 12 batches a second", levels.compare(20))
+        return 0
     if args.command == "speech":
         return _speech(args.clips)
     if args.command == "core" and args.seconds < logmel.NAIVE_SHARE:
