@@ -26,6 +26,7 @@ import time
 from collections import Counter
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
+from edge.capture.channels import ChannelCheck
 from edge.capture.liveness import Liveness
 from edge.clock import StreamClock
 from edge.errors import EXIT_FAILURE, EXIT_OK, EdgeError
@@ -89,6 +90,8 @@ class Listener:
         self._clock = StreamClock(stream.rate_hz)
         self._patches: Mailbox[Patch] = Mailbox()
         self._liveness = Liveness(stream.rate_hz)
+        self._channels = ChannelCheck(stream.rate_hz, stream.channels)
+        self._channels_told = ""
         self._topics = build.build_topics(settings)
         self._box = BoxHealth(settings.state.path)
         self._recorder = self._build_recorder(stream_id) if settings.record.enabled else None
@@ -161,6 +164,7 @@ class Listener:
                 log.info("samples and inference go on")
             stalled = not advancing
             self._note_microphone()
+            self._note_channels()
             self._note_recorder()
             if self._hearing:
                 self._hearing.tell(heard=self._reporter.sounding > 0)
@@ -224,11 +228,13 @@ class Listener:
             self._sample_index = item.sample_index + item.lost_samples
             self._gaps[item.cause] += 1
             self._liveness.reset()
+            self._channels.reset()
             self._lost_samples += item.lost_samples
             return
         self._sample_index = item.sample_index + len(item.samples)
         self._clock.tie(self._sample_index, item.mono_s)
         self._microphone = self._liveness.process(item)
+        self._channels.process(item)
 
     def _hand_on(self, outputs: list[Measured]) -> None:
         for output in outputs:
@@ -276,6 +282,14 @@ class Listener:
         self._microphone_told = state
         self._report_health()
 
+    def _note_channels(self) -> None:
+        """Say at once when a channel dies or cancels another, and when it's well again."""
+        trouble = self._channels.trouble
+        if trouble != self._channels_told:
+            self._channels_told = trouble
+            log.warning("%s", trouble or "the channels are well again")
+            self._report_health()
+
     def _note_recorder(self) -> None:
         """Say at once when recording pauses and when it goes on; its own thread logs it."""
         trouble = self._recorder.trouble if self._recorder else ""
@@ -293,6 +307,7 @@ class Listener:
         figures: dict[str, Any] = {
             "samples": self._sample_index,
             "microphone": self._microphone,
+            "channels": self._channels.trouble or "ok",
             "xruns": self._source.xruns,
             "gaps": self._gaps.total(),
             "lost_samples": self._lost_samples,
