@@ -35,6 +35,7 @@ ROOMS: dict[str, tuple[int, set[str]]] = {
     "record": (2, {"dsp", *BASE}),
     "analysis": (2, {"dsp", "sound", *BASE}),
     "playback": (2, BASE),
+    "measure": (2, {"dsp", *BASE}),
     "health": (2, {"clock", "types"}),
     "dsp": (1, BASE),
     "config": (1, {"errors"}),

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+"""The instrument: calibration, levels over minutes, hours and days, alarms."""
