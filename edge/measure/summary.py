@@ -58,13 +58,7 @@ class Summary:
 
     def add(self, level: Level, rate_hz: int) -> None:
         """Add one second."""
-        heard_s = level.n_samples / rate_hz
-        self.heard_s += heard_s
-        self.lost_s += (level.end_index - level.sample_index - level.n_samples) / rate_hz
-        self.clipped_samples += level.clipped_samples
-        means = {"a": level.laeq_dbfs, "c": level.lceq_dbfs, "z": level.lzeq_dbfs}
-        for name, dbfs in means.items():
-            self.exposure[name] += heard_s * 10.0 ** (dbfs / 10.0)
+        self.add_energy(level, rate_hz)
         self.lafmax_dbfs = max(self.lafmax_dbfs, level.lafmax_dbfs)
         self.lasmax_dbfs = max(self.lasmax_dbfs, level.lasmax_dbfs)
         self.lcpeak_dbfs = max(self.lcpeak_dbfs, level.lcpeak_dbfs)
@@ -73,6 +67,16 @@ class Summary:
         classes = np.floor(level.laf_dbfs * CLASSES_PER_DB).astype(int)
         for tenth, n in zip(*np.unique(classes, return_counts=True), strict=True):
             self.counts[int(tenth)] = self.counts.get(int(tenth), 0) + int(n)
+
+    def add_energy(self, level: Level, rate_hz: int) -> None:
+        """Add the energies of one second, and how much of it was heard."""
+        heard_s = level.n_samples / rate_hz
+        self.heard_s += heard_s
+        self.lost_s += (level.end_index - level.sample_index - level.n_samples) / rate_hz
+        self.clipped_samples += level.clipped_samples
+        means = {"a": level.laeq_dbfs, "c": level.lceq_dbfs, "z": level.lzeq_dbfs}
+        for name, dbfs in means.items():
+            self.exposure[name] += heard_s * 10.0 ** (dbfs / 10.0)
 
     def add_bands(self, measured: Bands, rate_hz: int) -> None:
         """Add the bands of one second."""

@@ -1,0 +1,228 @@
+# SPDX-License-Identifier: MIT
+"""Levels that are too high become events: pure, on sample time and the local time of day.
+
+============  ======================================================================
+kind          what is compared with the limit
+============  ======================================================================
+level         LAeq over the last `average_s`
+rise          LAeq of one second above the background: L90 of the last `background_s`
+tonal         how far a third octave stands out of both its neighbours, over what makes
+              a tone prominent: 15 dB up to 125 Hz, 8 dB up to 400 Hz, 5 dB above
+============  ======================================================================
+
+Source: ISO 1996-2:2017, Annex K (prominent tones by third octaves).
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Literal
+
+import numpy as np
+
+from edge.measure.summary import Summary
+from edge.types import Event
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from edge.dsp.bands import Band
+    from edge.types import Bands, Edge, Level
+
+Kind = Literal["level", "rise", "tonal"]
+
+FULL_SCORE_DB: Final = 10.0
+"""So far over its limit an event has a score of 1; at the limit it has 0.5."""
+
+QUIETEST_TONE_DBFS: Final = -100.0
+"""A band below this is a converter's own, whatever its neighbours are."""
+
+# Highest nominal frequency, and by how much a tone must stand out.
+_PROMINENT: Final = ((125.0, 15.0), (400.0, 8.0), (math.inf, 5.0))
+
+
+@dataclass(frozen=True, slots=True)
+class AlarmRule:
+    """When a level is an event.
+
+    limit_db : level: in dBFS (who knows the calibration subtracts its offset); rise: dB over
+        the background; tonal: dB over what makes a tone prominent.
+    release_db : it ends when it is so far under the limit.
+    min_s : so long it must be over the limit before it is an event.
+    hold_s : an event survives a pause of this length.
+    cooldown_s : after an event the alarm rests.
+    hours : minutes of the local day, from and to, that it holds in; None: always. It may
+        cross midnight.
+
+    Raises `ValueError` for a negative time or hysteresis.
+    """
+
+    name: str
+    kind: Kind
+    limit_db: float
+    release_db: float = 2.0
+    average_s: int = 60
+    background_s: int = 600
+    min_s: int = 1
+    hold_s: int = 5
+    cooldown_s: int = 60
+    hours: tuple[int, int] | None = None
+
+    def __post_init__(self) -> None:
+        """Check the ranges."""
+        times = (
+            self.average_s - 1,
+            self.background_s - 1,
+            self.min_s,
+            self.hold_s,
+            self.cooldown_s,
+        )
+        if min(*times, self.release_db) < 0:
+            raise ValueError(f"times and hysteresis of an alarm must not be negative: {self}")
+
+    def holds_at(self, minute_of_day: int | None) -> bool:
+        """Whether it is on at a local time; None: the time is not known, and it is."""
+        if self.hours is None or minute_of_day is None:
+            return True
+        start, stop = self.hours
+        if start <= stop:
+            return start <= minute_of_day < stop
+        return minute_of_day >= start or minute_of_day < stop
+
+
+class Alarm:
+    """Follows one rule, second by second.
+
+    A second with a gap in it counts by what was heard; an average or background of which less
+    than half was heard makes no alarm. An onset lies where the first second over the limit
+    began (for an average: its last second), an offset where the last one ended.
+
+    Keeps the energies of `average_s` or the seconds of `background_s`.
+
+    Parameters
+    ----------
+    rate_hz, stream_id : of the stream.
+    """
+
+    def __init__(self, rule: AlarmRule, rate_hz: int, stream_id: str) -> None:
+        self.rule = rule
+        self._rate_hz = rate_hz
+        self._stream_id = stream_id
+        length = rule.average_s if rule.kind == "level" else rule.background_s
+        self._past: deque[Level] = deque(maxlen=length)
+        self._over_s = 0
+        self._start = self._last_over = self._ready = 0
+        self._most_over_db = 0.0
+        self._open = False
+
+    @property
+    def is_open(self) -> bool:
+        """Whether its event goes on."""
+        return self._open
+
+    def level(self, measured: Level, minute_of_day: int | None) -> list[Event]:
+        """Take one second; return the onset or offset that it makes, if any."""
+        if self.rule.kind == "tonal":
+            return []
+        self._forget(measured.sample_index)
+        over_db = self._level_over_db(measured)
+        self._past.append(measured)
+        if self.rule.kind == "level":
+            over_db = self._average_over_db()
+        return self._follow(measured.sample_index, measured.end_index, over_db, minute_of_day)
+
+    def bands(
+        self, measured: Bands, grid: Sequence[Band], minute_of_day: int | None
+    ) -> list[Event]:
+        """Take the bands of one second; return the onset or offset that they make, if any."""
+        if self.rule.kind != "tonal":
+            return []
+        over_db = None if measured.gap else prominence_db(measured, grid) - self.rule.limit_db
+        return self._follow(measured.sample_index, measured.end_index, over_db, minute_of_day)
+
+    def close(self, sample_index: int) -> list[Event]:
+        """Return the offset of what goes on when the stream ends."""
+        if not self._open:
+            return []
+        self._last_over = min(self._last_over, max(sample_index, self._start + 1))
+        return [self._end()]
+
+    def _forget(self, sample_index: int) -> None:
+        """Drop the seconds that a gap has put too far back."""
+        oldest = sample_index - (self._past.maxlen or 0) * self._rate_hz
+        while self._past and self._past[0].end_index <= oldest:
+            self._past.popleft()
+
+    def _average_over_db(self) -> float | None:
+        heard = Summary()
+        for one in self._past:
+            heard.add_energy(one, self._rate_hz)
+        leq = heard.leq_dbfs()
+        if leq is None or heard.heard_s < self.rule.average_s / 2:
+            return None
+        return leq - self.rule.limit_db
+
+    def _level_over_db(self, measured: Level) -> float | None:
+        """Return how far one second is over background and limit."""
+        if self.rule.kind != "rise" or len(self._past) < self.rule.background_s / 2:
+            return None
+        background = np.percentile([one.laeq_dbfs for one in self._past], 10)
+        return measured.laeq_dbfs - float(background) - self.rule.limit_db
+
+    def _follow(
+        self, start: int, end: int, over_db: float | None, minute_of_day: int | None
+    ) -> list[Event]:
+        holds = over_db is not None and self.rule.holds_at(minute_of_day)
+        limit_db = -self.rule.release_db if self._open else 0.0
+        over = holds and over_db is not None and over_db >= limit_db
+        if over and over_db is not None:
+            return self._go_on(start, end, over_db)
+        self._over_s = 0
+        if self._open and end - self._last_over > self.rule.hold_s * self._rate_hz:
+            return [self._end()]
+        return []
+
+    def _go_on(self, start: int, end: int, over_db: float) -> list[Event]:
+        if self._over_s == 0 and not self._open:
+            self._start, self._most_over_db = start, over_db
+        self._over_s += 1
+        self._last_over = end
+        self._most_over_db = max(self._most_over_db, over_db)
+        if self._open or self._over_s < self.rule.min_s or self._start < self._ready:
+            return []
+        self._open = True
+        return [self._event("onset", None)]
+
+    def _end(self) -> Event:
+        self._open, self._over_s = False, 0
+        self._ready = self._last_over + self.rule.cooldown_s * self._rate_hz
+        return self._event("offset", self._last_over)
+
+    def _event(self, edge: Edge, offset_index: int | None) -> Event:
+        share = self._most_over_db / FULL_SCORE_DB
+        return Event(
+            edge=edge,
+            event_id=f"{self._stream_id}-{self._start}-{self.rule.name}",
+            label=self.rule.name,
+            score=min(max(0.5 + 0.5 * share, 0.0), 1.0),
+            onset_index=self._start,
+            offset_index=offset_index,
+        )
+
+
+def prominence_db(measured: Bands, grid: Sequence[Band]) -> float:
+    """Return how far the most prominent third octave is over what makes a tone, in dB.
+
+    Below 0 there is no tone. Bands under `QUIETEST_TONE_DBFS` are none.
+    """
+    thirds = [place for place, band in enumerate(grid) if band.per_octave == 3]
+    most = -math.inf
+    for before, place, after in zip(thirds, thirds[1:], thirds[2:], strict=False):
+        level = measured.levels_dbfs[place]
+        if level >= QUIETEST_TONE_DBFS:
+            neighbour = max(measured.levels_dbfs[before], measured.levels_dbfs[after])
+            needed = next(db for top, db in _PROMINENT if grid[place].nominal_hz <= top)
+            most = max(most, float(level - neighbour) - needed)
+    return most
