@@ -7,6 +7,7 @@ import pty
 import subprocess
 import sys
 from io import StringIO
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from edge.cli.dashboard import Dashboard, bar, scale
-from edge.cli.heard import Heard
+from edge.cli.heard import Heard, in_words
 from edge.publish.broker import Broker
 
 if TYPE_CHECKING:
@@ -56,9 +57,9 @@ def heard() -> Heard:
     return box
 
 
-def draw(heard: Heard, width: int = 80, height: int = 24) -> list[str]:
+def draw(heard: Heard, width: int = 80, height: int = 24, clips: Path | None = None) -> list[str]:
     console = Console(file=StringIO(), width=width, height=height, record=True)
-    console.print(Dashboard(heard, Broker("mqtt://127.0.0.1:1234", "edge"), ROOT))
+    console.print(Dashboard(heard, Broker("mqtt://127.0.0.1:1234", "edge"), ROOT, clips))
     return console.export_text().splitlines()
 
 
@@ -81,12 +82,31 @@ def test_a_clip_is_shown_and_what_was_found_in_it(heard: Heard) -> None:
     report: dict[str, Any] = {
         "clip_id": "c7",
         "separation": {"harmonic_share": 0.62, "percussive_share": 0.3},
-        "onsets": {"count": 9, "period_s": 0.5},
+        "onsets": {"count": 9, "regularity": 0.9, "period_s": 0.5},
         "tones": {"strongest": [{"note": "A4 +3"}]},
     }
     hear(heard, "analysis", report)
-    words = "clip 7: harmonic 62%, percussive 30%, 9 onsets, one each 0.50 s, tone A4 +3"
-    assert words in "\n".join(draw(heard, width=120))
+    words = "clip 7: harmonic 62%, percussive 30%, 9 onsets, every 0.50 s, tone A4 +3"
+    assert words in draw(heard)
+
+
+def test_only_regular_onsets_have_a_period() -> None:
+    onsets = {"count": 1, "regularity": 0.2, "period_s": 0.5}
+    assert in_words({"onsets": onsets}) == "1 onset"
+    assert in_words({"onsets": {**onsets, "regularity": 0.8}}) == "1 onset, every 0.50 s"
+
+
+def test_a_picture_is_told_by_its_path_where_the_clips_are_here(heard: Heard) -> None:
+    name = "0001007_untimed_rain.analysis.png"
+    hear(heard, "clip", {"clip_id": "c", "number": 1007, "labels": ["rain"], "duration_s": 1.0})
+    hear(heard, "analysis", {"clip_id": "c", "picture": None})
+    assert not any(".png" in line for line in draw(heard, clips=Path("clips")))
+    hear(heard, "analysis", {"clip_id": "c", "picture": name})
+    assert name in draw(heard)
+    assert f"clips/0001/{name}" in draw(heard, clips=Path("clips"))
+    far = draw(heard, clips=Path("/" + "far/" * 20))
+    assert [len(line) for line in far if line.endswith(name)] == [80]
+    assert len(far) == 24
 
 
 def test_a_clip_that_could_not_be_analysed_says_why(heard: Heard) -> None:
