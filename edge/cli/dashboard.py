@@ -164,8 +164,9 @@ class Dashboard:
 
 
 def subscription(broker: Broker, root: str) -> str:
-    """Return the command that hears what is published below `root`."""
-    return f"mosquitto_sub -h {broker.host} -p {broker.port} -v -t '{root}/#'"
+    """Return the command that hears what is published below `root`, without the pictures."""
+    where = f"-h {broker.host} -p {broker.port}"
+    return f"mosquitto_sub {where} -v -t '{root}/#' -T '{root}/+/picture'"
 
 
 def bar(share: float, width: int, *, mark: float | None = None, style: str = "green") -> Text:

@@ -4,6 +4,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import shlex
 import subprocess
 import sys
 from io import StringIO
@@ -15,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
-from edge.cli.dashboard import Dashboard, bar, scale
+from edge.cli.dashboard import Dashboard, bar, scale, subscription
 from edge.cli.heard import Heard, in_words
 from edge.publish.broker import Broker
 
@@ -67,7 +68,8 @@ def test_everything_that_a_box_reports_is_shown(heard: Heard) -> None:
     picture = "\n".join(draw(heard))
     shown = ("online", "desk, 48000 Hz, 1 ch", "ears 3", "-45.0", "-30.0", "0.90 heard", "0.20")
     shown += ("microphone ok", "xruns 2", "gaps 1", "outbox 7", "CPU 3.5 %", "memory 86.2 MB")
-    shown += ("mosquitto_sub -h 127.0.0.1 -p 1234 -v -t 'edge/box/#'", "detected/<label>")
+    hears = "mosquitto_sub -h 127.0.0.1 -p 1234 -v -t 'edge/box/#' -T 'edge/box/+/picture'"
+    shown += (hears, "detected/<label>")
     for text in shown:
         assert text in picture
 
@@ -304,3 +306,13 @@ def test_no_message_of_a_strange_box_breaks_the_view(topic: str, body: dict[str,
     console = Console(width=80, height=24, file=StringIO())
     console.print(Dashboard(heard, Broker("mqtt://h", "x"), "edge/x"))
     assert heard.summary()
+
+
+def test_who_subscribes_as_it_says_gets_text_only(mosquitto: Callable[..., Mosquitto]) -> None:
+    server = mosquitto()
+    command = shlex.split(subscription(Broker(server.url, "ear"), ROOT))
+    for topic in ("analysis/picture", "status"):
+        tell = ["mosquitto_pub", "-r", "-p", str(server.port), "-t", f"{ROOT}/{topic}"]
+        subprocess.run([*tell, "-m", topic], check=True)
+    heard = subprocess.run([*command, "-W", "1"], check=False, capture_output=True, text=True)
+    assert heard.stdout.splitlines() == ["edge/box/status status"]
