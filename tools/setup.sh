@@ -3,6 +3,8 @@
 # Sourced by tools/run, tools/test and tools/bench: makes everything they need,
 # and asks for root only when something is missing.
 
+export ORT_DISABLE_TELEMETRY=1 # onnxruntime's, for what imports it besides edge/model/session.py
+
 # shellcheck disable=SC2034 # used by who sources this
 PACKAGES=(gcc libc6-dev libasound2-dev libsystemd-dev pkg-config mosquitto)
 

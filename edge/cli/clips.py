@@ -62,7 +62,8 @@ def list_clips(  # noqa: PLR0917 - click names them
     """List clips, newest first.
 
     On a terminal it is a table; else lines of fields between tabs: number, time, labels, best
-    score, duration in s, bytes, and what is special.
+    score, duration in s, bytes, and what is special. A ? is behind a time whose clock was not
+    synchronised.
     """
     store = open_store(config_file, overrides)
     chosen = _chosen(store, labels, since, kept=kept)
@@ -73,7 +74,8 @@ def list_clips(  # noqa: PLR0917 - click names them
         return
     if not print_table(found):
         nothing = next(store.entries(), None) is None
-        click.echo("there are no clips yet" if nothing else "no clip is like that", err=True)
+        text = f"there are no clips yet in {store.directory}" if nothing else "no clip is like that"
+        click.echo(text, err=True)
 
 
 @clips.command()

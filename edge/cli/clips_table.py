@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from edge.record.store import Entry
 
+IN_LINES: Final = {"events", "gaps", "files"}  # what takes a line each
 HEADINGS: Final = ("clip", "time, UTC", "labels", "score", "s", "MB", "")
 
 
@@ -97,11 +98,11 @@ def print_table(clips: Iterable[Clip]) -> int:
 
 def describe(clip: Clip) -> Iterator[str]:
     """Give what is known of a clip, a line each."""
-    for key, value in (clip.sidecar or {}).items():
-        yield f"{_printable(key):20}{_printable(_text(value))}"
-    yield f"{'kept':20}{'yes' if clip.entry.kept else 'no'}"
-    for name in clip.entry.files:
-        yield f"{'':20}{clip.entry.bucket / name}"
+    files = [str(clip.entry.bucket / name) for name in clip.entry.files]
+    for key, value in ((clip.sidecar or {}) | {"kept": clip.entry.kept, "files": files}).items():
+        each = value if isinstance(value, list) and key in IN_LINES else [value]
+        for line, one in enumerate(each or [None]):
+            yield f"{'' if line else _printable(key):20}{_printable(_text(one))}"
 
 
 def _print_plain(clips: Iterable[Clip]) -> int:

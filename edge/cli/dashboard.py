@@ -10,13 +10,15 @@ from rich.table import Table
 from rich.text import Text
 
 from edge.publish.payloads import topic_word
+from edge.record.name import folder_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from rich.console import Console, ConsoleOptions, RenderResult
 
-    from edge.cli.heard import Heard
+    from edge.cli.heard import Heard, Saved
     from edge.publish.broker import Broker
 
 LOWEST_DB: Final = -90
@@ -25,7 +27,7 @@ NAME_WIDTH: Final = 16
 RIGHT_WIDTH: Final = 12
 LABEL_WIDTH: Final = 36
 FRAME_WIDTH: Final = 4  # a panel's edges and padding
-OTHER_LINES: Final = 16  # everything but scores and events
+OTHER_LINES: Final = 17  # everything but scores and events
 EVENTS_LEAST: Final = 4
 LEVELS: Final = {"LAeq,1s": "laeq_dbfs", "LAFmax": "lafmax_dbfs", "LCpeak": "lcpeak_dbfs"}
 TOPICS: Final = "status info level scores event detected/<label> clip analysis health"
@@ -39,10 +41,12 @@ class Dashboard:
     ----------
     heard : read each time it is drawn.
     broker, root : where others can subscribe, and to what: shown.
+    clips : the folder of the clips, where it is on this machine: pictures are told by their path.
     """
 
-    def __init__(self, heard: Heard, broker: Broker, root: str) -> None:
+    def __init__(self, heard: Heard, broker: Broker, root: str, clips: Path | None = None) -> None:
         self._heard = heard
+        self._folder = clips
         self._subscription = subscription(broker, root)
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
@@ -55,7 +59,7 @@ class Dashboard:
         yield _panel(scores, "scores, ┃ threshold")
         yield _panel(self._events(lines - scores.row_count), "events, UTC")
         yield self._box()
-        yield from self._clips()
+        yield from self._clips(options.max_width)
         yield Text(self._subscription, style="dim", no_wrap=True)
         yield Text(f"topics: {TOPICS}", style="dim", no_wrap=True)
 
@@ -119,8 +123,8 @@ class Dashboard:
             table.add_row("")
         return table
 
-    def _clips(self) -> Iterator[Text]:
-        """Yield the newest clip, and the newest that was analysed."""
+    def _clips(self, width: int) -> Iterator[Text]:
+        """Yield the newest clip, and the newest that was analysed with its picture."""
         recording = str(self._heard.newest("health").get("recording", "-"))
         clips = list(self._heard.clips.values())
         line = Text("recording ", no_wrap=True, overflow="ellipsis")
@@ -132,6 +136,15 @@ class Dashboard:
         done = [clip for clip in clips if clip.analysis]
         text = f"clip {done[-1].number}: {done[-1].analysis}" if done else "no clip is analysed yet"
         yield Text(text, style="" if done else "dim", no_wrap=True, overflow="ellipsis")
+        picture = self._picture(done[-1]) if done else ""
+        # The end of a path says more than its beginning.
+        text = picture if len(picture) <= width else f"…{picture[1 - width :]}"
+        yield Text(text, no_wrap=True, overflow="ellipsis")
+
+    def _picture(self, clip: Saved) -> str:
+        if not clip.picture or self._folder is None:
+            return clip.picture
+        return str(self._folder / folder_of(clip.number) / clip.picture)
 
     def _box(self) -> Text:
         health = self._heard.newest("health")
@@ -151,8 +164,9 @@ class Dashboard:
 
 
 def subscription(broker: Broker, root: str) -> str:
-    """Return the command that hears what is published below `root`."""
-    return f"mosquitto_sub -h {broker.host} -p {broker.port} -v -t '{root}/#'"
+    """Return the command that hears what is published below `root`, without the pictures."""
+    where = f"-h {broker.host} -p {broker.port}"
+    return f"mosquitto_sub {where} -v -t '{root}/#' -T '{root}/+/picture'"
 
 
 def bar(share: float, width: int, *, mark: float | None = None, style: str = "green") -> Text:

@@ -7,12 +7,13 @@ import json
 from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, TypeGuard
 
 EVENTS_KEPT: Final = 50
 CLIPS_KEPT: Final = 200
 
 NUMBERS: Final = {"laeq_dbfs", "lafmax_dbfs", "lcpeak_dbfs", "duration_s", "score"}
+REGULAR: Final = 0.5  # onsets' regularity: clocks have 0.8 and more, rain 0.3 and less
 LARGEST: Final = 1e12  # what is larger, or is none, no box has measured
 TABLES: Final = {"scores", "thresholds"}  # label: number
 
@@ -40,6 +41,8 @@ class Saved:
     duration_s: float
     analysis: str = ""
     """What was found in it, in a few words; empty: it is not analysed yet."""
+    picture: str = ""
+    """The name of its picture; empty: there is none."""
 
 
 class Heard:
@@ -82,6 +85,7 @@ class Heard:
                 self._take_clip(body)
             if name == "analysis" and (clip := self.clips.get(str(body.get("clip_id")))):
                 clip.analysis = in_words(body)
+                clip.picture = str(body.get("picture") or "")
 
     def newest(self, name: str) -> Body:
         """Return the newest message of a topic, or nothing."""
@@ -143,9 +147,11 @@ def in_words(report: Body) -> str:
     harmonic, percussive = (separation.get(f"{part}_share") for part in ("harmonic", "percussive"))
     words = [f"harmonic {harmonic:.0%}"] if _is_number(harmonic) else []
     words += [f"percussive {percussive:.0%}"] if _is_number(percussive) else []
-    words.append(f"{onsets.get('count', 0)} onsets")
-    if _is_number(period_s := onsets.get("period_s")):
-        words.append(f"one each {period_s:.2f} s")
+    count = onsets.get("count", 0)
+    words.append(f"{count} onset{'' if count == 1 else 's'}")
+    regularity, period_s = onsets.get("regularity"), onsets.get("period_s")
+    if _is_number(regularity) and regularity >= REGULAR and _is_number(period_s):
+        words.append(f"every {period_s:.2f} s")
     if isinstance(tones, list) and tones and isinstance(tones[0], dict):
         words.append(f"tone {tones[0].get('note')}")
     return ", ".join(words)
@@ -176,7 +182,7 @@ def _fits(key: str, value: object) -> bool:
     return isinstance(value, dict) if key == "model" else True
 
 
-def _is_number(value: object) -> bool:
+def _is_number(value: object) -> TypeGuard[float]:
     return isinstance(value, int | float) and abs(value) <= LARGEST
 
 

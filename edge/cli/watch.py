@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from edge.cli.dashboard import Dashboard
     from edge.publish.broker import Broker
 
 REFRESH_S: Final = 0.2
@@ -50,7 +51,7 @@ def watch(  # noqa: PLR0917 - click names them
     config_file: Path | None,
     overrides: tuple[str, ...],
 ) -> int:
-    """Show level, scores, events and health of the box that the settings name."""
+    """Show level, scores, events, clips and health of the box that the settings name."""
     from edge.service.build import build_broker, build_topics
 
     named = {"publish.url": broker, "node.id": node}
@@ -72,17 +73,26 @@ def watch(  # noqa: PLR0917 - click names them
     return EXIT_OK
 
 
-def follow(broker: Broker, root: str, *, plain: bool, more: Callable[[], bool]) -> Heard:
+def follow(
+    broker: Broker,
+    root: str,
+    *,
+    plain: bool,
+    more: Callable[[], bool],
+    clips: Path | None = None,
+) -> Heard:
     """Show what is published below `root` while `more()`; return what was heard.
 
-    Plain is also what is no terminal.
+    Plain is also what is no terminal. `clips` is the folder of a box that is this machine.
     """
     heard = Heard(root)
     messages = receive(broker, f"{root}/#", more)
     if plain or not sys.stdout.isatty():
         _print_lines(messages, heard)
     else:
-        _show(messages, heard, broker, root)
+        from edge.cli.dashboard import Dashboard
+
+        _show(messages, heard, Dashboard(heard, broker, root, clips))
     return heard
 
 
@@ -143,14 +153,12 @@ def _text(payload: bytes) -> str:
         return f"({len(payload)} bytes)"
 
 
-def _show(messages: Iterator[Received | None], heard: Heard, broker: Broker, root: str) -> None:
+def _show(messages: Iterator[Received | None], heard: Heard, dashboard: Dashboard) -> None:
     from rich.live import Live
-
-    from edge.cli.dashboard import Dashboard
 
     drawn_s = 0.0
     # A screen of its own, so that a terminal may be resized and is as before at the end.
-    with Live(Dashboard(heard, broker, root), auto_refresh=False, screen=True) as live:
+    with Live(dashboard, auto_refresh=False, screen=True) as live:
         for message in messages:
             if message:
                 heard.take(message.topic, message.payload)

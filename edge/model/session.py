@@ -1,15 +1,20 @@
 # SPDX-License-Identifier: MIT
-"""The only import of onnxruntime: one thread, no spinning, no chatter."""
+"""The only import of onnxruntime: one thread, no spinning, no chatter, no telemetry."""
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from edge.errors import ModelError
+
+# Else it keeps an id of this device in the home, and a thread that sends what models are run
+# to its maker. Read once, at import; `disable_telemetry_events` comes too late.
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+
 import onnxruntime
 from onnxruntime.capi import onnxruntime_pybind11_state as _state
-
-from edge.errors import ModelError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -141,7 +141,7 @@ class TestList:
     def test_a_box_without_clips_says_so(self, edge: Callable[..., Done], tmp_path: Path) -> None:
         done = edge("clips", "list", "--set", f'state.directory="{tmp_path}"')
         assert (done.returncode, done.stdout) == (EXIT_OK, "")
-        assert "there are no clips yet" in done.stderr
+        assert f"there are no clips yet in {tmp_path}/clips" in done.stderr
         assert not list(tmp_path.iterdir()), "looking makes nothing"
 
     def test_a_damaged_sidecar_is_listed_as_one(self, box: Box) -> None:
@@ -174,6 +174,20 @@ class TestShow:
         assert re.search(r"^clip_id +a-2$", done.stdout, re.MULTILINE)
         assert re.search(r"^scores +rain 0\.7, siren 0\.91$", done.stdout, re.MULTILINE)
         assert str(box.store.find("2").audio) in done.stdout
+
+    def test_each_event_gap_and_file_has_a_line(self, box: Box) -> None:
+        events = [{"label": "rain", "score": 0.7}, {"label": "siren", "score": 0.9}]
+        entry = box.store.find("2")
+        entry.sidecar.write_text(json.dumps({"events": events, "gaps": [], "labels": ["a", "b"]}))
+        assert box.run("show", "2").stdout.splitlines() == [
+            "events              label rain, score 0.7",
+            "                    label siren, score 0.9",
+            "gaps                -",
+            "labels              a; b",
+            "kept                no",
+            f"files               {entry.audio}",
+            f"                    {entry.sidecar}",
+        ]
 
     def test_as_json(self, box: Box) -> None:
         assert json.loads(box.run("show", "2", "--json").stdout)["scores"]["siren"] == 0.91

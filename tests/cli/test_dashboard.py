@@ -4,9 +4,11 @@ from __future__ import annotations
 import json
 import os
 import pty
+import shlex
 import subprocess
 import sys
 from io import StringIO
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,8 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
-from edge.cli.dashboard import Dashboard, bar, scale
-from edge.cli.heard import Heard
+from edge.cli.dashboard import Dashboard, bar, scale, subscription
+from edge.cli.heard import Heard, in_words
 from edge.publish.broker import Broker
 
 if TYPE_CHECKING:
@@ -56,9 +58,9 @@ def heard() -> Heard:
     return box
 
 
-def draw(heard: Heard, width: int = 80, height: int = 24) -> list[str]:
+def draw(heard: Heard, width: int = 80, height: int = 24, clips: Path | None = None) -> list[str]:
     console = Console(file=StringIO(), width=width, height=height, record=True)
-    console.print(Dashboard(heard, Broker("mqtt://127.0.0.1:1234", "edge"), ROOT))
+    console.print(Dashboard(heard, Broker("mqtt://127.0.0.1:1234", "edge"), ROOT, clips))
     return console.export_text().splitlines()
 
 
@@ -66,7 +68,8 @@ def test_everything_that_a_box_reports_is_shown(heard: Heard) -> None:
     picture = "\n".join(draw(heard))
     shown = ("online", "desk, 48000 Hz, 1 ch", "ears 3", "-45.0", "-30.0", "0.90 heard", "0.20")
     shown += ("microphone ok", "xruns 2", "gaps 1", "outbox 7", "CPU 3.5 %", "memory 86.2 MB")
-    shown += ("mosquitto_sub -h 127.0.0.1 -p 1234 -v -t 'edge/box/#'", "detected/<label>")
+    hears = "mosquitto_sub -h 127.0.0.1 -p 1234 -v -t 'edge/box/#' -T 'edge/box/+/picture'"
+    shown += (hears, "detected/<label>")
     for text in shown:
         assert text in picture
 
@@ -81,12 +84,31 @@ def test_a_clip_is_shown_and_what_was_found_in_it(heard: Heard) -> None:
     report: dict[str, Any] = {
         "clip_id": "c7",
         "separation": {"harmonic_share": 0.62, "percussive_share": 0.3},
-        "onsets": {"count": 9, "period_s": 0.5},
+        "onsets": {"count": 9, "regularity": 0.9, "period_s": 0.5},
         "tones": {"strongest": [{"note": "A4 +3"}]},
     }
     hear(heard, "analysis", report)
-    words = "clip 7: harmonic 62%, percussive 30%, 9 onsets, one each 0.50 s, tone A4 +3"
-    assert words in "\n".join(draw(heard, width=120))
+    words = "clip 7: harmonic 62%, percussive 30%, 9 onsets, every 0.50 s, tone A4 +3"
+    assert words in draw(heard)
+
+
+def test_only_regular_onsets_have_a_period() -> None:
+    onsets = {"count": 1, "regularity": 0.2, "period_s": 0.5}
+    assert in_words({"onsets": onsets}) == "1 onset"
+    assert in_words({"onsets": {**onsets, "regularity": 0.8}}) == "1 onset, every 0.50 s"
+
+
+def test_a_picture_is_told_by_its_path_where_the_clips_are_here(heard: Heard) -> None:
+    name = "0001007_untimed_rain.analysis.png"
+    hear(heard, "clip", {"clip_id": "c", "number": 1007, "labels": ["rain"], "duration_s": 1.0})
+    hear(heard, "analysis", {"clip_id": "c", "picture": None})
+    assert not any(".png" in line for line in draw(heard, clips=Path("clips")))
+    hear(heard, "analysis", {"clip_id": "c", "picture": name})
+    assert name in draw(heard)
+    assert f"clips/0001/{name}" in draw(heard, clips=Path("clips"))
+    far = draw(heard, clips=Path("/" + "far/" * 20))
+    assert [len(line) for line in far if line.endswith(name)] == [80]
+    assert len(far) == 24
 
 
 def test_a_clip_that_could_not_be_analysed_says_why(heard: Heard) -> None:
@@ -284,3 +306,13 @@ def test_no_message_of_a_strange_box_breaks_the_view(topic: str, body: dict[str,
     console = Console(width=80, height=24, file=StringIO())
     console.print(Dashboard(heard, Broker("mqtt://h", "x"), "edge/x"))
     assert heard.summary()
+
+
+def test_who_subscribes_as_it_says_gets_text_only(mosquitto: Callable[..., Mosquitto]) -> None:
+    server = mosquitto()
+    command = shlex.split(subscription(Broker(server.url, "ear"), ROOT))
+    for topic in ("analysis/picture", "status"):
+        tell = ["mosquitto_pub", "-r", "-p", str(server.port), "-t", f"{ROOT}/{topic}"]
+        subprocess.run([*tell, "-m", topic], check=True)
+    heard = subprocess.run([*command, "-W", "1"], check=False, capture_output=True, text=True)
+    assert heard.stdout.splitlines() == ["edge/box/status status"]

@@ -14,7 +14,9 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
+import soundfile
 
 from tests.conftest import REPOSITORY, Subscriber, is_open, wait_until
 
@@ -164,6 +166,16 @@ def test_a_device_that_is_not_there_ends_with_the_reason(demo: Callable[..., Dem
     assert any("nowhere can't be opened" in line for line in run.lines)
     assert run.lines[-1] == "the listener ended with code 69"
     assert not any("Traceback" in line or "ALSA lib" in line for line in run.lines)
+
+
+def test_a_recording_that_is_silent_at_its_end_is_no_dead_microphone(
+    demo: Callable[..., Demo], tmp_path: Path
+) -> None:
+    tone = np.sin(np.arange(16000) / 3, dtype=np.float32) / 4
+    soundfile.write(tmp_path / "x.wav", np.append(tone, np.zeros(24000, np.float32)), 16000)
+    run = demo("--plain", "--source", str(tmp_path / "x.wav"))
+    assert run.wait() == 0
+    assert not any("hears nothing" in line for line in run.lines)
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 LAST_WORD_S: Final = 0.3  # until the broker has handed on what the listener said last
-TAIL_S: Final = 3.0  # a recording's last sounds still need a patch and a hold
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -89,9 +88,10 @@ def _demonstrate(options: argparse.Namespace, running: ExitStack) -> int:
     given += [part for one in overrides for part in ("--set", one)]
     logs = [place / f"{name}.log" for name in ("listen", "analyze")]
     listener, analyzer = (_start(log, given, running, sound.environment) for log in logs)
-    seconds = options.seconds or (sound.seconds + TAIL_S if sound.seconds else math.inf)
+    seconds = options.seconds or sound.seconds or math.inf
     listening = Listening(listener, seconds)
-    heard = follow(broker, root, plain=options.plain, more=listening.going_on)
+    clips = _from_here(settings.clips)
+    heard = follow(broker, root, plain=options.plain, more=listening.going_on, clips=clips)
     code = listening.outcome()
     print("\n".join(heard.summary()))
     sys.stderr.write(_said(logs[0]))
@@ -122,6 +122,11 @@ def _overrides(sound: Sound, place: Path, broker_url: str) -> list[str]:
         "analysis.max_load=100.0",
         "log.level=warning",
     ]
+
+
+def _from_here(path: Path) -> Path:
+    here = Path.cwd()
+    return path.relative_to(here) if path.is_relative_to(here) else path
 
 
 def _said(log: Path) -> str:

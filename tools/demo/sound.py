@@ -22,6 +22,7 @@ from tools.lab.microphone import VirtualMicrophone
 
 RATE_HZ: Final = 48000
 SCENE_S: Final = 90.0
+TAIL_S: Final = 3.0  # a recording's last sounds still need a patch and a hold
 BYTES_PER_SAMPLE: Final = 2
 
 
@@ -59,7 +60,7 @@ def find_sound(source: str, place: Path, *, configured: bool, repeat: bool) -> S
         return _virtual(text, _scene(), place, repeat=True)
     path = Path(source)
     if path.exists():
-        raw = _decode(path, place / "source.raw")
+        raw = _decode(path, place / "source.raw", 0.0 if repeat else TAIL_S)
         return _virtual(f"a virtual ALSA device plays {path}", raw, place, repeat=repeat)
     if "/" in source or path.suffix:
         raise DeviceError(f"there is no recording {source}", "check the name")
@@ -78,21 +79,27 @@ def _virtual(text: str, raw: Path, place: Path, *, repeat: bool) -> Sound:
     return Sound(text, microphone.name, seconds, microphone.environment())
 
 
-def _decode(path: Path, raw: Path) -> Path:
-    """Write a recording (or a folder of them) as mono S16_LE at the microphone's rate."""
+def _decode(path: Path, raw: Path, tail_s: float) -> Path:
+    """Write a recording (or a folder of them) as mono S16_LE at the microphone's rate.
+
+    With a last bit that moves, as that of any microphone does: one that gives zeros is dead.
+    """
+    noise = np.random.default_rng(0)
     with (
         ReplaySource([path], period_size=4800, pace="fast", rate_hz=RATE_HZ) as source,
         raw.open("wb") as out,
     ):
         while item := source.read():
             if not isinstance(item, Gap):
-                out.write(_int16(item.samples.mean(axis=1), item.samples.dtype))
+                mono, dtype = item.samples.mean(axis=1), item.samples.dtype
+                out.write(_int16(mono, dtype, noise.integers(-1, 2, len(mono))))
+        out.write(noise.integers(-1, 2, round(tail_s * RATE_HZ), np.int16).tobytes())
     return raw
 
 
-def _int16(mono: np.ndarray, dtype: np.dtype) -> bytes:
+def _int16(mono: np.ndarray, dtype: np.dtype, steps: np.ndarray | int = 0) -> bytes:
     full_scale = 1.0 if dtype.kind == "f" else float(np.iinfo(dtype).max)
-    return np.clip(mono * (32767.0 / full_scale), -32768, 32767).astype("<i2").tobytes()
+    return np.clip(mono * (32767.0 / full_scale) + steps, -32768, 32767).astype("<i2").tobytes()
 
 
 def _scene() -> Path:
