@@ -23,7 +23,17 @@ ROOMS: dict[str, tuple[int, set[str]]] = {
     "service": (
         4,
         {
-            *("pipeline", "capture", "model", "publish", "record", "analysis", "health", "dsp"),
+            *(
+                "pipeline",
+                "capture",
+                "model",
+                "publish",
+                "record",
+                "analysis",
+                "health",
+                "dsp",
+                "measure",
+            ),
             *("config", "clock", *BASE),
         },
     ),

@@ -84,6 +84,33 @@ class Core:
 
 
 @section
+class Alarm:
+    """A level that is an event."""
+
+    name: Annotated[str, Len(1, 40)]
+    kind: Literal["level", "rise", "tonal"]
+    limit_db: Annotated[float, Interval(ge=-200.0, le=200.0)]
+    unit: Literal["db", "dbfs"] = "db"
+    release_db: Annotated[float, Interval(ge=0.0, le=40.0)] = 2.0
+    average_s: Annotated[int, Interval(ge=1, le=3600)] = 60
+    background_s: Annotated[int, Interval(ge=10, le=3600)] = 600
+    min_s: Annotated[int, Interval(ge=1, le=3600)] = 1
+    hold_s: Annotated[int, Interval(ge=0, le=3600)] = 5
+    cooldown_s: Annotated[int, Interval(ge=0, le=86400)] = 60
+    hours: str = ""
+
+
+@section
+class LevelSettings:
+    """What is measured, how long it is kept, and when it is an alarm."""
+
+    bands: bool
+    under_range_db: Annotated[float, Interval(ge=0.0, le=60.0)]
+    days: Annotated[int, Interval(ge=0, le=36500)]
+    alarms: list[Alarm]
+
+
+@section
 class Model:
     """The classifier."""
 
@@ -217,6 +244,7 @@ class Settings:
     node: Node
     capture: Capture
     core: Core
+    level: LevelSettings
     model: Model
     detector: Detector
     publish: Publish

@@ -1,0 +1,178 @@
+# SPDX-License-Identifier: MIT
+"""The instrument's own thread: seconds become minutes, hours, days, and alarms.
+
+==========  =======================================  ==========================
+thread      calls                                    waits
+==========  =======================================  ==========================
+capture     `level`, `bands`                         never
+measure     `run`: adds up, compares, keeps, tells   for the disk
+==========  =======================================  ==========================
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from edge.measure.alarm import Alarm
+from edge.measure.summary import Summary
+from edge.types import Bands, Level
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from edge.dsp.bands import Band
+    from edge.measure.alarm import AlarmRule
+    from edge.types import Event
+
+log = logging.getLogger(__name__)
+
+MINUTE_S: Final = 60
+BACKLOG: Final = 1200  # seconds and bands that wait for a stuck disk: ten minutes
+
+
+class Measuring:
+    """Adds up what was measured, in the order of the stream.
+
+    A minute is 60 s on the grid of the sample index; it is told when the bands of its last
+    second are there. A rule in dB is compared in dBFS: `offset_db` says the difference, and
+    without a calibration such a rule rests.
+
+    Parameters
+    ----------
+    rate_hz, stream_id : of the stream.
+    grid : the bands' places; empty: no bands come.
+    rules : the alarms, each with whether its limit is in dB (else in dBFS).
+    offset_db : dBFS to dB SPL now; None: not calibrated.
+    minute_of_day : the local time of a sample index; None: nobody knows.
+    tell : takes an onset or offset.
+    minute : takes a finished minute: where it began, and what was heard in it.
+    """
+
+    def __init__(
+        self,
+        *,
+        rate_hz: int,
+        stream_id: str,
+        grid: Sequence[Band],
+        rules: Sequence[tuple[AlarmRule, bool]],
+        offset_db: Callable[[], float | None],
+        minute_of_day: Callable[[int], int | None],
+        tell: Callable[[Event], None],
+        minute: Callable[[int, Summary], None],
+    ) -> None:
+        self._rate_hz = rate_hz
+        self._stream_id = stream_id
+        self._grid = grid
+        self._rules = rules
+        self._offset_db = offset_db
+        self._minute_of_day = minute_of_day
+        self._tell = tell
+        self._minute = minute
+        self._inbox: queue.SimpleQueue[Level | Bands | None] = queue.SimpleQueue()
+        self._ended = False
+        self._alarms: list[Alarm] = []
+        self._compared_with: object = ...  # the offset that the alarms were made for
+        self._minutes: dict[int, Summary] = {}
+        self._heard_to = 0
+        self.lost = 0
+        """Seconds and bands that found no place to wait."""
+
+    @property
+    def alarms(self) -> tuple[str, ...]:
+        """Names of the alarms that are on now."""
+        return tuple(alarm.rule.name for alarm in self._alarms if alarm.is_open)
+
+    def level(self, measured: Level) -> None:
+        """Take one second."""
+        self._offer(measured)
+
+    def bands(self, measured: Bands) -> None:
+        """Take the bands of one second."""
+        self._offer(measured)
+
+    def stop(self) -> None:
+        """Make `run` come to its end after everything that came before."""
+        self._inbox.put(None)
+
+    def run(self) -> None:
+        """Work until `stop`, then end what goes on."""
+        while not self._ended:
+            self._take(self._inbox.get())
+        self.finish()
+
+    def work_off(self) -> None:
+        """Do what is due in the caller's thread: a replay has no measure thread."""
+        while not self._inbox.empty():
+            self._take(self._inbox.get())
+
+    def finish(self) -> None:
+        """End the alarms; tell the minute at hand, however much of it there is."""
+        for alarm in self._alarms:
+            self._tell_all(alarm.close(self._heard_to))
+        self._close_minutes(self._heard_to + MINUTE_S * self._rate_hz)
+
+    def _offer(self, item: Level | Bands) -> None:
+        if self._inbox.qsize() < BACKLOG:
+            self._inbox.put(item)
+        else:
+            self.lost += 1
+
+    def _take(self, item: Level | Bands | None) -> None:
+        if item is None:
+            self._ended = True
+            return
+        self._renew_alarms()
+        minute_of_day = self._minute_of_day(item.sample_index) if self._alarms else None
+        summary = self._summary(item.sample_index)
+        if isinstance(item, Level):
+            summary.add(item, self._rate_hz)
+            self._heard_to = item.end_index
+            for alarm in self._alarms:
+                self._tell_all(alarm.level(item, minute_of_day))
+        else:
+            summary.add_bands(item, self._rate_hz)
+            for alarm in self._alarms:
+                self._tell_all(alarm.bands(item, self._grid, minute_of_day))
+        # Bands come last.
+        if isinstance(item, Bands) or not self._grid:
+            self._close_minutes(item.end_index)
+
+    def _tell_all(self, events: list[Event]) -> None:
+        for event in events:
+            self._tell(event)
+
+    def _renew_alarms(self) -> None:
+        """Make the alarms anew when a calibration has moved the limits that are in dB."""
+        offset_db = self._offset_db()
+        if offset_db == self._compared_with:
+            return
+        self._compared_with = offset_db
+        for alarm in self._alarms:
+            self._tell_all(alarm.close(self._heard_to))
+        resting = [rule.name for rule, in_db in self._rules if in_db and offset_db is None]
+        if resting:
+            log.warning("alarms in dB rest until there is a calibration: %s", ", ".join(resting))
+        self._alarms = [
+            Alarm(self._in_dbfs(rule, in_db, offset_db), self._rate_hz, self._stream_id)
+            for rule, in_db in self._rules
+            if rule.name not in resting
+        ]
+
+    @staticmethod
+    def _in_dbfs(rule: AlarmRule, in_db: bool, offset_db: float | None) -> AlarmRule:  # noqa: FBT001 - as in `rules`
+        return replace(rule, limit_db=rule.limit_db - (offset_db or 0.0)) if in_db else rule
+
+    def _summary(self, sample_index: int) -> Summary:
+        minute = sample_index // (MINUTE_S * self._rate_hz)
+        return self._minutes.setdefault(minute, Summary())
+
+    def _close_minutes(self, heard_to: int) -> None:
+        for minute in sorted(self._minutes):
+            start = minute * MINUTE_S * self._rate_hz
+            if start + MINUTE_S * self._rate_hz <= heard_to:
+                summary = self._minutes.pop(minute)
+                if summary.heard_s:
+                    self._minute(start, summary)
