@@ -11,6 +11,7 @@ schema             "edge-analysis/1"; a change that a reader must know of counts
 clip_id            of the recorder, null for other recordings
 label, event_ids   what the listener heard: of the clip, and of its events
 start_time         ISO 8601 UTC of the first sample, null where nobody knows it
+clock_synchronised whether that is to be trusted, null as above
 source             file, sha256, size_bytes, format, rate_hz, channels, duration_s,
                    offset (DC, of full scale; removed), clipped_samples, bad_samples (no
                    numbers: taken as 0), notes [text]
@@ -107,5 +108,5 @@ def clip_facts(sidecar: Mapping[str, Any]) -> Body:
 
 @cache
 def _software() -> dict[str, str]:
-    names = ("librosa", "numpy", "scipy", "soundfile", "soxr")
+    names = ("numpy", "soundfile", "soxr")
     return {"edge": __version__, **{name: version(name) for name in names}}

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from edge.errors import EXIT_FAILURE, EdgeError
 from edge.service.analyze.batch import Outcome, Progress, outcome_of
-from edge.service.analyze.job import Job, commit, part_of
+from edge.service.analyze.claim import Claim
+from edge.service.analyze.job import Job, write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -73,28 +74,33 @@ def _follow(
     more: Callable[[], bool],
 ) -> Iterator[Outcome | Progress]:
     left = iter(jobs)
-    sent: dict[Any, Job] = {}
+    sent: dict[Any, Claim] = {}
     done = 0
-    while more():
-        while len(sent) < at_once and (job := next(left, None)) is not None:
+    try:
+        while more():
+            while len(sent) < at_once and (job := next(left, None)) is not None:
+                try:
+                    parcel = _parcel(job)
+                    claim = Claim(job)
+                except OSError as error:
+                    done += 1
+                    yield Outcome(job, None, str(error))
+                    continue
+                sent[client.submit(carry_out_parcel, *parcel, pure=False)] = claim
+            if not sent:
+                return
             try:
-                parcel = _parcel(job)
-            except OSError as error:
+                finished = wait(list(sent), timeout=TICK_S, return_when="FIRST_COMPLETED").done
+            except TimeoutError:
+                finished = set()
+            for future in finished:
                 done += 1
-                yield Outcome(job, None, str(error))
-                continue
-            sent[client.submit(carry_out_parcel, *parcel, pure=False)] = job
-        if not sent:
-            return
-        try:
-            finished = wait(list(sent), timeout=TICK_S, return_when="FIRST_COMPLETED").done
-        except TimeoutError:
-            finished = set()
-        for future in finished:
-            job = sent.pop(future)
-            done += 1
-            yield _unpack(job, future)
-        yield Progress(done)
+                with sent.pop(future) as claim:
+                    yield _unpack(claim, future)
+            yield Progress(done)
+    finally:
+        for claim in sent.values():
+            claim.close()
 
 
 def _parcel(job: Job) -> tuple[dict[str, Any], bytes, bytes | None]:
@@ -119,17 +125,15 @@ def carry_out_parcel(body: dict[str, Any], sound: bytes, sidecar: bytes | None) 
         return answer, {path.name: path.read_bytes() for path in made}
 
 
-def _unpack(job: Job, future: Any) -> Outcome:  # noqa: ANN401 - as above
+def _unpack(claim: Claim, future: Any) -> Outcome:  # noqa: ANN401 - as above
+    job = claim.job
     if future.status != "finished":
         return Outcome(job, None, f"the cluster failed: {future.exception()}")
     answer, files = future.result()
     try:
-        job.output.mkdir(parents=True, exist_ok=True)
         for path in (job.picture, *job.stems):
             if path.name in files:
-                part_of(path).write_bytes(files[path.name])
-                commit(part_of(path), path)
+                write_whole(path, files[path.name])
     except OSError as error:
-        job.clean()
         return Outcome(job, None, str(error))
-    return outcome_of(job, answer)
+    return outcome_of(claim, answer)

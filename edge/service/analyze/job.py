@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What is asked of a worker, and where its results are. Light: no array, no librosa."""
+"""What is asked of a worker, and where its results are. Light: no arrays."""
 
 from __future__ import annotations
 
@@ -102,22 +102,15 @@ def commit(part: Path, path: Path) -> None:
     part.replace(path)
 
 
-def write_report(job: Job, report: Mapping[str, Any]) -> None:
-    """Write the report, whole or not at all. Raises `OSError`; then nothing is left behind."""
-    part = part_of(job.report)
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file, whole or not at all. Raises `OSError`; then nothing is left behind."""
+    part = part_of(path)
     try:
-        with part.open("w", encoding="utf-8") as file:
-            json.dump(report, file, ensure_ascii=False, allow_nan=False, indent=1)
-            file.write("\n")
-        commit(part, job.report)
+        part.write_bytes(content)
+        commit(part, path)
     except OSError:
         part.unlink(missing_ok=True)
         raise
-    folder = os.open(job.output, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
 
 
 def is_done(job: Job) -> bool:

@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: MIT
+"""The idle-time unit where it can't write: it waits, says so once, and does all of it later."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from edge.publish.spool import collect
+from tests.conftest import wait_until
+from tests.service.analyzer import bucket, leftovers, made, put, reports, unit_program
+from tests.service.test_listen import fill, may_mount
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from edge.types import Message
+    from tests.service.analyzer import Analyzer
+
+    Start = Callable[..., Analyzer]
+
+STEP_BYTES = 8192
+TRY_AGAIN = "blocked_s=0.05"
+
+
+def on_a_small_disk(disk: Path) -> tuple[str, ...]:
+    """Return what makes `disk` a file system of 2 MB for the command behind it."""
+    disk.mkdir()
+    prepare = f'mount -t tmpfs -o size=2m tmpfs {disk} && exec "$0" "$@"'
+    return ("unshare", "-m", "--propagation", "private", "sh", "-c", prepare)
+
+
+@pytest.mark.skipif(not may_mount(), reason="no mount can be made here")
+def test_on_a_full_disk_a_clip_waits_and_is_told_once_when_there_is_room(
+    analyze: Start, tmp_path: Path
+) -> None:
+    """Room comes in small steps, so that each of the results is once the one that fails."""
+    disk = tmp_path / "disk"
+    program = unit_program(disk, TRY_AGAIN, "analysis.stems=true", "analysis.publish_picture=true")
+    analyzer = analyze(program=program, wrap=on_a_small_disk(disk))
+    wait_until(lambda: "analysing what is in" in analyzer.log(), "it runs")
+    state = analyzer.sees(disk)
+    (state / "spool").mkdir()
+    sound = made(tmp_path, 1.0)
+    fill(state / "filler")
+    size_bytes = (state / "filler").stat().st_size - sound.stat().st_size - 3 * STEP_BYTES
+    with (state / "filler").open("r+b") as filler:
+        filler.truncate(size_bytes)
+        stem = put(state, 1, sound)
+        fill(state / "rest")
+        wait_until(lambda: "nothing can be analysed" in analyzer.log(), "it is said", 30.0)
+        heard: list[Message] = []
+        steps = 0
+        while not reports(state) and steps < 100:
+            collect(state / "spool", heard.append)  # as the listener does all the time
+            steps += 1
+            filler.truncate(size_bytes - steps * STEP_BYTES)
+            time.sleep(0.25)
+        assert steps > 10, "much of it was written without room"
+    report = reports(state)[stem]
+    assert "error" not in report
+    assert len(report["stems"]) == 6
+    for name in (report["picture"], *report["stems"]):
+        assert (bucket(state) / name).stat().st_size > 1000
+    wait_until(lambda: "is analysed" in analyzer.log(), "it goes on")
+    collect(state / "spool", heard.append)
+    told = [json.loads(one.payload) for one in heard if one.topic.endswith("/analysis")]
+    assert [one["message_id"] for one in told] == ["edge-abc-1-analysis"]
+    assert analyzer.log().count("No space left") == 1, "said once"
+    assert analyzer.log().count("can be written again") == 1
+    assert "Traceback" not in analyzer.log()
+    assert leftovers(state) == []
+    assert analyzer.stop() == 0
