@@ -96,7 +96,7 @@ def _write_title(figure: Figure, report: Mapping[str, Any]) -> None:
 
 
 def summary_lines(report: Mapping[str, Any]) -> list[str]:
-    """Return the main figures in words, three lines of at most 60 letters."""
+    """Return the main figures in words, three lines that fit into the picture."""
     levels, parts = report["levels"], report["separation"]
     if levels["rms_dbfs"] is None:
         return ["digital silence", "", ""]

@@ -29,8 +29,8 @@ components         [energy_share, peak_hz, centroid_hz, loudest_s, active_share]
                    loudest stretch, strongest first
 spectrum           centroid_hz, bandwidth_hz, rolloff_hz, flatness: each mean, p10, p90
 stretches          of a recording over 35 s, one for each 30 s: start_s, duration_s, rms_dbfs,
-                   peak_dbfs, harmonic_share, tonality, onsets, regularity, period_s,
-                   centroid_hz, strongest_hz
+                   peak_dbfs, harmonic_share, percussive_share, residual_share, tonality,
+                   onsets, regularity, period_s, centroid_hz, strongest_hz
 picture, stems     file names beside the report, null and [] if none was asked for
 error              instead of all figures: why there are none
 =================  =====================================================================
@@ -69,6 +69,11 @@ def report_of(
     digest : hex SHA-256 of the file.
     settings : what it was analysed with, as it shall stand in the report.
     """
+    figures = summary.figures()
+    # Of the file: a conversion of the rate moves what was at full scale.
+    figures["levels"]["clipped_share"] = rounded(
+        recording.clipped_samples / recording.source_samples, 6
+    )
     source = {
         "file": recording.path.name,
         "sha256": digest,
@@ -88,7 +93,7 @@ def report_of(
         "source": source,
         "settings": dict(settings),
         "software": _software(),
-        **summary.figures(),
+        **figures,
         "picture": None,
         "stems": [],
     }

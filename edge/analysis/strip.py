@@ -59,15 +59,15 @@ class Strip:
         self.column_s *= 2
         # Column k holds what rounds to it: 2k - 1 and 2k of before are nearest to k, or as near.
         odd, even = self._columns[1::2], self._columns[::2]
-        merged = even.copy()
-        merged[1:] = np.maximum(merged[1:], odd[:-1])
-        self._columns[: MOST_COLUMNS // 2] = merged
-        self._columns[MOST_COLUMNS // 2 :] = -np.inf
+        merged = np.full_like(self._columns, -np.inf)
+        merged[: len(even)] = even
+        merged[1 : len(odd) + 1] = np.maximum(merged[1 : len(odd) + 1], odd)
+        self._columns = merged
         self._used = self._used // 2 + 1 if self._used else 0
 
 
 class Strips:
-    """All that one picture shows of a recording. Keeps some 1 MB."""
+    """All that one picture shows of a recording. Keeps some 1 MB, and the time of each onset."""
 
     def __init__(self) -> None:
         self.duration_s = 0.0
@@ -79,7 +79,6 @@ class Strips:
     def add(self, segment: Segment) -> None:
         """Take in the next segment, which begins where the one before ended."""
         start_s, hop_s = self.duration_s, segment.hop_s
-        # A maximum of levels in dB needs a bottom that is the same in every segment.
         self.mel_hz, self.semitones_hz = segment.mel_hz, segment.constant_q.bins_hz
         self._add("log_mel", start_s, hop_s, segment.log_mel)
         self._add("constant_q", start_s, segment.constant_q.hop_s, segment.constant_q.decibels)
