@@ -197,6 +197,24 @@ def test_several_processes_do_what_one_does(edge: Edge, tmp_path: Path) -> None:
     assert one == two
 
 
+def test_two_at_once_on_one_folder_spoil_nothing_of_each_other(
+    tmp_path: Path, running: subprocess.Popen[str]
+) -> None:
+    """What another is at is its own; all results are whole and there is nothing else."""
+    wait_until((tmp_path / "in/a.analysis.json").exists, "the first report", 30.0)
+    second = run_edge(tmp_path, "in", "--again", "--stems", "--jobs", "2")
+    assert second.returncode == EXIT_FAILURE
+    assert "1 analysed, 0 were done, 2 failed" in second.stderr
+    assert second.stderr.count("is being analysed by another process") == 2
+    _, said = running.communicate(timeout=120.0)
+    assert running.returncode == EXIT_OK, said
+    assert {path.name for path in (tmp_path / "in").glob("[bc].*")} == {
+        f"{name}.{suffix}" for name in "bc" for suffix in ("wav", "analysis.json")
+    }
+    assert report_of(tmp_path / "in/b.analysis.json")["source"]["duration_s"] == 900.0
+    assert hidden(tmp_path) == []
+
+
 @pytest.fixture
 def running(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
     """Run `edge analyze --jobs 2` over long recordings and one that is soon done."""
