@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 import tempfile
+from concurrent.futures import CancelledError
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -42,7 +43,7 @@ def run_there(
     """Do the jobs on the cluster whose scheduler is at `address`, as `run_here` does them.
 
     At most two recordings for each of its threads are in memory. Raises `ClusterError`
-    without the package `distributed`, without an answer, and without a worker.
+    without the package `distributed`, without an answer, without a worker, and when it ends.
     """
     if not ADDRESS.fullmatch(address):
         raise ClusterError(f"{address!r} is no address of a Dask scheduler", "give tcp://HOST:PORT")
@@ -62,6 +63,10 @@ def run_there(
         if not threads:
             raise ClusterError(f"the cluster at {address} has no worker", "start dask worker")
         yield from _follow(client, distributed.wait, jobs, AHEAD * threads, more)
+    except CancelledError as error:
+        raise ClusterError(
+            f"the cluster at {address} is gone", "start again: what is done is passed over"
+        ) from error
     finally:
         client.close(timeout=0.5)
 
