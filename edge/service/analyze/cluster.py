@@ -8,6 +8,7 @@ installed; and a recording is some MB, while its analysis takes many times as lo
 
 from __future__ import annotations
 
+import logging
 import re
 import tempfile
 from concurrent.futures import CancelledError
@@ -53,6 +54,8 @@ def run_there(
         raise ClusterError(
             "--scheduler needs the package distributed", "pip install 'edge[cluster]'"
         ) from error
+    # Of a lost connection it logs a traceback for each attempt; a sentence is enough.
+    logging.getLogger("distributed.client").setLevel(logging.CRITICAL)
     try:
         make: Any = distributed.Client  # it has no types
         client = make(address, timeout=CONNECT_S)
