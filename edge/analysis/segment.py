@@ -70,7 +70,7 @@ class Segment:
 
 
 def analyse_segment(samples: Float32, rate_hz: int, options: Options) -> Segment:
-    """Take up to about a minute of sound apart; needs some 26 times its bytes of memory.
+    """Take up to about a minute of sound apart; needs some 30 times its bytes of memory.
 
     Parameters
     ----------
