@@ -91,18 +91,23 @@ def test_a_stop_in_mid_clip_ends_all_at_once_and_the_clip_is_done_later(
     child = analyzer.wait_child()
     wait_until(lambda: leftovers(tmp_path), "stems under way")
     os.kill(child, signal.SIGSTOP)  # whatever it does: here it can't even answer
+    asked_s = time.monotonic()
     analyzer.process.send_signal(number)
     assert analyzer.process.wait(STOP_S) == 0
+    took_s = [time.monotonic() - asked_s]
     assert not alive(child)
     assert reports(tmp_path) == {}
     assert leftovers(tmp_path) == []
     for _ in range(2):  # stops are no failures of the clip, however many
         again = analyze()
         again.wait_child()
+        asked_s = time.monotonic()
         assert again.stop() == 0
+        took_s.append(time.monotonic() - asked_s)
         attempt = json.loads((tmp_path / "analyze.json").read_bytes())
         assert (attempt["interruptions"], attempt["failures"]) == (0, 0)
         assert attempt["running"] is False
+    assert min(took_s) < 1.0
     (tmp_path / "clips/0000" / f"{stem}.flac").write_bytes(made(tmp_path, 1.0).read_bytes())
     analyze()
     wait_for_all(tmp_path, [stem])
@@ -173,6 +178,18 @@ def test_a_clip_that_needs_more_memory_than_allowed_is_set_aside(
     wait_for_all(tmp_path, [hungry, good])
     assert "memory" in reports(tmp_path)[hungry]["error"]
     assert "error" not in reports(tmp_path)[good]
+
+
+def test_an_hour_is_analysed_in_the_least_memory_that_can_be_allowed(
+    analyze: Start, tmp_path: Path
+) -> None:
+    stem = put(tmp_path, 1, made(tmp_path, 3600.0, 8000))
+    analyze(PICTURE, "analysis.memory_mb=300")
+    wait_for_all(tmp_path, [stem], 90.0)
+    report = reports(tmp_path)[stem]
+    assert "error" not in report
+    assert len(report["stretches"]) == 120
+    assert report["source"]["duration_s"] == 3600.0
 
 
 def test_a_clip_at_which_the_whole_box_went_down_again_and_again_is_set_aside(
