@@ -107,7 +107,7 @@ def test_a_stop_in_mid_clip_ends_all_at_once_and_the_clip_is_done_later(
         attempt = json.loads((tmp_path / "analyze.json").read_bytes())
         assert (attempt["interruptions"], attempt["failures"]) == (0, 0)
         assert attempt["running"] is False
-    assert min(took_s) < 1.0
+    assert max(took_s) < 1.0
     (tmp_path / "clips/0000" / f"{stem}.flac").write_bytes(made(tmp_path, 1.0).read_bytes())
     analyze()
     wait_for_all(tmp_path, [stem])

@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import time
 from typing import TYPE_CHECKING
 
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
 
     Start = Callable[..., Analyzer]
 
-STEP_BYTES = 8192
+STEP_BYTES = 4096
 TRY_AGAIN = "blocked_s=0.05"
 
 
@@ -40,14 +42,14 @@ def test_on_a_full_disk_a_clip_waits_and_is_told_once_when_there_is_room(
 ) -> None:
     """Room comes in small steps, so that each of the results is once the one that fails."""
     disk = tmp_path / "disk"
-    program = unit_program(disk, TRY_AGAIN, "analysis.stems=true", "analysis.publish_picture=true")
+    program = unit_program(disk, TRY_AGAIN, "analysis.stems=true", "analysis.publish_picture=false")
     analyzer = analyze(program=program, wrap=on_a_small_disk(disk))
     wait_until(lambda: "analysing what is in" in analyzer.log(), "it runs")
     state = analyzer.sees(disk)
     (state / "spool").mkdir()
-    sound = made(tmp_path, 1.0)
+    sound = made(tmp_path, 0.25)
     fill(state / "filler")
-    size_bytes = (state / "filler").stat().st_size - sound.stat().st_size - 3 * STEP_BYTES
+    size_bytes = (state / "filler").stat().st_size - sound.stat().st_size - 6 * STEP_BYTES
     with (state / "filler").open("r+b") as filler:
         filler.truncate(size_bytes)
         stem = put(state, 1, sound)
@@ -75,3 +77,37 @@ def test_on_a_full_disk_a_clip_waits_and_is_told_once_when_there_is_room(
     assert "Traceback" not in analyzer.log()
     assert leftovers(state) == []
     assert analyzer.stop() == 0
+
+
+def test_a_stem_that_ends_early_is_never_taken_for_whole(tmp_path: Path) -> None:
+    """A limit on the size of a file stands in for the disk, at each page of a FLAC."""
+    program = f"""
+import resource, signal
+from pathlib import Path
+import numpy as np
+from edge.service.analyze.stem import _Flac
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+path = Path({str(tmp_path / "a.flac")!r})
+samples = np.random.default_rng(0).normal(0.0, 0.1, 20000).astype("f4")
+def write():
+    file = _Flac(path, 22050)
+    try:
+        file.write(samples)
+        file.close()
+    finally:
+        file.abandon()
+write()
+size = path.stat().st_size
+hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
+for limit in [*range(0, size, 2048), size - 1]:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
+    try:
+        write()
+    except OSError as error:
+        assert str(error.filename) == str(path)
+    else:
+        print("taken for whole at", limit, "of", size)
+"""
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, ""), done.stderr
