@@ -29,7 +29,7 @@ EXIT_INTERRUPTED = 130
 @click.command()
 @click.argument("files", nargs=-1, type=click.Path(path_type=Path))
 @click.option("--plot", is_flag=True, help="A picture (PNG) of each recording.")
-@click.option("--stems", is_flag=True, help="Harmonic and percussive sound of each, as FLAC.")
+@click.option("--stems", is_flag=True, help="Harmonic, percussive and components' sound, as FLAC.")
 @click.option("--json", "as_json", is_flag=True, help="Reports as JSON lines on standard output.")
 @click.option(
     "--output",
