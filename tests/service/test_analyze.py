@@ -298,6 +298,23 @@ def test_a_clip_that_is_deleted_meanwhile_leaves_nothing(analyze: Start, tmp_pat
     assert len(messages(tmp_path)) == 1
 
 
+def test_a_clip_deleted_with_what_is_being_made_of_it_keeps_nobody_waiting(
+    analyze: Start, tmp_path: Path
+) -> None:
+    """As retention deletes: unfinished results too."""
+    gone = put(tmp_path, 2, made(tmp_path, 60.0))
+    good = put(tmp_path, 1, made(tmp_path, 1.0))
+    analyzer = analyze("analysis.stems=true")
+    analyzer.wait_child()
+    wait_until(lambda: any("harmonic" in name for name in leftovers(tmp_path)), "a stem")
+    for path in [path for path in bucket(tmp_path).iterdir() if gone in path.name]:
+        path.unlink()
+    wait_for_all(tmp_path, [good])
+    assert "ERROR" not in analyzer.log()
+    assert analyzer.stop() == 0
+    assert [path.name for path in bucket(tmp_path).iterdir() if gone in path.name] == []
+
+
 def test_without_a_broker_no_message_is_left(analyze: Start, tmp_path: Path) -> None:
     stem = put(tmp_path, 1, made(tmp_path, 1.0))
     analyze('publish.url=""')

@@ -133,3 +133,17 @@ def settings_of(options: Options) -> dict[str, Any]:
     """Return the options that change a figure, as a report carries them."""
     channel = "mean" if options.channel is None else options.channel
     return {"max_rate_hz": options.rate_hz, "channel": channel}
+
+
+def failure(job: Job, why: str) -> dict[str, Any]:
+    """Return the report of a clip that can't be analysed."""
+    source = {"file": job.sound.name}
+    return {"schema": SCHEMA, "clip_id": clip_id_of(job), "source": source, "error": why}
+
+
+def clip_id_of(job: Job) -> str:
+    """Return the id that the recorder gave; of a damaged sidecar the stem, as unique on the box."""
+    try:
+        return str(json.loads(job.sidecar.read_bytes())["clip_id"]) if job.sidecar else job.stem
+    except (OSError, ValueError, KeyError, TypeError):
+        return job.stem

@@ -10,7 +10,6 @@ whole, the report last, so that at no moment anything is lost or done twice.
 from __future__ import annotations
 
 import contextlib
-import json
 import logging
 import os
 import select
@@ -18,7 +17,7 @@ import signal
 import time
 from typing import TYPE_CHECKING, Any, Final
 
-from edge.analysis.inbox import SCHEMA, Inbox
+from edge.analysis.inbox import Inbox
 from edge.errors import EXIT_OK, StorageError
 from edge.publish import payloads
 from edge.publish.spool import deposit
@@ -26,7 +25,7 @@ from edge.service.analyze.attempt import AttemptFile
 from edge.service.analyze.child import Child
 from edge.service.analyze.claim import Claim
 from edge.service.analyze.idle import IdleGate
-from edge.service.analyze.job import Job, Options
+from edge.service.analyze.job import Job, Options, failure
 from edge.service.analyze.lock import take_lock
 from edge.service.notify import tell, watchdog_interval_s
 
@@ -140,8 +139,11 @@ class Unit:
         try:
             with Claim(job) as claim:
                 self._carry_out(claim)
-        except OSError as error:  # a full disk, most of all
-            self._wait_until_unblocked(str(error))
+        except OSError as error:
+            if clip.sound.exists():  # a full disk, most of all
+                self._wait_until_unblocked(str(error))
+            else:
+                self._forget(job)
 
     def _carry_out(self, claim: Claim) -> None:
         """Do a claimed job. Raises `OSError` where it can't be done now, whatever the clip is."""
@@ -202,10 +204,7 @@ class Unit:
         """
         job = claim.job
         if not job.sound.exists():
-            log.info("%s was deleted meanwhile", job.stem)
-            for path in (job.picture, *job.stems):
-                path.unlink(missing_ok=True)
-            self._attempts.end()
+            self._forget(job)
             return
         claim.stage(report)
         if self._settings.publish.url:
@@ -219,6 +218,12 @@ class Unit:
             log.error("%s is set aside: %s", job.stem, why)
         else:
             log.info("%s is analysed", job.stem)
+
+    def _forget(self, job: Job) -> None:
+        log.info("%s was deleted meanwhile", job.stem)
+        for path in (job.picture, *job.stems):
+            path.unlink(missing_ok=True)
+        self._attempts.end()
 
     def _tell(self, job: Job, report: dict[str, Any]) -> None:
         """Leave report and picture for the listener, which talks to the broker."""
@@ -274,20 +279,6 @@ def options_of(settings: Settings) -> Options:
         picture=settings.analysis.picture,
         stems=settings.analysis.stems,
     )
-
-
-def failure(job: Job, why: str) -> dict[str, Any]:
-    """Return the report of a clip that can't be analysed."""
-    source = {"file": job.sound.name}
-    return {"schema": SCHEMA, "clip_id": clip_id_of(job), "source": source, "error": why}
-
-
-def clip_id_of(job: Job) -> str:
-    """Return the id that the recorder gave; of a damaged sidecar the stem, as unique on the box."""
-    try:
-        return str(json.loads(job.sidecar.read_bytes())["clip_id"]) if job.sidecar else job.stem
-    except (OSError, ValueError, KeyError, TypeError):
-        return job.stem
 
 
 def analyze(settings: Settings) -> int:
