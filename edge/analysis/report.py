@@ -37,7 +37,8 @@ error              instead of all figures: why there are none
 
 Of several stretches, levels are energy means (the highest peak), shares and tonality are
 weighted with energy, spectral figures with time; tones within half a semitone are one;
-regularity and period are those of the most regular stretch.
+an onset is measured by the highest strength so far; regularity and period are those of the
+most regular stretch.
 """
 
 from __future__ import annotations

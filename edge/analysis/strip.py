@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     Float32 = NDArray[np.float32]
 
+EDGE_FRAMES: Final = 2  # half a window
 MOST_COLUMNS: Final = 1024  # about as many as a picture has pixels
 
 
@@ -83,8 +84,13 @@ class Strips:
         self._add("log_mel", start_s, hop_s, segment.log_mel)
         self._add("constant_q", start_s, segment.constant_q.hop_s, segment.constant_q.decibels)
         separation = segment.separation
-        self._add("harmonic", start_s, hop_s, separation.harmonic_dbfs[:, None])
-        self._add("percussive", start_s, hop_s, separation.percussive_dbfs[:, None])
+        # The outermost frames are half of what isn't there: a click, but for the recording's own.
+        n_frames = len(separation.harmonic_dbfs)
+        skipped = EDGE_FRAMES if start_s and n_frames > 2 * EDGE_FRAMES else 0
+        inner = slice(skipped, n_frames - EDGE_FRAMES if n_frames > 2 * EDGE_FRAMES else n_frames)
+        first_s = start_s + skipped * hop_s
+        self._add("harmonic", first_s, hop_s, separation.harmonic_dbfs[inner, None])
+        self._add("percussive", first_s, hop_s, separation.percussive_dbfs[inner, None])
         self._add("onset", start_s, segment.onsets.hop_s, segment.onsets.strength[:, None])
         self.onsets_s += [start_s + time_s for time_s in segment.onsets.times_s]
         self.duration_s += segment.duration_s

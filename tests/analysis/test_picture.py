@@ -166,3 +166,17 @@ def test_a_strip_keeps_every_peak_in_its_place_and_is_bounded(n_frames: int) -> 
     assert (len(columns) - 1) * strip.column_s == pytest.approx(
         n_frames * 0.02, abs=2 * strip.column_s
     )
+
+
+def test_where_stretches_meet_there_is_no_click() -> None:
+    hum = 0.3 * np.sin(2 * np.pi * 440.0 * np.arange(3 * RATE_HZ) / RATE_HZ).astype("f4")
+    strips, _ = made_of(hum, hum, hum)
+    percussive = strips["percussive"].columns[:, 0]
+    assert np.isfinite(percussive).all()
+    assert percussive[4:].max() < -60.0
+
+
+def test_the_shortest_stretches_have_a_level() -> None:
+    for n_samples in (1, 600, 2500):
+        strips, _ = made_of(noise(1.0), np.full(n_samples, 0.1, "f4"))
+        assert np.isfinite(strips["harmonic"].columns).all()

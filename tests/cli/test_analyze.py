@@ -83,6 +83,16 @@ def test_a_recording_of_several_stretches_has_no_sounds_of_components(
     assert "1 were done" in again.stderr
 
 
+def test_a_hum_of_a_minute_begins_once(edge: Edge, tmp_path: Path) -> None:
+    hum = 0.3 * np.sin(2 * np.pi * 440.0 * np.arange(70 * RATE_HZ) / RATE_HZ)
+    soundfile.write(tmp_path / "hum.wav", hum, RATE_HZ)
+    assert edge("analyze", "hum.wav").returncode == EXIT_OK
+    report = report_of(tmp_path / "hum.analysis.json")
+    assert len(report["stretches"]) == 3
+    assert report["onsets"]["count"] == 1
+    assert report["onsets"]["times_s"][0] < 0.2
+
+
 def test_pictures_and_stems_come_when_asked_for(edge: Edge, tmp_path: Path) -> None:
     record(tmp_path / "a.wav", 2.0)
     assert edge("analyze", "a.wav", "--plot", "--stems").returncode == EXIT_OK

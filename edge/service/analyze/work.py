@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
+    from edge.analysis.onset import Onsets
     from edge.service.analyze.job import Job
 
 
@@ -40,14 +41,16 @@ def carry_out(job: Job, progress: Callable[[float], None]) -> dict[str, Any]:
     options = job.options
     recording = Recording(job.sound, max_rate_hz=options.rate_hz, channel=options.channel)
     summary, strips = Summary(), Strips()
+    before: Onsets | None = None
     with contextlib.closing(recording), contextlib.ExitStack() as stack:
         stems = stack.enter_context(Stems(job, recording.rate_hz)) if options.stems else None
         for samples in recording.stretches():
             segment = analyse_segment(
                 samples,
                 recording.rate_hz,
-                SegmentOptions(n_components=N_COMPONENTS, stems=options.stems),
+                SegmentOptions(n_components=N_COMPONENTS, stems=options.stems, before=before),
             )
+            before = segment.onsets
             summary.add(segment)
             if options.picture:
                 strips.add(segment)
