@@ -113,7 +113,10 @@ class Subscriber:
         # -d, line by line: the only way to learn that the subscription stands.
         command = ["stdbuf", "-oL", "mosquitto_sub", "-d", "-v", "-h", "127.0.0.1"]
         command += ["-p", str(port), "-q", "1", "-t", topic]
-        self._process = subprocess.Popen([*command, *options], stdout=subprocess.PIPE, text=True)
+        # A picture is no text: it must not end the ear.
+        self._process = subprocess.Popen(
+            [*command, *options], stdout=subprocess.PIPE, text=True, errors="replace"
+        )
         self._subscribed = threading.Event()
         self._reader = threading.Thread(target=self._read)
         self._reader.start()
