@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: MIT
-"""Clips taken apart in idle time; the only room that knows librosa and matplotlib."""
+"""Clips taken apart in idle time; the only room that knows matplotlib."""

@@ -83,15 +83,18 @@ def with_sounds(
     Source: T. Virtanen, "Monaural sound source separation by nonnegative matrix factorization",
     IEEE Trans. ASLP 15 (2007).
     """
-    models = [one.activation[:, None] * one.spectrum for one in components]
+    if not components:
+        return ()
     # Where no component has anything, all are as near: shares still sum to 1.
-    total = np.sum(models, axis=0) + np.float32(_TINY) * len(models)
-    return tuple(
-        replace(
-            one, sound=istft(spectrum * ((model + np.float32(_TINY)) / total), shape, n_samples)
-        )
-        for one, model in zip(components, models, strict=True)
+    tiny = np.float32(_TINY)
+    left = np.stack([one.activation for one in components])
+    right = np.stack([one.spectrum for one in components])
+    total = left.T @ right + tiny * len(components)
+    sounds = (
+        istft(spectrum * ((np.outer(a, s) + tiny) / total), shape, n_samples)
+        for a, s in zip(left, right, strict=True)
     )
+    return tuple(replace(one, sound=sound) for one, sound in zip(components, sounds, strict=True))
 
 
 def factorise(values: Float32, rank: int) -> tuple[Float32, Float32]:

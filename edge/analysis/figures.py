@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 _ROLLOFF: Final = 0.85  # of the magnitudes lie below, librosa's share
 _QUIETEST: Final = 1e-6  # of the loudest frame's power (-60 dB): below it is silence
 _FLOOR_POWER: Final = 1e-10
-_FULL_SCALE: Final = 0.999  # a 16-bit converter's last step is 0.99997
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,13 +45,12 @@ class Figures:
 class Levels:
     """How loud it is: 0 dBFS is an RMS of 1.0, a peak of 1.0; None in digital silence.
 
-    `crest_db` is from the RMS to the peak, `clipped_share` of the samples is at full scale.
+    `crest_db` is from the RMS to the peak.
     """
 
     rms_dbfs: float | None
     peak_dbfs: float | None
     crest_db: float | None
-    clipped_share: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,11 +97,10 @@ def measure_levels(samples: Float32) -> Levels:
     """Return the levels of (n_samples,) float32, n_samples > 0."""
     peak = float(max(samples.max(), -samples.min()))
     mean_square = float(np.einsum("i,i->", samples, samples, dtype=np.float64)) / samples.size
-    clipped = np.count_nonzero(np.abs(samples) >= _FULL_SCALE)
     if mean_square == 0.0:
-        return Levels(None, None, None, 0.0)
+        return Levels(None, None, None)
     rms_dbfs, peak_dbfs = 10.0 * math.log10(mean_square), 20.0 * math.log10(peak)
-    return Levels(rms_dbfs, peak_dbfs, peak_dbfs - rms_dbfs, float(clipped) / samples.size)
+    return Levels(rms_dbfs, peak_dbfs, peak_dbfs - rms_dbfs)
 
 
 def _rolloff_bins(magnitude: Float32) -> NDArray[np.intp]:

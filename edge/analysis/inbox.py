@@ -7,6 +7,7 @@ There is no second book that could disagree. Light: the standard library only.
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import time
@@ -26,6 +27,8 @@ KEEP: Final = ".keep"
 # number, time or "untimed", label: the names that the recorder gives.
 _STEM: Final = re.compile(r"(\d{7,})_(?:\d{8}T\d{6}[ZU]|untimed)_([a-z0-9_-]+)", re.ASCII)
 _BUCKET: Final = re.compile(r"\d{4,}", re.ASCII)
+
+_USE: Final = os.R_OK | os.W_OK | os.X_OK
 
 # A folder that changed twice within one tick of the kernel's clock has one time for both.
 _SETTLED_NS: Final = 1_000_000_000
@@ -81,7 +84,7 @@ class Inbox:
         self._directory = directory
         self._buckets: dict[str, _Bucket] = {}
         self.unreadable = ""
-        """The last reason why a part of the folder could not be listed, "" for none."""
+        """The last reason why a part of the folder could not be used, "" for none."""
 
     @property
     def waiting(self) -> int:
@@ -96,11 +99,13 @@ class Inbox:
         return _best(bucket.best for bucket in self._buckets.values())
 
     def find(self, stem: str) -> Clip | None:
-        """Return the clip of that stem if it is still to be done."""
+        """Return the clip of that stem if it is still to be done, and can be."""
         named = _STEM.fullmatch(stem)
         if not named:
             return None
         bucket = self._directory / f"{int(named[1]) // 1000:04d}"
+        if not os.access(bucket, _USE):
+            return None
         sounds = (bucket / f"{stem}{suffix}" for suffix in SOUNDS)
         sound = next((path for path in sounds if path.is_file()), None)
         if sound is None or (bucket / f"{stem}{REPORT}").exists():
@@ -125,6 +130,9 @@ class Inbox:
             known = self._buckets.get(name)
             if known and known.changed_ns == changed_ns:
                 return known
+            # One clip whose report can't be written would keep all others waiting.
+            if not os.access(bucket, _USE):
+                raise PermissionError(errno.EACCES, "it may not be read and written")
             clips = list(_to_do(bucket))
         except OSError as error:
             self.unreadable = f"{bucket}: {error.strerror}"

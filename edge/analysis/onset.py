@@ -29,10 +29,12 @@ class Onsets:
 
     `strength` is (n_frames,) float32, frames `hop_s` apart; `times_s` rises. `regularity`
     is 0 (any time) to 1 (a clock) and `period_s` the interval; None with fewer than four
-    onsets, `period_s` None too where nothing returns.
+    onsets, `period_s` None too where nothing returns. `highest` is the highest strength so
+    far: what the next stretch of the same recording is measured by.
     """
 
     strength: Float32
+    highest: float
     hop_s: float
     times_s: tuple[float, ...]
     rate_per_s: float
@@ -40,40 +42,55 @@ class Onsets:
     period_s: float | None
 
 
-def find_onsets(log_mel: Float32, shape: Geometry, duration_s: float) -> Onsets:
-    """Return the onsets of a recording from its log-Mel, (n_frames, n_mels) float32 dB."""
-    strength = onset_strength(log_mel, shape)
-    frames = pick_onsets(strength, shape)
+def find_onsets(
+    log_mel: Float32, shape: Geometry, duration_s: float, before: Onsets | None = None
+) -> Onsets:
+    """Return the onsets of a recording from its log-Mel, (n_frames, n_mels) float32 dB.
+
+    Parameters
+    ----------
+    before : of the stretch that ended where this one begins, None for a recording's first.
+    """
+    strength = onset_strength(log_mel, shape, continued=before is not None)
+    highest = max(float(np.ptp(strength)), before.highest if before else 0.0)
+    frames = pick_onsets(strength, shape, highest)
     times_s = tuple(float(frame) * shape.hop_s for frame in frames)
     regularity, period_s = None, None
     if len(frames) >= _LEAST_ONSETS:
         regularity, period_s = find_period(strength, shape.hop_s)
     rate_per_s = len(times_s) / duration_s
-    return Onsets(strength, shape.hop_s, times_s, rate_per_s, regularity, period_s)
+    return Onsets(strength, highest, shape.hop_s, times_s, rate_per_s, regularity, period_s)
 
 
-def onset_strength(log_mel: Float32, shape: Geometry) -> Float32:
+def onset_strength(log_mel: Float32, shape: Geometry, *, continued: bool = False) -> Float32:
     """Return how much louder the bands have become since the frame before, (n_frames,) float32.
 
     `librosa.onset.onset_strength` with its defaults: the mean over the bands of what
-    rose, in dB, moved by half a window to where the frame's middle is.
+    rose, in dB, moved by half a window to where the frame's middle is. Where the sound is
+    `continued`, the first two frames, which are half of what isn't there, rise to nothing.
     """
     rise = np.diff(log_mel, axis=0)
     np.maximum(rise, 0.0, out=rise)
+    if continued:
+        rise[: shape.n_fft // (2 * shape.hop_length)] = 0.0
     strength = np.zeros(len(log_mel), np.float32)
     delay = 1 + shape.n_fft // (2 * shape.hop_length)
     strength[delay:] = rise.mean(axis=1)[: max(0, len(log_mel) - delay)]
     return strength
 
 
-def pick_onsets(strength: Float32, shape: Geometry) -> NDArray[np.intp]:
+def pick_onsets(
+    strength: Float32, shape: Geometry, highest: float | None = None
+) -> NDArray[np.intp]:
     """Return the frames of the onsets, as `librosa.onset.onset_detect` does.
 
     A frame that is the highest of the 30 ms before, 0.07 of the highest of all over the
-    mean of 0.1 s on both sides, and 30 ms after the onset before.
+    mean of 0.1 s on both sides, and 30 ms after the onset before. `highest` is given where
+    it may be in another stretch.
     """
     relative = strength - strength.min()
-    highest = float(relative.max())
+    if highest is None:
+        highest = float(relative.max())
     if highest == 0.0:
         return np.empty(0, np.intp)
     relative /= highest

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     Float32 = NDArray[np.float32]
 
-STRETCH_S: Final = 30.0  # some 160 MB are needed to take one apart at 22050 Hz
+STRETCH_S: Final = 30.0  # some 90 MB are needed to take 35 s apart at 22050 Hz
 LEAST_STRETCH_S: Final = 5.0  # a shorter rest is part of the stretch before it
 MIN_RATE_HZ: Final = 8000  # a slower recording is converted up: the rooms below start here
 SANE_RATES_HZ: Final = range(1000, 768_001)  # what a header may say

@@ -11,6 +11,7 @@ schema             "edge-analysis/1"; a change that a reader must know of counts
 clip_id            of the recorder, null for other recordings
 label, event_ids   what the listener heard: of the clip, and of its events
 start_time         ISO 8601 UTC of the first sample, null where nobody knows it
+clock_synchronised whether that is to be trusted, null as above
 source             file, sha256, size_bytes, format, rate_hz, channels, duration_s,
                    offset (DC, of full scale; removed), clipped_samples, bad_samples (no
                    numbers: taken as 0), notes [text]
@@ -28,15 +29,16 @@ components         [energy_share, peak_hz, centroid_hz, loudest_s, active_share]
                    loudest stretch, strongest first
 spectrum           centroid_hz, bandwidth_hz, rolloff_hz, flatness: each mean, p10, p90
 stretches          of a recording over 35 s, one for each 30 s: start_s, duration_s, rms_dbfs,
-                   peak_dbfs, harmonic_share, tonality, onsets, regularity, period_s,
-                   centroid_hz, strongest_hz
+                   peak_dbfs, harmonic_share, percussive_share, residual_share, tonality,
+                   onsets, regularity, period_s, centroid_hz, strongest_hz
 picture, stems     file names beside the report, null and [] if none was asked for
 error              instead of all figures: why there are none
 =================  =====================================================================
 
 Of several stretches, levels are energy means (the highest peak), shares and tonality are
 weighted with energy, spectral figures with time; tones within half a semitone are one;
-regularity and period are those of the most regular stretch.
+an onset is measured by the highest strength so far; regularity and period are those of the
+most regular stretch.
 """
 
 from __future__ import annotations
@@ -68,6 +70,11 @@ def report_of(
     digest : hex SHA-256 of the file.
     settings : what it was analysed with, as it shall stand in the report.
     """
+    figures = summary.figures()
+    # Of the file: a conversion of the rate moves what was at full scale.
+    figures["levels"]["clipped_share"] = rounded(
+        recording.clipped_samples / recording.source_samples, 6
+    )
     source = {
         "file": recording.path.name,
         "sha256": digest,
@@ -87,7 +94,7 @@ def report_of(
         "source": source,
         "settings": dict(settings),
         "software": _software(),
-        **summary.figures(),
+        **figures,
         "picture": None,
         "stems": [],
     }
@@ -107,5 +114,5 @@ def clip_facts(sidecar: Mapping[str, Any]) -> Body:
 
 @cache
 def _software() -> dict[str, str]:
-    names = ("librosa", "numpy", "scipy", "soundfile", "soxr")
+    names = ("numpy", "soundfile", "soxr")
     return {"edge": __version__, **{name: version(name) for name in names}}

@@ -43,6 +43,8 @@ class Options:
     n_components: int = 4
     n_tones: int = 6
     stems: bool = False
+    before: Onsets | None = None
+    """The onsets of the stretch before; None: a recording begins here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +72,7 @@ class Segment:
 
 
 def analyse_segment(samples: Float32, rate_hz: int, options: Options) -> Segment:
-    """Take up to about a minute of sound apart; needs some 26 times its bytes of memory.
+    """Take up to about a minute of sound apart; needs some 30 times its bytes of memory.
 
     Parameters
     ----------
@@ -103,7 +105,7 @@ def analyse_segment(samples: Float32, rate_hz: int, options: Options) -> Segment
         constant_q=log_spectrum(halved, rate_hz, shape.hop_length, "constant"),
         variable_q=log_spectrum(halved, rate_hz, shape.hop_length, "variable"),
         separation=weigh(power, ratio, shape, parts),
-        onsets=find_onsets(log_mel, shape, duration_s),
+        onsets=find_onsets(log_mel, shape, duration_s, options.before),
         components=components,
         tones=find_tones(magnitude, pair.percussive, power, shape, options.n_tones),
         figures=describe(magnitude, power, shape),

@@ -3,9 +3,12 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
+
+from edge.analysis.recording import STRETCH_S
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -14,6 +17,8 @@ if TYPE_CHECKING:
 
     Float32 = NDArray[np.float32]
 
+EDGE_FRAMES: Final = 2  # half a window
+NOTE_EDGE_FRAMES: Final = 6  # more than half of the longest wavelet over C2
 MOST_COLUMNS: Final = 1024  # about as many as a picture has pixels
 
 
@@ -59,15 +64,15 @@ class Strip:
         self.column_s *= 2
         # Column k holds what rounds to it: 2k - 1 and 2k of before are nearest to k, or as near.
         odd, even = self._columns[1::2], self._columns[::2]
-        merged = even.copy()
-        merged[1:] = np.maximum(merged[1:], odd[:-1])
-        self._columns[: MOST_COLUMNS // 2] = merged
-        self._columns[MOST_COLUMNS // 2 :] = -np.inf
+        merged = np.full_like(self._columns, -np.inf)
+        merged[: len(even)] = even
+        merged[1 : len(odd) + 1] = np.maximum(merged[1 : len(odd) + 1], odd)
+        self._columns = merged
         self._used = self._used // 2 + 1 if self._used else 0
 
 
 class Strips:
-    """All that one picture shows of a recording. Keeps some 1 MB."""
+    """All that one picture shows of a recording. Keeps some 1 MB, and the time of each onset."""
 
     def __init__(self) -> None:
         self.duration_s = 0.0
@@ -79,13 +84,17 @@ class Strips:
     def add(self, segment: Segment) -> None:
         """Take in the next segment, which begins where the one before ended."""
         start_s, hop_s = self.duration_s, segment.hop_s
-        # A maximum of levels in dB needs a bottom that is the same in every segment.
         self.mel_hz, self.semitones_hz = segment.mel_hz, segment.constant_q.bins_hz
-        self._add("log_mel", start_s, hop_s, segment.log_mel)
-        self._add("constant_q", start_s, segment.constant_q.hop_s, segment.constant_q.decibels)
-        separation = segment.separation
-        self._add("harmonic", start_s, hop_s, separation.harmonic_dbfs[:, None])
-        self._add("percussive", start_s, hop_s, separation.percussive_dbfs[:, None])
+        separation, notes = segment.separation, segment.constant_q
+        inner_from = partial(_inner, segment, first=not start_s)
+        for name, rows, edge_frames in (
+            ("log_mel", segment.log_mel, EDGE_FRAMES),
+            ("constant_q", notes.decibels, NOTE_EDGE_FRAMES),
+            ("harmonic", separation.harmonic_dbfs[:, None], EDGE_FRAMES),
+            ("percussive", separation.percussive_dbfs[:, None], EDGE_FRAMES),
+        ):
+            inner = inner_from(len(rows), edge_frames)
+            self._add(name, start_s + inner.start * hop_s, hop_s, rows[inner])
         self._add("onset", start_s, segment.onsets.hop_s, segment.onsets.strength[:, None])
         self.onsets_s += [start_s + time_s for time_s in segment.onsets.times_s]
         self.duration_s += segment.duration_s
@@ -96,3 +105,13 @@ class Strips:
 
     def _add(self, name: str, start_s: float, hop_s: float, rows: Float32) -> None:
         self._strips.setdefault(name, Strip(hop_s)).add(start_s, hop_s, rows)
+
+
+def _inner(segment: Segment, n_frames: int, edge_frames: int, *, first: bool) -> slice:
+    """Return the frames that don't reach beyond the ends at which the recording goes on.
+
+    Those that do are half of what isn't there, which looks like a click.
+    """
+    whole = segment.duration_s == STRETCH_S
+    spare = edge_frames if n_frames > 2 * edge_frames else 0
+    return slice(0 if first else spare, n_frames - (spare if whole else 0))

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 MOST_TIMES: Final = 500
 MOST_TONES: Final = 6
+_SAME_CENTS: Final = 50.0
 ACTIVE: Final = 0.1  # of its maximum: over this a component sounds
 
 Body = dict[str, Any]
@@ -79,11 +80,11 @@ class Summary:
             "rate_hz": self._rate_hz,
             "levels": self._levels(),
             "separation": {
-                key: _share(self._weighed(key, by_energy=True))
+                key: _share(self._weighed(key))
                 for key in ("harmonic_share", "percussive_share", "residual_share")
             },
             "tones": {
-                "tonality": _share(self._weighed("tonality", by_energy=True)),
+                "tonality": _share(self._weighed("tonality")),
                 "strongest": _strongest(self._stretches, self.duration_s),
             },
             **{name: mean.body() for name, mean in self._mean_power.items()},
@@ -102,7 +103,6 @@ class Summary:
             "rms_dbfs": rounded(rms, 2),
             "peak_dbfs": rounded(peak, 2),
             "crest_db": rounded(None if rms is None or peak is None else peak - rms, 2),
-            "clipped_share": rounded(self._weighed("clipped_share", by_energy=False), 6),
         }
 
     def _onsets(self) -> Body:
@@ -153,9 +153,10 @@ class Summary:
             for one in self._stretches
         ]
 
-    def _weighed(self, key: str, *, by_energy: bool) -> float | None:
+    def _weighed(self, key: str) -> float | None:
+        """Return the mean of a figure, weighted with energy."""
         pairs = [
-            (one.energy if by_energy else one.duration_s, one.figures[key])
+            (one.energy, one.figures[key])
             for one in self._stretches
             if one.figures[key] is not None
         ]
@@ -193,7 +194,6 @@ def _stretch(segment: Segment, start_s: float) -> _Stretch:
     figures = {
         "rms_dbfs": rms,
         "peak_dbfs": levels.peak_dbfs,
-        "clipped_share": levels.clipped_share,
         "harmonic_share": separation.harmonic_share,
         "percussive_share": separation.percussive_share,
         "residual_share": separation.residual_share,
@@ -220,25 +220,36 @@ def _stretch(segment: Segment, start_s: float) -> _Stretch:
 
 
 def _strongest(stretches: Iterable[_Stretch], total_s: float) -> list[Body]:
-    """Return the strongest tones of all stretches; those within half a semitone are one."""
-    found: dict[int, tuple[Tone, float]] = {}
-    for one in stretches:
-        for tone in one.tones:
-            semitone = round(12.0 * math.log2(tone.frequency_hz / 440.0))
-            known, sounding_s = found.get(semitone, (tone, 0.0))
-            louder = max(known, tone, key=lambda each: each.level_dbfs)
-            found[semitone] = (louder, sounding_s + tone.time_share * one.duration_s)
-    strongest = sorted(found.values(), key=lambda pair: -pair[0].level_dbfs)
+    """Return the strongest tones of all stretches.
+
+    One of a stretch is that of another within half a semitone of it; of a stretch, each is one.
+    """
+    heard = [(tone, one) for one in stretches for tone in one.tones]
+    found: list[tuple[Tone, dict[float, float]]] = []  # seconds by the start of the stretch
+    for tone, one in sorted(heard, key=lambda pair: -pair[0].level_dbfs):
+        alike = (
+            sounding_s
+            for louder, sounding_s in found
+            if one.start_s not in sounding_s and _cents(louder, tone) <= _SAME_CENTS
+        )
+        sounding_s = next(alike, None)
+        if sounding_s is None:
+            found.append((tone, sounding_s := {}))
+        sounding_s[one.start_s] = tone.time_share * one.duration_s
     return [
         {
             "frequency_hz": rounded(tone.frequency_hz, 2),
             "note": tone.note,
             "level_dbfs": rounded(tone.level_dbfs, 1),
-            "time_share": _share(sounding_s / total_s),
+            "time_share": _share(sum(sounding_s.values()) / total_s),
             "drift_cents_per_s": rounded(tone.drift_cents_per_s, 1),
         }
-        for tone, sounding_s in strongest[:MOST_TONES]
+        for tone, sounding_s in found[:MOST_TONES]
     ]
+
+
+def _cents(one: Tone, other: Tone) -> float:
+    return abs(1200.0 * math.log2(one.frequency_hz / other.frequency_hz))
 
 
 def _component(one: Component, hop_s: float, start_s: float) -> Body:

@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import time
 from typing import TYPE_CHECKING
 
@@ -134,6 +136,34 @@ def test_a_replayed_clip_without_a_time_is_taken(tmp_path: Path) -> None:
     clip = Inbox(tmp_path).next()
     assert clip is not None
     assert (clip.stem, clip.sound.suffix) == ("0000012_untimed_dog_bark", ".wav")
+
+
+def test_clips_in_folders_without_permission_are_passed_over_and_said(tmp_path: Path) -> None:
+    """Nothing can be written into the first, nothing read from the second."""
+    clips = tmp_path / "clips"
+    stems = [put(clips, number) for number in (1, 1001, 2001)]
+    (clips / "0002").chmod(0o500)
+    (clips / "0001").chmod(0)
+    (clips / "0000").chmod(0o777)
+    for folder in [clips, *clips.parents][:-2]:
+        folder.chmod(folder.stat().st_mode | 0o011)
+    program = f"""
+import os
+from pathlib import Path
+from edge.analysis.inbox import Inbox
+if not os.getuid(): os.setgid(65534); os.setuid(65534)  # root may do everything
+os.chdir("/")
+inbox = Inbox(Path({str(clips)!r}))
+print(inbox.next().stem, *(inbox.find(stem) for stem in {stems[1:]!r}))
+print(inbox.unreadable)
+"""
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    for name in ("0001", "0002"):
+        (clips / name).chmod(0o700)
+    best, why = done.stdout.splitlines()
+    assert best == f"{stems[0]} None None", done.stderr
+    assert "may not be read and written" in why
 
 
 def test_a_folder_that_is_not_there_or_no_folder_is_no_work(tmp_path: Path) -> None:

@@ -48,6 +48,21 @@ def test_strength_and_onsets_are_librosas(recordings: list[NDArray[np.float32]])
         assert got.rate_per_s == pytest.approx(len(times_s) / (samples.size / RATE_HZ))
 
 
+def test_a_stretch_that_goes_on_has_the_onsets_of_the_whole() -> None:
+    """But for the two frames at the seam, which nobody knows of."""
+    times_s = np.arange(0.33, 9.5, 0.7)
+    samples = np.tile(strikes(times_s, 0.05), 2)
+    half = 400 * SHAPE.hop_length
+    whole = onsets(samples)
+    first = onsets(samples[:half])
+    log_mel = log_mel_of(np.square(np.abs(stft(samples[half:], SHAPE))), SHAPE)
+    second = find_onsets(log_mel, SHAPE, (samples.size - half) / RATE_HZ, first)
+    np.testing.assert_allclose(second.strength[6:], whole.strength[406:], atol=1e-3)
+    assert second.strength[:5].max() == 0.0
+    later_s = [time_s - half / RATE_HZ for time_s in whole.times_s if time_s > half / RATE_HZ + 0.2]
+    np.testing.assert_allclose([t for t in second.times_s if t > 0.2], later_s, atol=1e-6)
+
+
 @settings(max_examples=60, deadline=None)
 @given(n_frames=st.integers(2, 300), kinds=st.integers(1, 50), seed=st.integers(0, 2**32 - 1))
 def test_any_strength_has_librosas_peaks(n_frames: int, kinds: int, seed: int) -> None:

@@ -33,7 +33,13 @@ def made_of(*parts: Float32, **facts: Any) -> tuple[Strips, dict[str, Any]]:  # 
         strips.add(segment)
     source = {"file": "a.wav", "duration_s": strips.duration_s}
     when = {"start_time": None, "clock_synchronised": None, "label": None}
-    return strips, {**summary.figures(), "source": source, **when, **facts}
+    return strips, {**figures_of(summary), "source": source, **when, **facts}
+
+
+def figures_of(summary: Summary) -> dict[str, Any]:
+    figures = summary.figures()
+    figures["levels"]["clipped_share"] = 0.000012  # as `report_of` does
+    return figures
 
 
 def noise(seconds: float, level: float = 0.1) -> Float32:
@@ -49,7 +55,7 @@ def hour() -> tuple[Strips, dict[str, Any]]:
         strips.add(segment)
     when = {"start_time": "2026-11-22T22:17:36.545Z", "clock_synchronised": False}
     source = {"file": "a.wav", "duration_s": 3600.0}
-    return strips, {**summary.figures(), "source": source, "label": ODD_LABEL, **when}
+    return strips, {**figures_of(summary), "source": source, "label": ODD_LABEL, **when}
 
 
 CASES: dict[str, Any] = {
@@ -124,11 +130,22 @@ def test_the_main_figures_are_said_in_words() -> None:
     _, report = made_of(noise(5.0))
     level, rhythm, pitch = summary_lines(report)
     assert level.startswith("-20.0 dBFS, peak ")
+    assert "clipped 0.0012 %" in level
     assert "harmonic" in level
     assert "onset" in rhythm
     assert "centroid" in pitch
     assert summary_lines(made_of(np.zeros(100, "f4"))[1])[0] == "digital silence"
-    assert all(len(line) <= 62 for line in summary_lines(hour()[1]))
+    assert all(len(line) <= 76 for line in summary_lines(hour()[1]))
+
+
+def test_a_strip_keeps_a_peak_in_its_last_column_when_it_is_halved() -> None:
+    strip = Strip(1.0)
+    rows = np.zeros((MOST_COLUMNS, 1), "f4")
+    rows[-1] = 9.0
+    strip.add(0.0, 1.0, rows)
+    strip.add(float(MOST_COLUMNS), 1.0, np.zeros((1, 1), "f4"))
+    assert np.argmax(strip.columns) == MOST_COLUMNS // 2
+    assert strip.columns.max() == 9.0
 
 
 @pytest.mark.parametrize("n_frames", [1, 7, 1024, 1025, 5000, 100_000])
@@ -149,3 +166,22 @@ def test_a_strip_keeps_every_peak_in_its_place_and_is_bounded(n_frames: int) -> 
     assert (len(columns) - 1) * strip.column_s == pytest.approx(
         n_frames * 0.02, abs=2 * strip.column_s
     )
+
+
+def test_where_stretches_meet_there_is_no_click() -> None:
+    hum = 0.3 * np.sin(2 * np.pi * 440.0 * np.arange(30 * RATE_HZ) / RATE_HZ).astype("f4")
+    strips, _ = made_of(hum, hum, hum[: 9 * RATE_HZ])
+    for name, row, highest in (
+        ("percussive", 0, -60.0),
+        ("log_mel", 100, -30.0),
+        ("constant_q", 70, -60.0),
+    ):
+        columns = strips[name].columns[:, row]
+        assert np.isfinite(columns).all()
+        assert columns[4:-4].max() < highest, name
+
+
+def test_the_shortest_stretches_have_a_level() -> None:
+    for n_samples in (1, 600, 2500):
+        strips, _ = made_of(noise(1.0), np.full(n_samples, 0.1, "f4"))
+        assert np.isfinite(strips["harmonic"].columns).all()

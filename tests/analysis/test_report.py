@@ -145,6 +145,32 @@ def test_one_tone_through_all_stretches_is_one_tone_all_the_time() -> None:
     assert near[0]["time_share"] == pytest.approx(1.0, abs=0.05)
 
 
+def test_two_tones_of_one_semitone_are_two_and_neither_sounds_for_more_than_all_the_time() -> None:
+    # 3520 Hz is A7; 45 cents under and over it both round to it.
+    pair = tone(3.0, 3520.0 * 2 ** (-45 / 1200), 0.2) + tone(3.0, 3520.0 * 2 ** (45 / 1200), 0.2)
+    tones = summed(pair)["tones"]["strongest"]
+    assert sorted(round(one["frequency_hz"]) for one in tones[:2]) == [3430, 3613]
+    assert all(one["time_share"] <= 1.0 for one in tones)
+
+
+def test_one_tone_between_two_semitones_is_one_tone_all_the_time() -> None:
+    edge_hz = 440.0 * 2 ** (0.5 / 12)
+    tones = summed(tone(2.0, edge_hz - 1.0), tone(2.0, edge_hz + 1.0))["tones"]["strongest"]
+    near = [one for one in tones if abs(one["frequency_hz"] - edge_hz) < 10]
+    assert len(near) == 1
+    assert near[0]["time_share"] == pytest.approx(1.0, abs=0.05)
+
+
+def test_what_was_clipped_before_the_rate_was_converted_is_clipped(tmp_path: Path) -> None:
+    """A converted rate rounds off single samples at full scale and rings beyond long ones."""
+    samples = np.zeros(48000, "f4")
+    samples[100::100] = 1.0
+    soundfile.write(tmp_path / "a.wav", samples, 48000, subtype="PCM_16")
+    report = reported(tmp_path / "a.wav")
+    assert report["source"]["clipped_samples"] == 479
+    assert report["levels"]["clipped_share"] == pytest.approx(479 / 48000, abs=1e-6)
+
+
 def test_onsets_go_on_over_stretches_and_their_list_is_bounded() -> None:
     part = clicks(20.0, 0.25)
     one = analyse_segment(part, RATE_HZ, Options())

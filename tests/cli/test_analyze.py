@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -81,6 +81,16 @@ def test_a_recording_of_several_stretches_has_no_sounds_of_components(
     assert not list(tmp_path.glob("*component*"))
     again = edge("analyze", "long.wav", "--stems")
     assert "1 were done" in again.stderr
+
+
+def test_a_hum_of_a_minute_begins_once(edge: Edge, tmp_path: Path) -> None:
+    hum = 0.3 * np.sin(2 * np.pi * 440.0 * np.arange(70 * RATE_HZ) / RATE_HZ)
+    soundfile.write(tmp_path / "hum.wav", hum, RATE_HZ)
+    assert edge("analyze", "hum.wav").returncode == EXIT_OK
+    report = report_of(tmp_path / "hum.analysis.json")
+    assert len(report["stretches"]) == 3
+    assert report["onsets"]["count"] == 1
+    assert report["onsets"]["times_s"][0] < 0.2
 
 
 def test_pictures_and_stems_come_when_asked_for(edge: Edge, tmp_path: Path) -> None:
@@ -197,6 +207,24 @@ def test_several_processes_do_what_one_does(edge: Edge, tmp_path: Path) -> None:
     assert one == two
 
 
+def test_two_at_once_on_one_folder_spoil_nothing_of_each_other(
+    tmp_path: Path, running: subprocess.Popen[str]
+) -> None:
+    """What another is at is its own; all results are whole and there is nothing else."""
+    wait_until((tmp_path / "in/a.analysis.json").exists, "the first report", 30.0)
+    second = run_edge(tmp_path, "in", "--again", "--stems", "--jobs", "2")
+    assert second.returncode == EXIT_FAILURE
+    assert "1 analysed, 0 were done, 2 failed" in second.stderr
+    assert second.stderr.count("is being analysed by another process") == 2
+    _, said = running.communicate(timeout=120.0)
+    assert running.returncode == EXIT_OK, said
+    assert {path.name for path in (tmp_path / "in").glob("[bc].*")} == {
+        f"{name}.{suffix}" for name in "bc" for suffix in ("wav", "analysis.json")
+    }
+    assert report_of(tmp_path / "in/b.analysis.json")["source"]["duration_s"] == 900.0
+    assert hidden(tmp_path) == []
+
+
 @pytest.fixture
 def running(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
     """Run `edge analyze --jobs 2` over long recordings and one that is soon done."""
@@ -253,9 +281,16 @@ if __name__ == "__main__":
 """
 
 
+class Cluster(NamedTuple):
+    """A scheduler and two worker processes on loopback."""
+
+    address: str
+    process: subprocess.Popen[str]
+
+
 @pytest.fixture
-def cluster(tmp_path: Path) -> Iterator[str]:
-    """Start a scheduler and two worker processes on loopback; return the address."""
+def cluster(tmp_path: Path) -> Iterator[Cluster]:
+    """Start a cluster that ends with the test."""
     pytest.importorskip("distributed", reason="the optional package distributed is missing")
     (tmp_path / "cluster.py").write_text(CLUSTER)
     with (tmp_path / "cluster.log").open("wb") as log:
@@ -271,8 +306,8 @@ def cluster(tmp_path: Path) -> Iterator[str]:
     assert process.stdout is not None
     address = process.stdout.readline().strip()
     assert address, (tmp_path / "cluster.log").read_text()
-    yield address
-    process.communicate("", timeout=30.0)
+    with process:  # which ends when its standard input does
+        yield Cluster(address, process)
 
 
 def run_edge(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -287,13 +322,13 @@ def run_edge(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_a_dask_cluster_does_what_is_done_here(cluster: str, tmp_path: Path) -> None:
+def test_a_dask_cluster_does_what_is_done_here(cluster: Cluster, tmp_path: Path) -> None:
     for number in range(5):
         record(tmp_path / f"in/{number}.wav")
     (tmp_path / "in/bad.wav").write_bytes(b"no recording" * 40)
     here = run_edge(tmp_path, "in", "--output", "here", "--plot", "--stems")
     there = run_edge(
-        tmp_path, "in", "--output", "there", "--plot", "--stems", "--scheduler", cluster
+        tmp_path, "in", "--output", "there", "--plot", "--stems", "--scheduler", cluster.address
     )
     assert (here.returncode, there.returncode) == (EXIT_FAILURE, EXIT_FAILURE), there.stderr
     assert "5 analysed, 0 were done, 1 failed" in there.stderr
@@ -301,6 +336,30 @@ def test_a_dask_cluster_does_what_is_done_here(cluster: str, tmp_path: Path) -> 
     files = {path.name: path.read_bytes() for path in (tmp_path / "here").iterdir()}
     assert len(files) == 5 * 8
     assert files == {path.name: path.read_bytes() for path in (tmp_path / "there").iterdir()}
+
+
+def test_a_cluster_that_dies_is_said_and_what_is_done_stays(
+    cluster: Cluster, tmp_path: Path
+) -> None:
+    for number in range(8):
+        record(tmp_path / f"in/{number}.wav", 200.0)
+    with subprocess.Popen(
+        [sys.executable, "-m", "edge", "analyze", "in", "--scheduler", cluster.address],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        wait_until(lambda: list(tmp_path.glob("in/*.analysis.json")), "the first report", 30.0)
+        cluster.process.kill()
+        cluster.process.wait()
+        _, said = process.communicate(timeout=60.0)
+    assert process.returncode == EXIT_FAILURE
+    assert "Traceback" not in said
+    assert f"the cluster at {cluster.address} is gone" in said
+    assert list(tmp_path.glob("in/*.analysis.json"))
+    assert hidden(tmp_path) == []
 
 
 def test_a_scheduler_that_does_not_answer_is_said(tmp_path: Path) -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""`edge listen` as a process of its own, on a virtual microphone of the real alsa-lib."""
+"""`edge listen`, on a virtual microphone of the real alsa-lib, and `edge analyze` as processes."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ import pytest
 
 from edge.capture.scene import synthesise_scene
 from tests.conftest import Subscriber, wait_until
+from tests.service.analyzer import Analyzer
 from tools.lab.microphone import VirtualMicrophone
 
 if TYPE_CHECKING:
@@ -151,3 +152,16 @@ def body_of(ear: Subscriber, topic: str) -> dict[str, Any]:
     line = ear.wait_for(f"/{topic} {{")
     body: dict[str, Any] = json.loads(line.partition(" ")[2])
     return body
+
+
+@pytest.fixture
+def analyze(tmp_path: Path) -> Iterator[Callable[..., Analyzer]]:
+    """Start analyzers over `tmp_path` that end with the test."""
+    with ExitStack() as running:
+
+        def start(*overrides: str, program: str = "", wrap: tuple[str, ...] = ()) -> Analyzer:
+            analyzer = Analyzer(tmp_path, *overrides, program=program, wrap=wrap)
+            running.callback(analyzer.close)
+            return analyzer
+
+        yield start

@@ -7,7 +7,7 @@ import json
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from edge.service.analyze.job import commit, part_of
+from edge.service.analyze.job import write_whole
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -35,7 +35,8 @@ class Attempt:
 class AttemptFile:
     """The one attempt that can be under way, remembered through a power cut.
 
-    `now` is that attempt, None between clips. Raises `OSError` where it can't be written.
+    `now` is that attempt, None between clips. Its methods raise `OSError` where it can't be
+    written; `now` is right nevertheless.
     """
 
     def __init__(self, path: Path) -> None:
@@ -43,13 +44,12 @@ class AttemptFile:
         self.now = _read(path)
         if self.now and self.now.running:
             # Nobody ended it in order: this process died with its worker, or the box did.
-            self._write(
-                replace(
-                    self.now,
-                    running=False,
-                    interruptions=self.now.interruptions + 1,
-                    why="it was interrupted each time, by a power cut or by what it did",
-                )
+            # Written when it is begun again: until then the file says as much.
+            self.now = replace(
+                self.now,
+                running=False,
+                interruptions=self.now.interruptions + 1,
+                why="it was interrupted each time, by a power cut or by what it did",
             )
 
     def begin(self, stem: str) -> None:
@@ -76,9 +76,7 @@ class AttemptFile:
 
     def _write(self, attempt: Attempt) -> None:
         self.now = attempt
-        part = part_of(self._path)
-        part.write_text(json.dumps(asdict(attempt)), encoding="utf-8")
-        commit(part, self._path)
+        write_whole(self._path, json.dumps(asdict(attempt)).encode())
 
 
 def _read(path: Path) -> Attempt | None:

@@ -8,7 +8,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from edge.service.analyze.child import Child
-from edge.service.analyze.job import write_report
+from edge.service.analyze.claim import Claim
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -54,7 +54,7 @@ class _Pool:
 
     def __init__(self, jobs: Sequence[Job], workers: int) -> None:
         self._waiting = deque((job, 1) for job in jobs)
-        self._busy: dict[Child, tuple[Job, int]] = {}
+        self._busy: dict[Child, tuple[Claim, int]] = {}
         self._shares: dict[Child, float] = {}
         self._free = [Child() for _ in range(min(workers, len(jobs)))]
         self._done = 0
@@ -66,9 +66,16 @@ class _Pool:
     def wait(self) -> Iterator[Outcome | Progress]:
         """Give the free workers something to do; yield what comes within a tick."""
         while self._free and self._waiting:
-            child, task = self._free.pop(), self._waiting.popleft()
-            self._busy[child] = task
-            child.ask(task[0])
+            job, tries = self._waiting.popleft()
+            try:
+                claim = Claim(job)
+            except OSError as error:
+                self._done += 1
+                yield Outcome(job, None, str(error))
+                continue
+            child = self._free.pop()
+            self._busy[child] = (claim, tries)
+            child.ask(job)
         for child in select.select(list(self._busy), [], [], TICK_S)[0]:
             for answer in child.answers():
                 yield from self._take(child, answer)
@@ -78,36 +85,37 @@ class _Pool:
         """End all workers now."""
         for child in self._free:
             child.kill()
-        for child, (job, _) in self._busy.items():
+        for child, (claim, _) in self._busy.items():
             child.kill()
-            job.clean()
+            claim.close()
 
     def _take(self, child: Child, answer: dict[str, Any]) -> Iterator[Outcome]:
         if "share" in answer:
             self._shares[child] = answer["share"]
             return
-        job, tries = self._busy.pop(child)
+        claim, tries = self._busy.pop(child)
         self._shares.pop(child, None)
-        if "died" in answer or "failed" in answer:
-            child.kill()
-            job.clean()
-            self._free.append(Child())
-            if tries < TRIES:
-                self._waiting.append((job, tries + 1))
-                return
-        else:
-            self._free.append(child)
-        self._done += 1
-        yield outcome_of(job, answer)
+        with claim:
+            if "died" in answer or "failed" in answer:
+                child.kill()
+                self._free.append(Child())
+                if tries < TRIES:
+                    self._waiting.append((claim.job, tries + 1))
+                    return
+            else:
+                self._free.append(child)
+            self._done += 1
+            yield outcome_of(claim, answer)
 
 
-def outcome_of(job: Job, answer: dict[str, Any]) -> Outcome:
+def outcome_of(claim: Claim, answer: dict[str, Any]) -> Outcome:
     """Return what a worker's last word on a job means, its report written."""
     report = answer.get("report")
     if report is None:
-        return Outcome(job, None, next(iter(answer.values())))
+        return Outcome(claim.job, None, next(iter(answer.values())))
     try:
-        write_report(job, report)
+        claim.stage(report)
+        claim.commit()
     except OSError as error:
-        return Outcome(job, None, str(error))
-    return Outcome(job, report, "")
+        return Outcome(claim.job, None, str(error))
+    return Outcome(claim.job, report, "")

@@ -8,15 +8,18 @@ installed; and a recording is some MB, while its analysis takes many times as lo
 
 from __future__ import annotations
 
+import logging
 import re
 import tempfile
+from concurrent.futures import CancelledError
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from edge.errors import EXIT_FAILURE, EdgeError
 from edge.service.analyze.batch import Outcome, Progress, outcome_of
-from edge.service.analyze.job import Job, commit, part_of
+from edge.service.analyze.claim import Claim
+from edge.service.analyze.job import Job, write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -41,7 +44,7 @@ def run_there(
     """Do the jobs on the cluster whose scheduler is at `address`, as `run_here` does them.
 
     At most two recordings for each of its threads are in memory. Raises `ClusterError`
-    without the package `distributed`, without an answer, and without a worker.
+    without the package `distributed`, without an answer, without a worker, and when it ends.
     """
     if not ADDRESS.fullmatch(address):
         raise ClusterError(f"{address!r} is no address of a Dask scheduler", "give tcp://HOST:PORT")
@@ -51,6 +54,8 @@ def run_there(
         raise ClusterError(
             "--scheduler needs the package distributed", "pip install 'edge[cluster]'"
         ) from error
+    # Of a lost connection it logs a traceback for each attempt; a sentence is enough.
+    logging.getLogger("distributed.client").setLevel(logging.CRITICAL)
     try:
         make: Any = distributed.Client  # it has no types
         client = make(address, timeout=CONNECT_S)
@@ -61,6 +66,10 @@ def run_there(
         if not threads:
             raise ClusterError(f"the cluster at {address} has no worker", "start dask worker")
         yield from _follow(client, distributed.wait, jobs, AHEAD * threads, more)
+    except CancelledError as error:
+        raise ClusterError(
+            f"the cluster at {address} is gone", "start again: what is done is passed over"
+        ) from error
     finally:
         client.close(timeout=0.5)
 
@@ -73,28 +82,33 @@ def _follow(
     more: Callable[[], bool],
 ) -> Iterator[Outcome | Progress]:
     left = iter(jobs)
-    sent: dict[Any, Job] = {}
+    sent: dict[Any, Claim] = {}
     done = 0
-    while more():
-        while len(sent) < at_once and (job := next(left, None)) is not None:
+    try:
+        while more():
+            while len(sent) < at_once and (job := next(left, None)) is not None:
+                try:
+                    parcel = _parcel(job)
+                    claim = Claim(job)
+                except OSError as error:
+                    done += 1
+                    yield Outcome(job, None, str(error))
+                    continue
+                sent[client.submit(carry_out_parcel, *parcel, pure=False)] = claim
+            if not sent:
+                return
             try:
-                parcel = _parcel(job)
-            except OSError as error:
+                finished = wait(list(sent), timeout=TICK_S, return_when="FIRST_COMPLETED").done
+            except TimeoutError:
+                finished = set()
+            for future in finished:
                 done += 1
-                yield Outcome(job, None, str(error))
-                continue
-            sent[client.submit(carry_out_parcel, *parcel, pure=False)] = job
-        if not sent:
-            return
-        try:
-            finished = wait(list(sent), timeout=TICK_S, return_when="FIRST_COMPLETED").done
-        except TimeoutError:
-            finished = set()
-        for future in finished:
-            job = sent.pop(future)
-            done += 1
-            yield _unpack(job, future)
-        yield Progress(done)
+                with sent.pop(future) as claim:
+                    yield _unpack(claim, future)
+            yield Progress(done)
+    finally:
+        for claim in sent.values():
+            claim.close()
 
 
 def _parcel(job: Job) -> tuple[dict[str, Any], bytes, bytes | None]:
@@ -119,17 +133,15 @@ def carry_out_parcel(body: dict[str, Any], sound: bytes, sidecar: bytes | None) 
         return answer, {path.name: path.read_bytes() for path in made}
 
 
-def _unpack(job: Job, future: Any) -> Outcome:  # noqa: ANN401 - as above
+def _unpack(claim: Claim, future: Any) -> Outcome:  # noqa: ANN401 - as above
+    job = claim.job
     if future.status != "finished":
         return Outcome(job, None, f"the cluster failed: {future.exception()}")
     answer, files = future.result()
     try:
-        job.output.mkdir(parents=True, exist_ok=True)
         for path in (job.picture, *job.stems):
             if path.name in files:
-                part_of(path).write_bytes(files[path.name])
-                commit(part_of(path), path)
+                write_whole(path, files[path.name])
     except OSError as error:
-        job.clean()
         return Outcome(job, None, str(error))
-    return outcome_of(job, answer)
+    return outcome_of(claim, answer)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What is asked of a worker, and where its results are. Light: no array, no librosa."""
+"""What is asked of a worker, and where its results are. Light: no arrays."""
 
 from __future__ import annotations
 
@@ -102,22 +102,15 @@ def commit(part: Path, path: Path) -> None:
     part.replace(path)
 
 
-def write_report(job: Job, report: Mapping[str, Any]) -> None:
-    """Write the report, whole or not at all. Raises `OSError`; then nothing is left behind."""
-    part = part_of(job.report)
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file, whole or not at all. Raises `OSError`; then nothing is left behind."""
+    part = part_of(path)
     try:
-        with part.open("w", encoding="utf-8") as file:
-            json.dump(report, file, ensure_ascii=False, allow_nan=False, indent=1)
-            file.write("\n")
-        commit(part, job.report)
+        part.write_bytes(content)
+        commit(part, path)
     except OSError:
         part.unlink(missing_ok=True)
         raise
-    folder = os.open(job.output, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
 
 
 def is_done(job: Job) -> bool:
@@ -140,3 +133,17 @@ def settings_of(options: Options) -> dict[str, Any]:
     """Return the options that change a figure, as a report carries them."""
     channel = "mean" if options.channel is None else options.channel
     return {"max_rate_hz": options.rate_hz, "channel": channel}
+
+
+def failure(job: Job, why: str) -> dict[str, Any]:
+    """Return the report of a clip that can't be analysed."""
+    source = {"file": job.sound.name}
+    return {"schema": SCHEMA, "clip_id": clip_id_of(job), "source": source, "error": why}
+
+
+def clip_id_of(job: Job) -> str:
+    """Return the id that the recorder gave; of a damaged sidecar the stem, as unique on the box."""
+    try:
+        return str(json.loads(job.sidecar.read_bytes())["clip_id"]) if job.sidecar else job.stem
+    except (OSError, ValueError, KeyError, TypeError):
+        return job.stem

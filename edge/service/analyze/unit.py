@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The idle-time unit: takes the box's own clips apart while nothing is going on.
 
-A light parent, which never imports librosa, looks for the newest important clip without
+A light parent, which never imports NumPy, looks for the newest important clip without
 a report, waits until the box is idle, and has a warm worker do it. The worker is stopped
 where it stands when something is heard, and killed when the unit ends: results appear
 whole, the report last, so that at no moment anything is lost or done twice.
@@ -9,8 +9,7 @@ whole, the report last, so that at no moment anything is lost or done twice.
 
 from __future__ import annotations
 
-import fcntl
-import json
+import contextlib
 import logging
 import os
 import select
@@ -18,19 +17,19 @@ import signal
 import time
 from typing import TYPE_CHECKING, Any, Final
 
-from edge.analysis.inbox import SCHEMA, Inbox
+from edge.analysis.inbox import Inbox
 from edge.errors import EXIT_OK, StorageError
 from edge.publish import payloads
 from edge.publish.spool import deposit
 from edge.service.analyze.attempt import AttemptFile
 from edge.service.analyze.child import Child
+from edge.service.analyze.claim import Claim
 from edge.service.analyze.idle import IdleGate
-from edge.service.analyze.job import Job, Options, write_report
+from edge.service.analyze.job import Job, Options, failure
+from edge.service.analyze.lock import take_lock
 from edge.service.notify import tell, watchdog_interval_s
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from edge.analysis.inbox import Clip
     from edge.config.schema import Settings
     from edge.service.analyze.child import Answer
@@ -51,18 +50,27 @@ class Unit:
     ----------
     gate : says why the box is not idle; a test's may allow more.
     stall_s : so long a worker may say nothing about a minute of sound.
+    blocked_s : how long to wait where results can't be written.
     """
 
-    def __init__(self, settings: Settings, gate: IdleGate, *, stall_s: float = STALL_S) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        gate: IdleGate,
+        *,
+        stall_s: float = STALL_S,
+        blocked_s: float = BLOCKED_S,
+    ) -> None:
         self._settings = settings
         self._gate = gate
-        self._stall_s = stall_s
+        self._stall_s, self._blocked_s = stall_s, blocked_s
         self._inbox = Inbox(settings.clips)
         self._options = options_of(settings)
         self._topics = payloads.Topics(settings.publish.base_topic, settings.node.id)
         self._child: Child | None = None
         self._ended = False
         self._said = ""
+        self._stuck = False  # results can't be written
         self._fed_s = 0.0
         self._watchdog_s = watchdog_interval_s(os.environ)
 
@@ -128,27 +136,36 @@ class Unit:
             options=self._options,
             sidecar=clip.sidecar,
         )
-        attempt = self._attempts.now
-        if attempt and attempt.stem == clip.stem and attempt.hopeless:
-            self._set_aside(job, attempt.why)
+        try:
+            with Claim(job) as claim:
+                self._carry_out(claim)
+        except OSError as error:
+            if clip.sound.exists():  # a full disk, most of all
+                self._wait_until_unblocked(str(error))
+            else:
+                self._forget(job)
+
+    def _carry_out(self, claim: Claim) -> None:
+        """Do a claimed job. Raises `OSError` where it can't be done now, whatever the clip is."""
+        job, attempt = claim.job, self._attempts.now
+        if attempt and attempt.stem == job.stem and attempt.hopeless:
+            self._finish(claim, failure(job, attempt.why))
             return
-        self._attempts.begin(clip.stem)
+        self._attempts.begin(job.stem)
         answer = self._ask(job)
         match answer:
             case {"report": report}:
-                self._finish(job, report)
+                self._finish(claim, report)
             case {"refused": why}:
-                self._set_aside(job, why)
+                self._finish(claim, failure(job, why))
             case {"blocked": why}:
-                self._wait_for_disk(job, why)
+                raise OSError(why)
             case {"died": why} | {"failed": why}:
                 self._dismiss()
-                job.clean()
-                log.warning("%s: %s", clip.stem, why)
+                log.warning("%s: %s", job.stem, why)
                 self._attempts.failed(why)
             case _:  # the unit ends
                 self._dismiss()
-                job.clean()
                 self._attempts.pause()
 
     def _ask(self, job: Job) -> Answer:
@@ -179,46 +196,52 @@ class Unit:
         self._say(f"{job.stem} is paused: {why}" if why else f"analysing {job.stem}")
         self._feed()
 
-    def _finish(self, job: Job, report: dict[str, Any]) -> None:
+    def _finish(self, claim: Claim, report: dict[str, Any]) -> None:
         """Commit a report: the message first, so that no report is ever without one.
 
-        A crash between the two makes both again; the message has the same id.
+        A crash between the two makes both again; the message has the same id. A full disk
+        does not: the report is written, but for its name, before the message.
         """
+        job = claim.job
         if not job.sound.exists():
-            log.info("%s was deleted meanwhile", job.stem)
-            for path in (job.picture, *job.stems):
-                path.unlink(missing_ok=True)
-            self._attempts.end()
+            self._forget(job)
             return
-        try:
-            if self._settings.publish.url:
-                self._tell(job, report)
-            write_report(job, report)
-        except OSError as error:
-            self._wait_for_disk(job, str(error))
-            return
+        claim.stage(report)
+        if self._settings.publish.url:
+            self._tell(job, report)
+        claim.commit()
         self._attempts.end()
-        log.info("%s is analysed", job.stem)
+        if self._stuck:
+            self._stuck = False
+            log.info("results can be written again")
+        if why := report.get("error"):
+            log.error("%s is set aside: %s", job.stem, why)
+        else:
+            log.info("%s is analysed", job.stem)
+
+    def _forget(self, job: Job) -> None:
+        log.info("%s was deleted meanwhile", job.stem)
+        for path in (job.picture, *job.stems):
+            path.unlink(missing_ok=True)
+        self._attempts.end()
 
     def _tell(self, job: Job, report: dict[str, Any]) -> None:
         """Leave report and picture for the listener, which talks to the broker."""
-        body = {"message_id": f"{report['clip_id']}-analysis", **report}
         spool = self._settings.spool
-        deposit(spool, payloads.analysis(self._topics, body), f"analysis-{job.stem}")
         if report.get("picture") and self._settings.analysis.publish_picture:
             picture = payloads.picture(self._topics, job.picture.read_bytes())
             deposit(spool, picture, "picture")  # the newest replaces one that still lies there
+        # Last: what fails before is done again, and this would be told again.
+        body = {"message_id": f"{report['clip_id']}-analysis", **report}
+        deposit(spool, payloads.analysis(self._topics, body), f"analysis-{job.stem}")
 
-    def _set_aside(self, job: Job, why: str) -> None:
-        if job.sound.exists():
-            log.error("%s is set aside: %s", job.stem, why)
-        self._finish(job, failure(job, why))
-
-    def _wait_for_disk(self, job: Job, why: str) -> None:
-        job.clean()
-        self._attempts.pause()
-        self._say(f"results can't be written: {why}", logging.ERROR)
-        self._sleep(BLOCKED_S)
+    def _wait_until_unblocked(self, why: str) -> None:
+        """Wait a minute until what can't be done now is tried again; log it once."""
+        with contextlib.suppress(OSError):  # that may be what can't be written
+            self._attempts.pause()
+        self._say(f"nothing can be analysed: {why}", logging.ERROR)
+        self._stuck = True
+        self._sleep(self._blocked_s)
 
     def _sleep(self, seconds: float) -> None:
         until_s = time.monotonic() + seconds
@@ -238,7 +261,8 @@ class Unit:
             return
         self._said = what
         tell(STATUS=what)
-        log.log(level, what)
+        # What is stuck is tried every minute, for weeks if need be.
+        log.log(logging.DEBUG if self._stuck else level, what)
 
     def _dismiss(self) -> None:
         if self._child:
@@ -255,44 +279,6 @@ def options_of(settings: Settings) -> Options:
         picture=settings.analysis.picture,
         stems=settings.analysis.stems,
     )
-
-
-def failure(job: Job, why: str) -> dict[str, Any]:
-    """Return the report of a clip that can't be analysed."""
-    source = {"file": job.sound.name}
-    return {"schema": SCHEMA, "clip_id": clip_id_of(job), "source": source, "error": why}
-
-
-def clip_id_of(job: Job) -> str:
-    """Return the id that the recorder gave; of a damaged sidecar the stem, as unique on the box."""
-    try:
-        return str(json.loads(job.sidecar.read_bytes())["clip_id"]) if job.sidecar else job.stem
-    except (OSError, ValueError, KeyError, TypeError):
-        return job.stem
-
-
-def take_lock(state_directory: Path) -> int:
-    """Return the lock of the one process that analyses this box's clips, held until closed.
-
-    Raises `StorageError` where there is one already.
-    """
-    path = state_directory / "analyze.lock"
-    try:
-        state_directory.mkdir(parents=True, exist_ok=True)
-        lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-    except OSError as error:
-        raise StorageError(
-            f"{path} can't be used: {error.strerror}", "make it writable for this user"
-        ) from error
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(lock)
-        raise StorageError(
-            f"the clips of {state_directory} are being analysed by another process",
-            "there can be one; `systemctl status edge-analyze` shows it",
-        ) from None
-    return lock
 
 
 def analyze(settings: Settings) -> int:
