@@ -15,9 +15,6 @@ main        watchdog, health, signals                      nothing
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
-import gc
 import logging
 import os
 import signal
@@ -35,6 +32,7 @@ from edge.publish import payloads
 from edge.service import build
 from edge.service.commands import Orders
 from edge.service.hearing import hearing_of
+from edge.service.memory import settle_memory
 from edge.service.notify import INFERENCE_STALL_S, Progress, tell, watchdog_interval_s
 from edge.service.recording import build_recorder, recording_figures
 from edge.service.reporter import Reporter
@@ -333,17 +331,6 @@ class Listener:
     def _send(self, message: Message) -> None:
         if self._uplink:
             self._uplink.send(message)
-
-
-def settle_memory() -> None:
-    """Give back what starting has left over, and spare the rest from every later collection.
-
-    A collection of everything imported would cost the capture thread 40 ms and more.
-    """
-    gc.collect()
-    gc.freeze()
-    with contextlib.suppress(AttributeError):  # musl has no malloc_trim
-        ctypes.CDLL(None).malloc_trim(0)
 
 
 def listen(settings: Settings) -> int:
