@@ -19,6 +19,7 @@ from edge.config.load import load_settings
 from edge.errors import EXIT_CONFIG, EdgeError
 from edge.model.detector import Detector
 from edge.model.registry import read_model, shipped_model
+from edge.record.sealing import new_identity
 from edge.record.writer import RETRY_S
 from edge.service.build import build_rules
 from edge.service.hearing import is_hearing
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 MODEL = read_model(shipped_model())
 Start = "Callable[..., Listener]"
 SHORT_ROLLS = ("record.pre_roll_s=1.0", "record.post_roll_s=1.0")
+PUBLIC = new_identity()[1]
 NO_EVENTS = 'record.labels=["chainsaw"]'  # the scene has none in its first half minute
 
 
@@ -212,7 +214,8 @@ def test_a_veto_that_nothing_can_decide_is_refused_at_the_start(listen: Start) -
     ("overrides", "channels", "reason"),
     [
         (["record.labels=['rain', 'snow']"], 1, "has no label 'snow'"),
-        (["record.memory_mb=2"], 1, "record.memory_mb = 2"),
+        (["record.memory_mb=10"], 1, "record.memory_mb = 10: .* need 10.2 MB"),
+        (["record.memory_mb=12", f'record.public_key="{PUBLIC}"'], 1, "need 13.1 MB"),
         (['record.public_key="ssh-rsa AAAA"'], 1, "public key"),
         ([], 9, "FLAC holds 8 channels"),
         (
