@@ -60,7 +60,7 @@ def build_recorder(
             f"FLAC holds {FLAC_CHANNELS} channels, the source has {stream.channels}",
             'set record.format = "wav"',
         )
-    store = ClipStore(settings.clips)
+    store = ClipStore(settings.clips, require_mount=record.require_mount)
     writer = ClipWriter(
         stream=stream,
         origin=Origin(

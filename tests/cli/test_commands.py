@@ -132,6 +132,11 @@ class TestCheck:
             ('state.directory="/proc/none"', "warning  state: /proc/none can't", EXIT_OK),
             ("capture.channel=7", "FAILED   device: capture.channel = 7", EXIT_CONFIG),
             ('record.directory="/proc/none"', "warning  clips: /proc/none can't", EXIT_OK),
+            (
+                'record={directory="/no-disk/clips",require_mount=true}',
+                "warning  clips: the disk of /no-disk/clips is not mounted",
+                EXIT_OK,
+            ),
         ],
     )
     def test_what_is_wrong_is_named_with_its_exit_code(

@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -31,7 +32,6 @@ from tests.service.test_listen import NO_BROKER, fill, health_of, may_mount
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from tests.conftest import Mosquitto, Subscriber
 
@@ -306,5 +306,36 @@ def test_a_folder_that_turns_read_only_is_said_once_and_heals_by_itself(
     tell(server, "record", "1.1")
     clip_of(ear, 1.0)
     assert listener.log().count("ERROR record recording pauses") == 1, "said once"
+    assert listener.stop() == 0
+    assert "Traceback" not in listener.log()
+
+
+@pytest.mark.skipif(not may_mount(), reason="no mount can be made here")
+def test_while_its_disk_is_not_mounted_nothing_is_written_into_the_empty_mount_point(
+    listen: Start, mosquitto: Callable[..., Mosquitto]
+) -> None:
+    server = mosquitto()
+    ear = server.subscribe()
+    listener = listen(
+        f'publish.url="{server.url}"',
+        'record.directory="/mnt"',
+        "record.require_mount=true",
+        NO_EVENTS,
+        *SHORT_ROLLS,
+        wrap=("unshare", "-m", "--propagation", "private"),
+    )
+    listener.wait_ready()
+    ear.wait_for('"recording":"the disk of /mnt is not mounted')
+    before = sorted(listener.sees(Path("/mnt")).iterdir())
+    listener.inside("mount", "-t", "tmpfs", "tmpfs", "/mnt")
+    wait_until(lambda: "recording goes on" in listener.log(), "it heals by itself", 30)
+    wait_until(lambda: "the broker is there" in listener.log(), "the command topic is subscribed")
+    tell(server, "record", "1")
+    clip_of(ear, 0.9)
+    listener.inside("umount", "-l", "/mnt")  # as when it is pulled out
+    tell(server, "record", "1.1")
+    wait_until(lambda: health_of(listener).get("clips_lost") == "1", "the clip is counted")
+    assert sorted(listener.sees(Path("/mnt")).iterdir()) == before
+    assert listener.log().count("ERROR record recording pauses") == 2, "once each"
     assert listener.stop() == 0
     assert "Traceback" not in listener.log()
