@@ -42,12 +42,12 @@ def stretch(*channels: Sound) -> Stretch:
 
 
 @functools.cache
-def judge(data: Path, rate_hz: int, *, min_s: float = 0.25) -> VoiceJudge:
+def judge(data: Path, rate_hz: int, *, min_s: float = 0.25, threshold: float = 0.5) -> VoiceJudge:
     return VoiceJudge(
         data / "models/silero_vad.onnx",
         rate_hz=rate_hz,
         taps=core_design(CoreSpec(rate_hz, 16000, ()), None).decimation_taps,
-        threshold=0.5,
+        threshold=threshold,
         min_s=min_s,
     )
 
@@ -66,6 +66,19 @@ def test_a_word_at_the_very_end_is_enough(data: Path) -> None:
     heard = np.concatenate([quiet(16000, 6.0), speech(data, 16000, 1.5)])
     assert judge(data, 16000)(stretch(heard)).spoken
     assert not judge(data, 16000, min_s=5.0)(stretch(heard)).spoken
+
+
+@pytest.mark.data
+@pytest.mark.parametrize("loud", [True, False])
+def test_what_reaches_the_threshold_is_speech_and_what_does_not_is_none(
+    data: Path,
+    loud: bool,  # noqa: FBT001 - pytest's way
+) -> None:
+    heard = stretch(speech(data, 16000, 4.0) if loud else quiet(16000, 4.0))
+    score = judge(data, 16000)(heard).score
+    assert (score > 0.9) is loud
+    assert judge(data, 16000, threshold=score)(heard).spoken
+    assert not judge(data, 16000, threshold=score + 1e-4)(heard).spoken
 
 
 @pytest.mark.data
@@ -157,6 +170,27 @@ def test_a_word_across_a_cut_is_heard_by_both_clips(
     parts = [quiet(48000, 1.3), said if word else quiet(48000, 0.4)]  # from 6.3 to 6.7 s
     settings = ('speech.action="drop"', "record.max_clip_s=6.5")
     assert len(clips_of_rain(data, tmp_path, parts, *settings)) == clips
+
+
+BY_LABEL = ('speech.model=""', 'speech.labels=["rain"]')
+
+
+@pytest.mark.data
+@pytest.mark.parametrize(
+    ("settings", "clips"),
+    [
+        ((), 0),
+        (("speech.threshold=1.0",), 1),
+        (("speech.min_s=5.0",), 1),
+        (BY_LABEL, 0),
+        ((*BY_LABEL, "speech.threshold=0.95"), 1),
+    ],
+)
+def test_the_settings_decide_what_is_speech(
+    data: Path, tmp_path: Path, settings: tuple[str, ...], clips: int
+) -> None:
+    after = [quiet(48000, 0.5), speech(data, 48000, 2.0)]
+    assert len(clips_of_rain(data, tmp_path, after, 'speech.action="drop"', *settings)) == clips
 
 
 def clips_of_rain(
