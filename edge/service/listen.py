@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from edge.capture.liveness import Liveness
 from edge.clock import StreamClock
-from edge.errors import EXIT_FAILURE, EXIT_OK, EdgeError
+from edge.errors import EXIT_FAILURE, EXIT_OK, DeviceError, EdgeError
 from edge.health import BoxHealth
 from edge.model.classifier import OnnxClassifier
 from edge.publish import payloads
@@ -288,7 +288,7 @@ class Listener:
     def _figures(self) -> dict[str, Any]:
         figures: dict[str, Any] = {
             "samples": self._sample_index,
-            "microphone": self._microphone,
+            "microphone": "lost" if self._microphone_is_lost() else self._microphone,
             "xruns": self._source.xruns,
             "gaps": self._gaps.total(),
             "lost_samples": self._lost_samples,
@@ -299,6 +299,9 @@ class Listener:
         }
         recording = recording_figures(self._recorder)
         return figures | recording | (self._uplink.figures() if self._uplink else {})
+
+    def _microphone_is_lost(self) -> bool:
+        return isinstance(self._supervisor.failure, DeviceError)
 
     def _inference_stall_s(self) -> float:
         """Return how long no inference is too long: a slow model's patches are far apart."""
