@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from edge.types import StreamFormat, Utc
 
 SLACK_S: Final = 10.0  # how long a disk may take before samples of a clip are overwritten
+GROWING: Final = 1.125  # a file in memory grows in steps of an eighth
 LATEST_S: Final = 10.0  # no event waits longer than this to be told
 
 
@@ -129,13 +130,13 @@ def _capacity(settings: Settings, stream: StreamFormat, lengths: Lengths, contex
     """Return how many samples are kept.
 
     Raises `ConfigError` if they take too much memory with the longest clip that is being
-    made: its samples and its file, which is no larger, and that file encrypted.
+    made: its samples, its file, at worst as large, and that file encrypted.
     """
     record = settings.record
     capacity = lengths.memory + context + round(SLACK_S * stream.rate_hz)
-    copies = 3 if record.public_key else 2
+    files = 2 if record.public_key else 1
     width = 2 if stream.sample_format == "S16_LE" else 4
-    in_work = copies * (lengths.max_clip + 2 * context)
+    in_work = (lengths.max_clip + 2 * context) * (1 + GROWING * files)
     needed_mb = (capacity + in_work) * stream.channels * width / 1e6
     if needed_mb > record.memory_mb:
         raise ConfigError(
