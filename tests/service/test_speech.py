@@ -82,6 +82,16 @@ def test_what_reaches_the_threshold_is_speech_and_what_does_not_is_none(
 
 
 @pytest.mark.data
+def test_who_speaks_beside_a_clip_does_not_speak_in_it(data: Path) -> None:
+    ask = judge(data, 16000)
+    voice = speech(data, 16000, 2.0)[8000:]  # in the midst of a word
+    beside = voice[: ask.context_samples]
+    assert not ask(stretch(np.concatenate([quiet(16000, 3.0), beside]))).spoken
+    across = voice[: ask.context_samples + 4 * 512]
+    assert ask(stretch(np.concatenate([quiet(16000, 3.0), across]))).spoken
+
+
+@pytest.mark.data
 def test_who_speaks_into_one_channel_only_is_heard(data: Path) -> None:
     voice = speech(data, 16000, 4.0)
     assert judge(data, 16000)(stretch(quiet(16000, 4.0), voice)).spoken
