@@ -201,13 +201,13 @@ class TestReplay:
         assert "cut.wav is truncated" in done.stderr
 
     def test_a_folder_that_is_named_needs_no_disk_of_its_own(
-        self, edge: Edge, state: tuple[str, str], tmp_path: Path
+        self, edge: Edge, tmp_path: Path
     ) -> None:
         """What the box's settings ask for is meant for the box's own clips."""
         samples, _ = synthesise_scene(2.0, 16000, seed=0)
         soundfile.write(tmp_path / "short.wav", samples, 16000)
         clips = ("--clips", str(tmp_path / "clips"), "--set", "record.require_mount=true")
-        done = edge("replay", tmp_path / "short.wav", *state, *clips)
+        done = edge("replay", tmp_path / "short.wav", *clips)
         assert done.returncode == EXIT_OK, done.stderr
 
     @pytest.mark.parametrize("content", [b"", b"RIFF", bytes(3000), b"no sound\n" * 99])
