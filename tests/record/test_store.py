@@ -167,7 +167,7 @@ class TestOneWriter:
         assert "edge listen" in refused.value.help
 
     def test_a_disk_that_must_be_mounted_and_is_not_gets_no_folder_in_its_place(self) -> None:
-        place = Path("/no-such-disk")
+        place = Path(f"/no-such-disk-{os.getpid()}")
         store = ClipStore(place / "clips", require_mount=True)
         with pytest.raises(StorageError, match="is not mounted") as failure:
             store.open()
