@@ -11,7 +11,7 @@ from edge.cli.options import settings_options
 from edge.cli.quiet import quiet_alsa
 from edge.config.load import load_settings
 from edge.errors import EXIT_OK, EdgeError, ModelError
-from edge.record.probe import probe
+from edge.record.probe import probe, require_mount
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,7 +33,7 @@ def check(config_file: Path | None, overrides: tuple[str, ...]) -> int:
     settings = load_settings(config_file, overrides)
     click.echo("ok       settings")
     _report("state", _state, settings, "warning")
-    if settings.record.enabled and settings.record.directory:
+    if settings.record.enabled and (settings.record.directory or settings.record.require_mount):
         _report("clips", _clips, settings, "warning")
     steps = (("model", _model), ("device", _device), ("secrets", _secrets))
     codes = [_report(name, step, settings, "FAILED ") for name, step in steps]
@@ -58,6 +58,8 @@ def _state(settings: Settings) -> str:
 
 
 def _clips(settings: Settings) -> str:
+    if settings.record.require_mount:
+        require_mount(settings.clips)
     probe(settings.clips, "record.directory")
     return str(settings.clips)
 

@@ -32,8 +32,9 @@ def replay(
     """Run the pipeline over FILES (recordings or folders, one stream); print JSON lines."""
     from edge.service.replay import Replay
 
-    directory = (f"record.directory={json.dumps(str(clips))}",) if clips else ()
-    settings = load_settings(config_file, (*overrides, *directory))
+    directory = f"record.directory={json.dumps(str(clips))}"
+    own = (directory, "record.require_mount=false") if clips else ()
+    settings = load_settings(config_file, (*overrides, *own))
     run = Replay(settings, files, record=clips is not None)
     for record in run.records():
         if not events or record["type"] == "event":

@@ -185,6 +185,7 @@ class Record:
 
     enabled: bool
     directory: str
+    require_mount: bool
     format: Literal["flac", "wav"]
     pre_roll_s: Annotated[float, Interval(ge=0.0, le=30.0)]
     post_roll_s: Annotated[float, Interval(ge=0.0, le=30.0)]

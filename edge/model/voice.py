@@ -11,6 +11,7 @@ from edge.errors import ModelError
 from edge.model.session import Session
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -41,25 +42,37 @@ class VoiceModel:
                 f"{path} is no voice model: it takes {names}",
                 "set speech.model to silero_vad.onnx, version 5 or later",
             )
-        self.probabilities(np.zeros(WINDOW, np.float32))
+        self.probabilities([np.zeros(WINDOW, np.float32)])
 
-    def probabilities(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
+    def probabilities(self, parts: Iterable[NDArray[np.float32]]) -> NDArray[np.float32]:
         """Return, for each window of 32 ms, how likely there is a voice in it, 0..1.
 
-        (n,) float32 at `RATE_HZ`, full scale +-1.0, heard from silence on; the last window
-        is filled with zeros. An answer that is no number counts as 1: nobody can say that
-        nobody spoke. About 0.2 ms a window.
+        An answer that is no number counts as 1: nobody can say that nobody spoke. About 0.2 ms
+        a window.
+
+        Parameters
+        ----------
+        parts : each (n,) float32 at `RATE_HZ`, full scale +-1.0, any cut of one recording,
+            which is heard from silence on; copied before the next one is taken. The last
+            window is filled with zeros.
         """
-        n_windows = -(-len(samples) // WINDOW)
-        padded = np.zeros(_CONTEXT + n_windows * WINDOW, np.float32)
-        padded[_CONTEXT : _CONTEXT + len(samples)] = samples
         state = np.zeros(_STATE, np.float32)
         rate = np.array(RATE_HZ, np.int64)
-        voiced = np.zeros(n_windows, np.float32)
-        for number in range(n_windows):
-            at = number * WINDOW
-            heard = padded[None, at : at + _CONTEXT + WINDOW]
-            feeds: dict[str, NDArray[Any]] = {"input": heard, "state": state, "sr": rate}
+        voiced: list[float] = []
+        for heard in _windows(parts):
+            feeds: dict[str, NDArray[Any]] = {"input": heard[None], "state": state, "sr": rate}
             said, state = self._session.run_all(_OUTPUTS, feeds)
-            voiced[number] = said[0, 0]
-        return np.nan_to_num(voiced, nan=1.0)
+            voiced.append(said[0, 0])
+        return np.nan_to_num(np.array(voiced, np.float32), nan=1.0)
+
+
+def _windows(parts: Iterable[NDArray[np.float32]]) -> Iterator[NDArray[np.float32]]:
+    """Give each window with its context before it."""
+    rest = np.zeros(_CONTEXT, np.float32)
+    for part in parts:
+        rest = np.concatenate((rest, part))
+        while len(rest) >= _CONTEXT + WINDOW:
+            yield rest[: _CONTEXT + WINDOW]
+            rest = rest[WINDOW:]
+    if len(rest) > _CONTEXT:
+        yield np.pad(rest, (0, _CONTEXT + WINDOW - len(rest)))

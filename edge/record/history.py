@@ -11,6 +11,8 @@ import numpy as np
 from edge.types import Gap
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from numpy.typing import NDArray
 
     from edge.types import Period, StreamFormat
@@ -38,6 +40,11 @@ class Stretch:
     start: int
     samples: NDArray[Any]
     holes: tuple[Hole, ...]
+
+    def part(self, start: int, stop: int) -> Stretch:
+        """Return samples [start, stop) of it, which must lie inside, without a copy."""
+        samples = self.samples[start - self.start : stop - self.start]
+        return Stretch(start, samples, tuple(_within(self.holes, start, stop)))
 
 
 class History:
@@ -112,11 +119,16 @@ class History:
         # Only now: while it was copied, more may have been overwritten.
         kept = min(max(self._start, start), stop)
         holes = [Hole(start, kept, "overwritten")] if kept > start else []
-        holes += [
-            Hole(max(hole.start, kept), min(hole.stop, stop), hole.cause)
-            for hole in self._holes
-            if hole.start < stop and hole.stop > kept
-        ]
+        holes += _within(self._holes, kept, stop)
         for hole in holes:
             samples[hole.start - start : hole.stop - start] = 0
         return Stretch(start, samples, tuple(holes))
+
+
+def _within(holes: Iterable[Hole], start: int, stop: int) -> list[Hole]:
+    """Return what of `holes` lies in [start, stop)."""
+    return [
+        Hole(max(hole.start, start), min(hole.stop, stop), hole.cause)
+        for hole in holes
+        if hole.start < stop and hole.stop > start
+    ]

@@ -11,6 +11,8 @@ from edge.dsp.convert import count_clipped
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from numpy.typing import NDArray
+
     from edge.record.history import Stretch
     from edge.record.planner import Plan
     from edge.types import Event, StreamFormat, Utc
@@ -84,12 +86,17 @@ def describe(
             }
             for hole in stretch.holes
         ],
-        "clipped_samples": count_clipped(stretch.samples),
+        "clipped_samples": _clipped(stretch.samples, stream.rate_hz),
         "continues": None if plan.continues is None else origin.clip_id(plan.continues),
         "device": origin.device,
         "model": dict(origin.model),
         "software_version": origin.software_version,
     }
+
+
+def _clipped(samples: NDArray[Any], piece: int) -> int:
+    """Count in pieces: what is compared takes as much memory again."""
+    return sum(count_clipped(samples[at : at + piece]) for at in range(0, len(samples), piece))
 
 
 def _best_first(plan: Plan) -> list[Event]:

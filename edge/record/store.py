@@ -35,6 +35,7 @@ from edge.record.name import (
     read_stem,
     split,
 )
+from edge.record.probe import require_mount
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -65,6 +66,7 @@ class ClipStore:
     Parameters
     ----------
     directory : holds the folders; made by `open`.
+    require_mount : nothing is written while it is on the system's own disk.
 
     Raises
     ------
@@ -72,8 +74,9 @@ class ClipStore:
         from every method, when the disk refuses; `__cause__` is the OSError.
     """
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, *, require_mount: bool = False) -> None:
         self.directory = directory
+        self._require_mount = require_mount
         self._writer: int | None = None
         self._next = 0
 
@@ -82,6 +85,7 @@ class ClipStore:
 
         Raises `StorageError` where another process is the writer.
         """
+        self._look_for_disk()
         try:
             self.directory.mkdir(OWNER_FOLDER, parents=True, exist_ok=True)
             self._writer = take_lock(self.directory / _WRITER)
@@ -137,6 +141,7 @@ class ClipStore:
         if file is not None and audio is not None:
             files[file] = audio
         bucket = self.directory / name.folder
+        self._look_for_disk()
         try:
             commit(bucket, files)
         except OSError as error:
@@ -226,6 +231,10 @@ class ClipStore:
                 raise StorageError(f"clip {entry.number} was deleted")
         except OSError as error:
             raise self._unusable(error) from error
+
+    def _look_for_disk(self) -> None:
+        if self._require_mount:
+            require_mount(self.directory)
 
     def _tidy(self) -> int:
         """Remove leftovers and find the next number; return how many files went."""

@@ -49,11 +49,14 @@ class Privacy:
     """Whom clips are for.
 
     judge : says whether somebody speaks; None: nobody is asked.
+    context_samples : of what was before and after a clip the judge hears so much too, for a
+        word may lie across an edge of it, and most of all across a cut.
     drop : a clip with speech is not written at all; else its sidecar is, without the sound.
     seal : encrypts the bytes of a clip; None: they are written as they are.
     """
 
     judge: Callable[[Stretch], Speech] | None = None
+    context_samples: int = 0
     drop: bool = False
     seal: Callable[[bytes], bytes] | None = None
 
@@ -159,9 +162,13 @@ class ClipWriter:
     def _write(self, plan: Plan) -> None:
         if not self._is_open:
             self._become_writer()
-        stretch = self._history.read(plan.start, plan.stop)
+        context = self._privacy.context_samples
+        heard = self._history.read(
+            max(plan.start - context, 0), min(plan.stop + context, self._history.end)
+        )
+        stretch = heard.part(plan.start, plan.stop)
         self._count_overwritten(stretch)
-        spoken = self._privacy.judge(stretch) if self._privacy.judge else None
+        spoken = self._privacy.judge(heard) if self._privacy.judge else None
         vetoed = spoken is not None and spoken.spoken
         self.counters.vetoed += vetoed
         if vetoed and self._privacy.drop:

@@ -15,9 +15,6 @@ main        watchdog, health, signals                      nothing
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
-import gc
 import logging
 import os
 import signal
@@ -29,13 +26,14 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from edge.capture.channels import ChannelCheck
 from edge.capture.liveness import Liveness
 from edge.clock import StreamClock
-from edge.errors import EXIT_FAILURE, EXIT_OK, EdgeError
+from edge.errors import EXIT_FAILURE, EXIT_OK, DeviceError, EdgeError
 from edge.health import BoxHealth
 from edge.model.classifier import OnnxClassifier
 from edge.publish import payloads
 from edge.service import build
 from edge.service.commands import Orders
 from edge.service.hearing import hearing_of
+from edge.service.memory import settle_memory
 from edge.service.notify import INFERENCE_STALL_S, Progress, tell, watchdog_interval_s
 from edge.service.recording import build_recorder, recording_figures
 from edge.service.reporter import Reporter
@@ -306,7 +304,7 @@ class Listener:
     def _figures(self) -> dict[str, Any]:
         figures: dict[str, Any] = {
             "samples": self._sample_index,
-            "microphone": self._microphone,
+            "microphone": "lost" if self._microphone_is_lost() else self._microphone,
             "channels": self._channels.trouble or "ok",
             "xruns": self._source.xruns,
             "gaps": self._gaps.total(),
@@ -318,6 +316,9 @@ class Listener:
         }
         recording = recording_figures(self._recorder)
         return figures | recording | (self._uplink.figures() if self._uplink else {})
+
+    def _microphone_is_lost(self) -> bool:
+        return isinstance(self._supervisor.failure, DeviceError)
 
     def _inference_stall_s(self) -> float:
         """Return how long no inference is too long: a slow model's patches are far apart."""
@@ -350,17 +351,6 @@ class Listener:
     def _send(self, message: Message) -> None:
         if self._uplink:
             self._uplink.send(message)
-
-
-def settle_memory() -> None:
-    """Give back what starting has left over, and spare the rest from every later collection.
-
-    A collection of everything imported would cost the capture thread 40 ms and more.
-    """
-    gc.collect()
-    gc.freeze()
-    with contextlib.suppress(AttributeError):  # musl has no malloc_trim
-        ctypes.CDLL(None).malloc_trim(0)
 
 
 def listen(settings: Settings) -> int:

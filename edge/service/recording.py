@@ -29,11 +29,10 @@ if TYPE_CHECKING:
 
     from edge.config.schema import Settings
     from edge.model.registry import ModelInfo
-    from edge.record.history import Stretch
-    from edge.record.sidecar import Speech
     from edge.types import StreamFormat, Utc
 
 SLACK_S: Final = 10.0  # how long a disk may take before samples of a clip are overwritten
+GROWING: Final = 1.125  # a file in memory grows in steps of an eighth
 LATEST_S: Final = 10.0  # no event waits longer than this to be told
 
 
@@ -53,14 +52,16 @@ def build_recorder(
     """
     record = settings.record
     lengths = clip_lengths(settings, stream.rate_hz, model)
-    history = History(stream, _capacity(settings, stream, lengths))
     logbook = Logbook(model.labels, lengths.memory + round(SLACK_S * stream.rate_hz))
+    judge = _judge(settings, stream, model, logbook)
+    context = min(judge.context_samples, lengths.settle) if judge else 0
+    history = History(stream, _capacity(settings, stream, lengths, context))
     if record.format == "flac" and stream.channels > FLAC_CHANNELS:
         raise ConfigError(
             f"FLAC holds {FLAC_CHANNELS} channels, the source has {stream.channels}",
             'set record.format = "wav"',
         )
-    store = ClipStore(settings.clips)
+    store = ClipStore(settings.clips, require_mount=record.require_mount)
     writer = ClipWriter(
         stream=stream,
         origin=Origin(
@@ -75,7 +76,12 @@ def build_recorder(
         store=store,
         retention=Retention(store, _limits(settings)),
         container=record.format,
-        privacy=_privacy(settings, stream, model, logbook),
+        privacy=Privacy(
+            judge=judge,
+            context_samples=context,
+            drop=settings.speech.action == "drop",
+            seal=_seal(record.public_key),
+        ),
         utc=utc,
         saved=saved,
     )
@@ -120,15 +126,22 @@ def clip_lengths(settings: Settings, rate_hz: int, model: ModelInfo) -> Lengths:
     )
 
 
-def _capacity(settings: Settings, stream: StreamFormat, lengths: Lengths) -> int:
-    """Return how many samples are kept; raises `ConfigError` if they take too much memory."""
-    capacity = lengths.memory + round(SLACK_S * stream.rate_hz)
+def _capacity(settings: Settings, stream: StreamFormat, lengths: Lengths, context: int) -> int:
+    """Return how many samples are kept.
+
+    Raises `ConfigError` if they take too much memory with the longest clip that is being
+    made: its samples, its file, at worst as large, and that file encrypted.
+    """
+    record = settings.record
+    capacity = lengths.memory + context + round(SLACK_S * stream.rate_hz)
+    files = 2 if record.public_key else 1
     width = 2 if stream.sample_format == "S16_LE" else 4
-    needed_mb = capacity * stream.channels * width / 1e6
-    if needed_mb > settings.record.memory_mb:
+    in_work = (lengths.max_clip + 2 * context) * (1 + GROWING * files)
+    needed_mb = (capacity + in_work) * stream.channels * width / 1e6
+    if needed_mb > record.memory_mb:
         raise ConfigError(
-            f"record.memory_mb = {settings.record.memory_mb}: the clips that are asked for"
-            f" need {needed_mb:.0f} MB",
+            f"record.memory_mb = {record.memory_mb}: the clips that are asked for"
+            f" need {needed_mb:.1f} MB",
             "raise it, or shorten record.max_clip_s",
         )
     return capacity
@@ -150,16 +163,6 @@ def _limits(settings: Settings) -> Limits:
     )
 
 
-def _privacy(
-    settings: Settings, stream: StreamFormat, model: ModelInfo, logbook: Logbook
-) -> Privacy:
-    return Privacy(
-        judge=_judge(settings, stream, model, logbook),
-        drop=settings.speech.action == "drop",
-        seal=_seal(settings.record.public_key),
-    )
-
-
 def _seal(key: str) -> Callable[[bytes], bytes] | None:
     if not key:
         return None
@@ -171,7 +174,7 @@ def _seal(key: str) -> Callable[[bytes], bytes] | None:
 
 def _judge(
     settings: Settings, stream: StreamFormat, model: ModelInfo, logbook: Logbook
-) -> Callable[[Stretch], Speech] | None:
+) -> VoiceJudge | LabelJudge | None:
     speech = settings.speech
     if speech.action == "keep":
         return None

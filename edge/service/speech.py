@@ -14,7 +14,7 @@ from edge.model.voice import RATE_HZ, WINDOW, VoiceModel
 from edge.record.sidecar import Speech
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -27,6 +27,10 @@ BLOCK_S: Final = 1.0  # decimated at a time
 
 class VoiceJudge:
     """Asks a voice model about the whole of a clip, pre- and post-roll too, and every channel.
+
+    It wants `context_samples` from before and after a clip with it: one window less than
+    `min_s`. So a word that lies across an edge counts whole, in both clips where one is cut,
+    and one that lies beside it does not.
 
     Parameters
     ----------
@@ -53,9 +57,10 @@ class VoiceJudge:
         self._resampler = resampler(rate_hz, RATE_HZ, taps, self._block)
         self._threshold = threshold
         self._windows = max(math.ceil(min_s * RATE_HZ / WINDOW), 1)
+        self.context_samples = (self._windows - 1) * WINDOW * rate_hz // RATE_HZ
 
     def __call__(self, stretch: Stretch) -> Speech:
-        """Return the verdict; the score is reached for `min_s` of the clip."""
+        """Return the verdict; the score is reached for `min_s` of what is heard."""
         channels = range(stretch.samples.shape[1])
         score = max(self._score(stretch, channel) for channel in channels)
         return Speech(self._name, score, score >= self._threshold)
@@ -64,20 +69,20 @@ class VoiceJudge:
         voiced = np.sort(self._model.probabilities(self._hear(stretch, channel)))
         return float(voiced[-min(self._windows, len(voiced))])
 
-    def _hear(self, stretch: Stretch, channel: int) -> NDArray[np.float32]:
-        """Return one channel at the model's rate, to its last sample."""
+    def _hear(self, stretch: Stretch, channel: int) -> Iterator[NDArray[np.float32]]:
+        """Give one channel at the model's rate, to its last sample, a second at a time."""
         mono = np.zeros(self._block, np.float32)
         self._resampler.reset()
-        parts = []
+        wanted = (len(stretch.samples) + self._resampler.delay_samples) * RATE_HZ / self._rate_hz
         for at in range(0, len(stretch.samples), self._block):
             heard, _ = to_mono(stretch.samples[at : at + self._block], channel, 1.0, mono)
-            parts.append(self._resampler.process(heard).copy())
+            wanted -= len(part := self._resampler.process(heard))
+            yield part
         # What is still inside the resampler comes out with what follows: silence.
         mono[:] = 0.0
-        wanted = (len(stretch.samples) + self._resampler.delay_samples) * RATE_HZ / self._rate_hz
-        while sum(map(len, parts)) < wanted:
-            parts.append(self._resampler.process(mono).copy())
-        return np.concatenate(parts)
+        while wanted > 0:
+            wanted -= len(part := self._resampler.process(mono))
+            yield part
 
 
 class LabelJudge:
@@ -88,6 +93,9 @@ class LabelJudge:
     labels : of the classifier that are speech.
     threshold : score that counts.
     """
+
+    context_samples = 0
+    """Patches reach over the edges of a clip by themselves."""
 
     def __init__(self, logbook: Logbook, labels: Sequence[str], threshold: float) -> None:
         self._logbook = logbook

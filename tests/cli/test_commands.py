@@ -132,6 +132,11 @@ class TestCheck:
             ('state.directory="/proc/none"', "warning  state: /proc/none can't", EXIT_OK),
             ("capture.channel=7", "FAILED   device: capture.channel = 7", EXIT_CONFIG),
             ('record.directory="/proc/none"', "warning  clips: /proc/none can't", EXIT_OK),
+            (
+                'record={directory="/no-disk/clips",require_mount=true}',
+                "warning  clips: the disk of /no-disk/clips is not mounted",
+                EXIT_OK,
+            ),
         ],
     )
     def test_what_is_wrong_is_named_with_its_exit_code(
@@ -194,6 +199,16 @@ class TestReplay:
         assert done.returncode == EXIT_OK
         assert done.stdout.count('"type": "level"') == 3
         assert "cut.wav is truncated" in done.stderr
+
+    def test_a_folder_that_is_named_needs_no_disk_of_its_own(
+        self, edge: Edge, tmp_path: Path
+    ) -> None:
+        """What the box's settings ask for is meant for the box's own clips."""
+        samples, _ = synthesise_scene(2.0, 16000, seed=0)
+        soundfile.write(tmp_path / "short.wav", samples, 16000)
+        clips = ("--clips", str(tmp_path / "clips"), "--set", "record.require_mount=true")
+        done = edge("replay", tmp_path / "short.wav", *clips)
+        assert done.returncode == EXIT_OK, done.stderr
 
     @pytest.mark.parametrize("content", [b"", b"RIFF", bytes(3000), b"no sound\n" * 99])
     def test_what_is_no_recording_is_refused(

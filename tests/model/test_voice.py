@@ -35,18 +35,18 @@ def test_where_somebody_speaks_it_says_so_and_in_noise_it_does_not(
     voice: VoiceModel, data: Path
 ) -> None:
     heard = speech(data)
-    voiced = voice.probabilities(heard)
+    voiced = voice.probabilities([heard])
     assert voiced.shape == (-(-len(heard) // WINDOW),)
     assert np.mean(voiced > 0.5) > 0.7
     noise = np.random.default_rng(0).normal(0, 0.1, 5 * RATE_HZ).astype(np.float32)
-    assert voice.probabilities(noise).max() < 0.3
-    assert voice.probabilities(np.zeros(RATE_HZ, np.float32)).max() < 0.1
+    assert voice.probabilities([noise]).max() < 0.3
+    assert voice.probabilities([np.zeros(RATE_HZ, np.float32)]).max() < 0.1
 
 
 @pytest.mark.data
 def test_speech_after_silence_is_found_in_its_own_windows(voice: VoiceModel, data: Path) -> None:
     silence = np.zeros(3 * RATE_HZ, np.float32)
-    voiced = voice.probabilities(np.concatenate([silence, speech(data)[: 3 * RATE_HZ]]))
+    voiced = voice.probabilities([np.concatenate([silence, speech(data)[: 3 * RATE_HZ]])])
     n_silent = 3 * RATE_HZ // WINDOW
     assert voiced[:n_silent].max() < 0.2
     assert np.mean(voiced[n_silent:] > 0.5) > 0.5
@@ -55,14 +55,14 @@ def test_speech_after_silence_is_found_in_its_own_windows(voice: VoiceModel, dat
 @pytest.mark.data
 def test_each_call_begins_from_silence(voice: VoiceModel, data: Path) -> None:
     heard = speech(data)
-    first = voice.probabilities(heard)
-    np.testing.assert_array_equal(first, voice.probabilities(heard))
+    first = voice.probabilities([heard])
+    np.testing.assert_array_equal(first, voice.probabilities([heard]))
 
 
 @pytest.mark.data
 @pytest.mark.parametrize("n", [0, 1, WINDOW, WINDOW + 1])
 def test_each_begun_window_has_an_answer(voice: VoiceModel, n: int) -> None:
-    assert len(voice.probabilities(np.zeros(n, np.float32))) == -(-n // WINDOW)
+    assert len(voice.probabilities([np.zeros(n, np.float32)])) == -(-n // WINDOW)
 
 
 def test_a_model_that_gives_no_number_has_heard_a_voice(tmp_path: Path) -> None:
@@ -90,7 +90,7 @@ def test_a_model_that_gives_no_number_has_heard_a_voice(tmp_path: Path) -> None:
     )
     opset = [helper.make_opsetid("", 17)]
     save(helper.make_model(graph, opset_imports=opset, ir_version=9), path)
-    assert VoiceModel(path).probabilities(np.zeros(WINDOW, np.float32)).tolist() == [1.0]
+    assert VoiceModel(path).probabilities([np.zeros(WINDOW, np.float32)]).tolist() == [1.0]
 
 
 def test_another_model_is_refused() -> None:

@@ -72,6 +72,19 @@ def test_a_gap_longer_than_the_memory_leaves_only_what_came_after() -> None:
     np.testing.assert_array_equal(stretch.samples[50:], sound(end, 100))
 
 
+def test_a_part_of_a_stretch_is_what_would_have_been_read_without_a_copy() -> None:
+    history = History(STREAM, 1000)
+    feed(history, 0, 500)
+    history.write(Gap(500, 130, "xrun", 0.0))
+    feed(history, 630, 900)
+    whole = history.read(450, 800)
+    for start, stop in ((450, 800), (500, 520), (450, 500), (620, 700), (630, 631)):
+        part, wanted = whole.part(start, stop), history.read(start, stop)
+        np.testing.assert_array_equal(part.samples, wanted.samples)
+        assert (part.start, part.holes) == (start, wanted.holes)
+        assert part.samples.base is not None
+
+
 @pytest.mark.parametrize(
     ("sample_format", "dtype"),
     [("S16_LE", np.int16), ("S24_3LE", np.int32), ("S32_LE", np.int32), ("FLOAT_LE", np.float32)],

@@ -137,6 +137,40 @@ def test_the_judge_hears_pre_and_post_roll_too(tmp_path: Path) -> None:
     assert clip["speech"]["spoken"] is False
 
 
+def test_the_judge_hears_across_the_edges_of_a_clip_and_the_clip_stays_as_it_is(
+    tmp_path: Path,
+) -> None:
+    heard: list[tuple[int, int]] = []
+
+    def judge(stretch: Stretch) -> Speech:
+        stop = stretch.start + len(stretch.samples)
+        np.testing.assert_array_equal(stretch.samples, SOUND[stretch.start : stop])
+        heard.append((stretch.start, stop))
+        return Speech("test", 0.1, spoken=False)
+
+    box = Box(tmp_path, privacy=Privacy(judge=judge, context_samples=500))
+    box.hear("rain", 8_300, 60_000)
+    clips = run(box, stop=64_200).saved
+    assert [(one["start_sample"], one["end_sample"]) for one in clips] == [
+        (300, 40_300),
+        (40_300, 64_000),
+    ]
+    assert heard == [(0, 40_800), (39_800, 64_200)], "as far as there is anything"
+    joined = np.concatenate([box.audio_of(clip) for clip in clips])
+    np.testing.assert_array_equal(joined, SOUND[300:64_000])
+
+
+def test_a_gap_beside_a_clip_is_none_of_it(tmp_path: Path) -> None:
+    quiet = Privacy(judge=lambda _: Speech("test", 0.1, spoken=False), context_samples=500)
+    box = Box(tmp_path, privacy=quiet)
+    box.hear("rain", 20_000, 30_000)
+    box.recorder.open()
+    box.feed(11_200)
+    box.skip(400)  # the clip begins at 12,000
+    (clip,) = run(box).saved
+    assert clip["gaps"] == []
+
+
 def test_an_encrypted_clip_opens_for_its_key_alone(tmp_path: Path) -> None:
     secret, public = new_identity()
     box = Box(tmp_path, privacy=Privacy(seal=lambda data: seal(data, public)))

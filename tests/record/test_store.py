@@ -166,6 +166,15 @@ class TestOneWriter:
             ClipStore(store.directory).open()
         assert "edge listen" in refused.value.help
 
+    def test_a_disk_that_must_be_mounted_and_is_not_gets_no_folder_in_its_place(self) -> None:
+        place = Path(f"/no-such-disk-{os.getpid()}")
+        store = ClipStore(place / "clips", require_mount=True)
+        with pytest.raises(StorageError, match="is not mounted") as failure:
+            store.open()
+        assert isinstance(failure.value.__cause__, OSError)
+        assert "record.require_mount" in failure.value.help
+        assert not place.exists()
+
     def test_the_next_one_may_when_the_first_has_closed(self, store: ClipStore) -> None:
         store.save(sidecar(), AUDIO, "flac")
         store.close()

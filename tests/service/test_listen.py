@@ -192,6 +192,7 @@ def test_an_unplugged_microphone_ends_the_unit_with_its_own_code(
     listener.wait_ready()
     microphone.unplug()
     assert listener.wait() == EXIT_DEVICE
+    assert health_of(listener)["microphone"] == "lost", "the last word on it"
     assert "Traceback" not in listener.log()
 
 

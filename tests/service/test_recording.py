@@ -7,6 +7,8 @@ import json
 import subprocess
 import sys
 import time
+from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,27 +18,30 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.config.load import load_settings
-from edge.errors import EXIT_CONFIG, EdgeError
+from edge.errors import EXIT_CONFIG, ConfigError, EdgeError, StorageError
 from edge.model.detector import Detector
 from edge.model.registry import read_model, shipped_model
+from edge.record.sealing import new_identity
+from edge.record.store import ClipStore
 from edge.record.writer import RETRY_S
 from edge.service.build import build_rules
 from edge.service.hearing import is_hearing
 from edge.service.recording import build_recorder, clip_lengths
-from edge.types import Scores, StreamFormat
+from edge.types import Scores, StreamFormat, Utc
 from tests.conftest import wait_until
+from tests.record.shelf import shelve
 from tests.service.conftest import body_of
 from tests.service.test_listen import NO_BROKER, fill, health_of, may_mount
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from tests.conftest import Mosquitto, Subscriber
 
 MODEL = read_model(shipped_model())
 Start = "Callable[..., Listener]"
 SHORT_ROLLS = ("record.pre_roll_s=1.0", "record.post_roll_s=1.0")
+PUBLIC = new_identity()[1]
 NO_EVENTS = 'record.labels=["chainsaw"]'  # the scene has none in its first half minute
 
 
@@ -212,7 +217,8 @@ def test_a_veto_that_nothing_can_decide_is_refused_at_the_start(listen: Start) -
     ("overrides", "channels", "reason"),
     [
         (["record.labels=['rain', 'snow']"], 1, "has no label 'snow'"),
-        (["record.memory_mb=2"], 1, "record.memory_mb = 2"),
+        (["record.memory_mb=10"], 1, "record.memory_mb = 10: .* need 10.6 MB"),
+        (["record.memory_mb=12", f'record.public_key="{PUBLIC}"'], 1, "need 13.8 MB"),
         (['record.public_key="ssh-rsa AAAA"'], 1, "public key"),
         ([], 9, "FLAC holds 8 channels"),
         (
@@ -240,6 +246,56 @@ def test_settings_that_do_not_fit_are_refused(
             saved=print,
         )
     assert failure.value.help, "it says how to mend it"
+
+
+@pytest.mark.data
+def test_what_the_judge_hears_around_a_clip_is_kept_and_counted(data: Path, tmp_path: Path) -> None:
+    voice_model = f'speech.model="{data / "models/silero_vad.onnx"}"'
+    shared = (f'state.directory="{tmp_path}"', voice_model, 'speech.action="drop"')
+    for min_s, needed in ((0.25, "10.7"), (10.0, "13.8")):
+        settings = load_settings(None, [*shared, f"speech.min_s={min_s}", "record.memory_mb=10"])
+        with pytest.raises(ConfigError, match=f"need {needed} MB"):
+            build_recorder(
+                settings,
+                stream=StreamFormat(48000, 1, 1024, "S16_LE"),
+                stream_id="x",
+                device="x",
+                model=MODEL,
+                utc=None,
+                saved=print,
+            )
+
+
+@pytest.mark.parametrize(
+    ("settings", "left", "trouble"),
+    [
+        ((), [1, 2, 3], ""),
+        (("retention.max_total_mb=1", "retention.min_per_label=1"), [3], ""),
+        (("retention.max_total_mb=1", "retention.min_per_label=2"), [2, 3], "no clip is left"),
+        (("retention.max_age_days=7.0", "retention.min_per_label=0"), [3], ""),
+        (("retention.min_free_mb=100000000",), [1, 2, 3], "retention.min_free_mb"),
+    ],
+)
+def test_the_settings_decide_which_clips_go(
+    tmp_path: Path, settings: tuple[str, ...], left: list[int], trouble: str
+) -> None:
+    for number, day in ((1, "20260101"), (2, "20260102"), (3, "20260120")):
+        shelve(tmp_path / "clips", number, f"{day}T000000Z", size_bytes=600_000)
+    recorder = build_recorder(
+        load_settings(None, [f'state.directory="{tmp_path}"', *settings]),
+        stream=StreamFormat(48000, 1, 1024, "S16_LE"),
+        stream_id="x",
+        device="x",
+        model=MODEL,
+        utc=lambda _: Utc("2026-01-20T00:01:00.000Z", synchronised=True),
+        saved=print,
+    )
+    with suppress(StorageError):
+        recorder.open()
+    recorder.finish()
+    assert trouble in recorder.trouble
+    assert bool(trouble) == bool(recorder.trouble)
+    assert [entry.number for entry in ClipStore(tmp_path / "clips").entries()] == left
 
 
 @given(
@@ -303,5 +359,36 @@ def test_a_folder_that_turns_read_only_is_said_once_and_heals_by_itself(
     tell(server, "record", "1.1")
     clip_of(ear, 1.0)
     assert listener.log().count("ERROR record recording pauses") == 1, "said once"
+    assert listener.stop() == 0
+    assert "Traceback" not in listener.log()
+
+
+@pytest.mark.skipif(not may_mount(), reason="no mount can be made here")
+def test_while_its_disk_is_not_mounted_nothing_is_written_into_the_empty_mount_point(
+    listen: Start, mosquitto: Callable[..., Mosquitto]
+) -> None:
+    server = mosquitto()
+    ear = server.subscribe()
+    listener = listen(
+        f'publish.url="{server.url}"',
+        'record.directory="/mnt"',
+        "record.require_mount=true",
+        NO_EVENTS,
+        *SHORT_ROLLS,
+        wrap=("unshare", "-m", "--propagation", "private"),
+    )
+    listener.wait_ready()
+    ear.wait_for('"recording":"the disk of /mnt is not mounted')
+    before = sorted(listener.sees(Path("/mnt")).iterdir())
+    listener.inside("mount", "-t", "tmpfs", "tmpfs", "/mnt")
+    wait_until(lambda: "recording goes on" in listener.log(), "it heals by itself", 30)
+    wait_until(lambda: "the broker is there" in listener.log(), "the command topic is subscribed")
+    tell(server, "record", "1")
+    clip_of(ear, 0.9)
+    listener.inside("umount", "-l", "/mnt")  # as when it is pulled out
+    tell(server, "record", "1.1")
+    wait_until(lambda: health_of(listener).get("clips_lost") == "1", "the clip is counted")
+    assert sorted(listener.sees(Path("/mnt")).iterdir()) == before
+    assert listener.log().count("ERROR record recording pauses") == 2, "once each"
     assert listener.stop() == 0
     assert "Traceback" not in listener.log()

@@ -42,12 +42,12 @@ def stretch(*channels: Sound) -> Stretch:
 
 
 @functools.cache
-def judge(data: Path, rate_hz: int, *, min_s: float = 0.25) -> VoiceJudge:
+def judge(data: Path, rate_hz: int, *, min_s: float = 0.25, threshold: float = 0.5) -> VoiceJudge:
     return VoiceJudge(
         data / "models/silero_vad.onnx",
         rate_hz=rate_hz,
         taps=core_design(CoreSpec(rate_hz, 16000, ()), None).decimation_taps,
-        threshold=0.5,
+        threshold=threshold,
         min_s=min_s,
     )
 
@@ -66,6 +66,29 @@ def test_a_word_at_the_very_end_is_enough(data: Path) -> None:
     heard = np.concatenate([quiet(16000, 6.0), speech(data, 16000, 1.5)])
     assert judge(data, 16000)(stretch(heard)).spoken
     assert not judge(data, 16000, min_s=5.0)(stretch(heard)).spoken
+
+
+@pytest.mark.data
+@pytest.mark.parametrize("loud", [True, False])
+def test_what_reaches_the_threshold_is_speech_and_what_does_not_is_none(
+    data: Path,
+    loud: bool,  # noqa: FBT001 - pytest's way
+) -> None:
+    heard = stretch(speech(data, 16000, 4.0) if loud else quiet(16000, 4.0))
+    score = judge(data, 16000)(heard).score
+    assert (score > 0.9) is loud
+    assert judge(data, 16000, threshold=score)(heard).spoken
+    assert not judge(data, 16000, threshold=score + 1e-4)(heard).spoken
+
+
+@pytest.mark.data
+def test_who_speaks_beside_a_clip_does_not_speak_in_it(data: Path) -> None:
+    ask = judge(data, 16000)
+    voice = speech(data, 16000, 2.0)[8000:]  # in the midst of a word
+    beside = voice[: ask.context_samples]
+    assert not ask(stretch(np.concatenate([quiet(16000, 3.0), beside]))).spoken
+    across = voice[: ask.context_samples + 4 * 512]
+    assert ask(stretch(np.concatenate([quiet(16000, 3.0), across]))).spoken
 
 
 @pytest.mark.data
@@ -132,25 +155,68 @@ def test_a_patch_whose_scores_were_none_was_not_heard() -> None:
 def test_a_clip_with_speech_in_its_post_roll_leaves_no_sound(
     data: Path, tmp_path: Path, action: str
 ) -> None:
-    scene, _ = synthesise_scene(6.0, 48000, seed=0)  # rain, for five seconds
     voice = speech(data, 48000, 2.0) * 0.5
-    sound = np.concatenate([scene[: 5 * 48000], quiet(48000, 0.5), voice, quiet(48000, 10.0)])
-    soundfile.write(tmp_path / "rain.wav", sound, 48000)
-    clips = tmp_path / "clips"
-    settings = [
-        f'state.directory="{tmp_path / "state"}"',
-        f'speech.action="{action}"',
-        f'speech.model="{data / "models/silero_vad.onnx"}"',
-    ]
-    options = [part for one in settings for part in ("--set", one)]
-    command = ["replay", str(tmp_path / "rain.wav"), "--clips", str(clips), *options]
-    done = CliRunner().invoke(cli, command)
-    assert done.exit_code == 0, done.output
-    assert '"label": "rain"' in done.output
-    assert not list(clips.rglob("*.flac"))
-    sidecars = [json.loads(path.read_bytes()) for path in clips.rglob("*.json")]
+    sidecars = clips_of_rain(
+        data, tmp_path, [quiet(48000, 0.5), voice], f'speech.action="{action}"'
+    )
+    assert not list(tmp_path.rglob("*.flac"))
     if action == "drop":
         assert sidecars == []
     else:
         assert [sidecar["file"] for sidecar in sidecars] == [None]
         assert sidecars[0]["speech"]["spoken"] is True
+
+
+@pytest.mark.data
+@pytest.mark.parametrize(("word", "clips"), [(True, 0), (False, 2)])
+def test_a_word_across_a_cut_is_heard_by_both_clips(
+    data: Path,
+    tmp_path: Path,
+    word: bool,  # noqa: FBT001 - pytest's way
+    clips: int,
+) -> None:
+    """Each holds less of it than `speech.min_s`."""
+    said = speech(data, 48000, 3.4)[-round(0.4 * 48000) :]
+    parts = [quiet(48000, 1.3), said if word else quiet(48000, 0.4)]  # from 6.3 to 6.7 s
+    settings = ('speech.action="drop"', "record.max_clip_s=6.5")
+    assert len(clips_of_rain(data, tmp_path, parts, *settings)) == clips
+
+
+BY_LABEL = ('speech.model=""', 'speech.labels=["rain"]')
+
+
+@pytest.mark.data
+@pytest.mark.parametrize(
+    ("settings", "clips"),
+    [
+        ((), 0),
+        (("speech.threshold=1.0",), 1),
+        (("speech.min_s=5.0",), 1),
+        (BY_LABEL, 0),
+        ((*BY_LABEL, "speech.threshold=0.95"), 1),
+    ],
+)
+def test_the_settings_decide_what_is_speech(
+    data: Path, tmp_path: Path, settings: tuple[str, ...], clips: int
+) -> None:
+    after = [quiet(48000, 0.5), speech(data, 48000, 2.0)]
+    assert len(clips_of_rain(data, tmp_path, after, 'speech.action="drop"', *settings)) == clips
+
+
+def clips_of_rain(
+    data: Path, tmp_path: Path, after: list[Sound], *settings: str
+) -> list[dict[str, Any]]:
+    """Replay five seconds of rain and what comes `after`; return the sidecars of its clips."""
+    rain = synthesise_scene(6.0, 48000, seed=0)[0][: 5 * 48000]
+    soundfile.write(
+        tmp_path / "rain.wav", np.concatenate([rain, *after, quiet(48000, 10.0)]), 48000
+    )
+    voice_model = data / "models/silero_vad.onnx"
+    shared = (f'state.directory="{tmp_path / "state"}"', f'speech.model="{voice_model}"')
+    options = [part for one in (*shared, *settings) for part in ("--set", one)]
+    clips = tmp_path / "clips"
+    command = ["replay", str(tmp_path / "rain.wav"), "--clips", str(clips), *options]
+    done = CliRunner().invoke(cli, command)
+    assert done.exit_code == 0, done.output
+    assert '"label": "rain"' in done.output
+    return [json.loads(path.read_bytes()) for path in clips.rglob("*.json")]
