@@ -71,6 +71,10 @@ class StreamClock:
         """Return when `sample_index` sounded, in UTC as far as the box knows now."""
         return self.utc_of_mono(self.mono_s(sample_index))
 
+    def wall_s(self, sample_index: int) -> float:
+        """Return when `sample_index` sounded, in seconds since 1970 as far as the box knows now."""
+        return self._wall() - self._mono() + self.mono_s(sample_index)
+
     def utc_of_mono(self, mono_s: float) -> Utc:
         """Return the UTC of a monotonic time."""
         return Utc(format_utc(self._wall() - self._mono() + mono_s), wall_clock_synchronised())

@@ -64,6 +64,7 @@ class Pipeline:
     detector : scores to events; used by `detect` alone.
     channel : the channel that is listened to, from 0; None: the mean of all.
     gain_db : applied first.
+    bands : whether octave and third-octave bands are measured.
     """
 
     def __init__(
@@ -77,6 +78,7 @@ class Pipeline:
         detector: Detector,
         channel: int | None = None,
         gain_db: float = 0.0,
+        bands: bool = True,
     ) -> None:
         self._batch = batch = max(stream.rate_hz // BATCHES_PER_S, 1)
         self._channel = channel
@@ -88,7 +90,8 @@ class Pipeline:
         self._chain = BlockFilter(design.chain_sos, batch)
         self._settled = False  # the filters, on the microphone's offset
         self._meter = LevelMeter(stream.rate_hz, design.a_sos, design.c_sos, batch)
-        self._bands = BandMeter(stream.rate_hz, design.bands_sos, design.halving_taps, batch)
+        band_meter = (stream.rate_hz, design.bands_sos, design.halving_taps, batch)
+        self._bands = BandMeter(*band_meter) if bands else None
         self._band_input: NDArray[np.float32] | None = None  # valid until the chain works again
         self._patches = PatchCutter(
             decimator=resampler(stream.rate_hz, front_end.rate_hz, design.decimation_taps, batch),
@@ -100,6 +103,8 @@ class Pipeline:
             longest_s=(stream.period_size + 2 * batch) / stream.rate_hz,
         )
         self._sample_index = 0  # after the last sample that came in
+        self.weighting_class = int(design.weighting_class)
+        """Class of IEC 61672-1 that A and C keep at this rate: 1, 2, or 0 for neither."""
 
     def process(self, item: Period | Gap) -> list[Measured]:
         """Take what the source read; return what became due, oldest first.
@@ -126,7 +131,7 @@ class Pipeline:
 
     def flush(self) -> list[Measured]:
         """Work on what is left at the end of a stream."""
-        return [*self._work_off(), *self._bands.flush()]
+        return [*self._work_off(), *(self._bands.flush() if self._bands else ())]
 
     def close_events(self) -> list[Event]:
         """Return the offsets of what still sounds when the stream ends."""
@@ -160,7 +165,7 @@ class Pipeline:
     def _measure_bands(self) -> list[Bands]:
         """Measure the bands of the last batch, once."""
         samples, self._band_input = self._band_input, None
-        return [] if samples is None else self._bands.process(samples)
+        return self._bands.process(samples) if self._bands and samples is not None else []
 
     def _work_off(self) -> list[Measured]:
         """Work on whatever waits."""
@@ -171,7 +176,7 @@ class Pipeline:
         out = self._work_off()
         self._sample_index += gap.lost_samples
         out += self._meter.gap(gap.lost_samples)
-        out += self._bands.gap(gap.lost_samples)
+        out += self._bands.gap(gap.lost_samples) if self._bands else ()
         self._settled = False
         self._patches.restart(self._sample_index)
         return out

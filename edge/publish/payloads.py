@@ -33,6 +33,7 @@ class Topics:
         self.status = f"{self.root}/status"
         self.info = f"{self.root}/info"
         self.level = f"{self.root}/level"
+        self.calibration = f"{self.root}/calibration"
         self.scores = f"{self.root}/scores"
         self.event = f"{self.root}/event"
         self.health = f"{self.root}/health"
@@ -40,6 +41,10 @@ class Topics:
         self.analysis = f"{self.root}/analysis"
         self.picture = f"{self.analysis}/picture"
         self.command = f"{self.root}/command"
+
+    def level_over(self, span: str) -> str:
+        """Return where the levels of each "minute", "hour" or "day" go."""
+        return f"{self.level}/{span}"
 
     def result(self, command: str) -> str:
         """Return where the answer to a command goes."""
@@ -73,15 +78,26 @@ def info(topics: Topics, facts: Mapping[str, Any]) -> Message:
 
 
 def level(
-    topics: Topics, measured: Level, at: Utc, *, duration_s: float, offset_db: float | None
+    topics: Topics,
+    measured: Level,
+    at: Utc,
+    *,
+    duration_s: float,
+    offset_db: float | None,
+    under_range_dbfs: float,
 ) -> Message:
-    """Return one second's levels; `at` is when they ended, `offset_db` as in `decibels`."""
-    fields = level_fields(measured, offset_db)
+    """Return one second's levels; `at` is when they ended, the rest as in `level_fields`."""
+    fields = level_fields(measured, offset_db, under_range_dbfs)
     return _json(topics.level, fields | _time(at) | {"duration_s": round(duration_s, 3)})
 
 
-def level_fields(measured: Level, offset_db: float | None) -> dict[str, Any]:
-    """Return the figures of a level without its time, as `edge replay` prints them too."""
+def level_fields(
+    measured: Level, offset_db: float | None, under_range_dbfs: float
+) -> dict[str, Any]:
+    """Return the figures of a level without its time, as `edge replay` prints them too.
+
+    `offset_db` as in `decibels`. Under `under_range_dbfs` LAeq is the converter's own noise.
+    """
     figures = {
         "laeq": measured.laeq_dbfs,
         "lafmax": measured.lafmax_dbfs,
@@ -95,6 +111,7 @@ def level_fields(measured: Level, offset_db: float | None) -> dict[str, Any]:
         "calibrated": offset_db is not None,
         "gap": measured.gap,
         "overload": measured.clipped_samples > 0,
+        "under_range": measured.laeq_dbfs < under_range_dbfs,
         "clipped_samples": measured.clipped_samples,
     }
 
@@ -109,6 +126,40 @@ def decibels(figures_dbfs: Mapping[str, float | None], offset_db: float | None) 
         f"{name}_{unit}": None if value is None else round(value + (offset_db or 0.0), 1)
         for name, value in figures_dbfs.items()
     }
+
+
+def level_over(
+    topics: Topics,
+    span: str,
+    message_id: str,
+    *,
+    figures_dbfs: Mapping[str, float | None],
+    bands_dbfs: Mapping[str, float],
+    times: tuple[Utc, Utc],
+    offset_db: float | None,
+    extra: Mapping[str, Any],
+) -> Message:
+    """Return the levels of a "minute", "hour" or "day".
+
+    Parameters
+    ----------
+    bands_dbfs : by "third_octave_63" or "octave_63", the nominal frequency in Hz.
+    times : when it began and ended.
+    extra : what is no level: how much was heard, lost, clipped.
+    """
+    start, end = times
+    unit = "dbfs" if offset_db is None else "db"
+    bands = {name: round(value + (offset_db or 0.0), 1) for name, value in bands_dbfs.items()}
+    body = {
+        "message_id": message_id,
+        **decibels(figures_dbfs, offset_db),
+        "calibrated": offset_db is not None,
+        **({f"bands_{unit}": bands} if bands else {}),
+        **extra,
+        "start_time": start.text,
+        **_time(end),
+    }
+    return _json(topics.level_over(span), body, qos=1, durable=True)
 
 
 def scores(topics: Topics, top: Mapping[str, float], at: Utc, *, duration_s: float) -> Message:

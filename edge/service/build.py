@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from dataclasses import asdict
 from pathlib import Path
@@ -101,6 +102,7 @@ def build_pipeline(
         detector=Detector(model.labels, build_rules(settings, model), stream.rate_hz, stream_id),
         channel=channel,
         gain_db=settings.core.gain_db,
+        bands=settings.level.bands,
     )
 
 
@@ -114,6 +116,16 @@ def build_rules(settings: Settings, model: ModelInfo) -> dict[str, Rule]:
         )
     silent = {*model.negative_labels, *settings.detector.ignore}
     return {label: _rule(settings, model, label) for label in model.labels if label not in silent}
+
+
+def under_range_dbfs(settings: Settings, stream: StreamFormat) -> float:
+    """Return the level at which a stream is no more than its converter's own noise.
+
+    Rounding to steps of 1 has a power of 1/12; a float stream has none that matters.
+    """
+    bits = {"S16_LE": 16, "FLOAT_LE": 32, "S32_LE": 32}.get(stream.sample_format, 24)
+    rounding_dbfs = -20.0 * math.log10(2.0 ** (bits - 1) * math.sqrt(12.0))
+    return rounding_dbfs + settings.core.gain_db + settings.level.under_range_db
 
 
 def build_broker(settings: Settings) -> Broker:
@@ -136,8 +148,10 @@ def build_topics(settings: Settings) -> Topics:
     return Topics(settings.publish.base_topic, settings.node.id)
 
 
-def describe_box(settings: Settings, source: Source, model: ModelInfo) -> Mapping[str, Any]:
-    """Return what the `info` message says."""
+def describe_box(
+    settings: Settings, source: Source, model: ModelInfo, *, weighting_class: int
+) -> Mapping[str, Any]:
+    """Return what the `info` message says; `weighting_class` 0: levels are a guide only."""
     stream = source.format
     return {
         "name": settings.node.name,
@@ -149,6 +163,8 @@ def describe_box(settings: Settings, source: Source, model: ModelInfo) -> Mappin
         "period_size": stream.period_size,
         "sample_format": stream.sample_format,
         "model": {"name": model.name, "version": model.version, "sha256": model.sha256},
+        "weighting_class": weighting_class,
+        "alarms": [alarm.name for alarm in settings.level.alarms],
         "labels": [label for label in model.labels if label not in model.negative_labels],
         "thresholds": {
             label: round(rule.threshold, 3) for label, rule in build_rules(settings, model).items()

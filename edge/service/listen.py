@@ -6,6 +6,7 @@ thread      does                                           blocks on
 ==========  =============================================  ==========================
 capture     reads a period, `Pipeline.process`, hands on   the sound card only
 inference   classifier and detector on the newest patch    the model
+measure     minutes, alarms, calibration                   the disk
 record      judges, encodes and writes clips               the disk
 publish     outbox and broker                              its inbox
 mqtt        the client's network loop, commands            the broker
@@ -20,11 +21,8 @@ import os
 import signal
 import sys
 import time
-from collections import Counter
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from edge.capture.channels import ChannelCheck
-from edge.capture.liveness import Liveness
 from edge.clock import StreamClock
 from edge.errors import EXIT_FAILURE, EXIT_OK, DeviceError, EdgeError
 from edge.health import BoxHealth
@@ -33,20 +31,21 @@ from edge.publish import payloads
 from edge.service import build
 from edge.service.commands import Orders
 from edge.service.hearing import hearing_of
+from edge.service.instrument import Instrument
 from edge.service.memory import settle_memory
 from edge.service.notify import INFERENCE_STALL_S, Progress, tell, watchdog_interval_s
 from edge.service.recording import build_recorder, recording_figures
 from edge.service.reporter import Reporter
+from edge.service.stream import StreamWatch
 from edge.service.supervisor import Mailbox, Supervisor
 from edge.service.uplink import Uplink
-from edge.types import Gap, Level, Patch, Period
+from edge.types import Bands, Level, Patch
 
 if TYPE_CHECKING:
-    from edge.capture.liveness import State
     from edge.config.schema import Settings
     from edge.pipeline import Measured
     from edge.record.recorder import Recorder
-    from edge.types import Event, GapCause, Message, Scores
+    from edge.types import Event, Message, Scores
 
 log = logging.getLogger(__name__)
 
@@ -70,7 +69,7 @@ class Output(Protocol):
         """Take one patch (inference thread)."""
 
     def event(self, what: Event) -> None:
-        """Take an onset or an offset (inference thread)."""
+        """Take an onset or an offset (inference thread, and measure thread for alarms)."""
 
 
 class Listener:
@@ -87,20 +86,32 @@ class Listener:
         self._pipeline = build.build_pipeline(settings, stream, model, stream_id)
         self._clock = StreamClock(stream.rate_hz)
         self._patches: Mailbox[Patch] = Mailbox()
-        self._liveness = Liveness(stream.rate_hz)
-        self._channels = ChannelCheck(stream.rate_hz, stream.channels)
-        self._channels_told = ""
+        self._stream = StreamWatch(stream, self._clock)
         self._topics = build.build_topics(settings)
         self._box = BoxHealth(settings.state.path)
         self._recorder = self._build_recorder(stream_id) if settings.record.enabled else None
         orders = Orders(self._recorder, settings.record.max_command_s)
         commands = orders.commands(self._topics, self._send)
         self._uplink = Uplink(settings, commands.received) if settings.publish.url else None
+        self._instrument = Instrument(
+            settings,
+            stream=stream,
+            stream_id=stream_id,
+            labels=model.labels,
+            topics=self._topics,
+            clock=self._clock,
+            offset_db=self._offset_db,
+            tell=lambda event: self._hand_on_events([event]),
+            send=self._send,
+        )
         self._reporter = Reporter(
             topics=self._topics,
             clock=self._clock,
             rate_hz=stream.rate_hz,
             labels=model.labels,
+            alarms=self._instrument.alarms,
+            offset_db=self._offset_db,
+            under_range_dbfs=build.under_range_dbfs(settings, stream),
             top_scores=settings.model.top_scores,
             live=settings.publish.live,
             send=self._send,
@@ -108,13 +119,9 @@ class Listener:
         self._outputs: tuple[Output, ...] = (
             (self._reporter, self._recorder) if self._recorder else (self._reporter,)
         )
+        self._measuring = self._instrument.measuring
         self._hearing = hearing_of(settings)
-        self._sample_index = 0
         self._inferences = 0
-        self._gaps: Counter[GapCause] = Counter()
-        self._lost_samples = 0
-        self._microphone: State = "ok"  # the capture thread's word, and
-        self._microphone_told: State = "ok"  # what was last said of it
         self._trouble_told = ""  # what was last said of the recorder
         self._output_bad = False
 
@@ -134,11 +141,17 @@ class Listener:
     def _start(self) -> None:
         if self._uplink:
             self._uplink.start(self._supervisor)
-        facts = build.describe_box(self._settings, self._source, self._classifier.info)
+        facts = build.describe_box(
+            self._settings,
+            self._source,
+            self._classifier.info,
+            weighting_class=self._pipeline.weighting_class,
+        )
         self._send(payloads.info(self._topics, facts))
         self._reporter.silence()
         if self._recorder:
             self._supervisor.start("record", self._recorder.run)
+        self._supervisor.start("measure", self._measuring.run)
         self._supervisor.start("inference", self._infer)
         self._supervisor.start("capture", self._capture)
         log.info("listening to %s", self._source.name)
@@ -155,18 +168,17 @@ class Listener:
         next_health_s = started_s + FIRST_HEALTH_S
         while not self._supervisor.ended.wait(TICK_S if ready else FIRST_TICK_S):
             now_s = time.monotonic()
-            advancing = progress.advancing(self._sample_index, self._inferences, now_s)
+            advancing = progress.advancing(self._stream.sample_index, self._inferences, now_s)
             if not advancing and not stalled:
                 log.error("samples or inference stand still: the watchdog is no longer fed")
             if stalled and advancing:
                 log.info("samples and inference go on")
             stalled = not advancing
-            self._note_microphone()
-            self._note_channels()
-            self._note_recorder()
+            if self._stream.tell_changes() | self._recorder_changed():
+                self._report_health()
             if self._hearing:
                 self._hearing.tell(heard=self._reporter.sounding > 0)
-            if not ready and self._sample_index:
+            if not ready and self._stream.sample_index:
                 ready = True
                 tell(READY=1)
             if interval_s and advancing and now_s >= next_watchdog_s:
@@ -190,6 +202,8 @@ class Listener:
         self._patches.close()
         if self._supervisor.join("inference", JOIN_S):
             self._hand_on_events(self._pipeline.close_events())
+        self._measuring.stop()
+        self._supervisor.join("measure", JOIN_S)
         if self._recorder:
             self._recorder.stop()
             self._supervisor.join("record", RECORD_S)
@@ -202,7 +216,7 @@ class Listener:
     def _exit_code(self) -> int:
         failure = self._supervisor.failure
         if failure is None:
-            log.info("stopped after %d samples", self._sample_index)
+            log.info("stopped after %d samples", self._stream.sample_index)
             return EXIT_OK
         if isinstance(failure, EdgeError):
             log.error("%s", failure)
@@ -214,25 +228,12 @@ class Listener:
             item = self._source.read()
             if item is None:
                 break
-            self._note(item)
+            self._stream.note(item)
             if self._recorder:
                 self._recorder.keep(item)
             self._hand_on(self._pipeline.process(item))
         self._hand_on(self._pipeline.flush())
         self._supervisor.end()
-
-    def _note(self, item: Period | Gap) -> None:
-        if isinstance(item, Gap):
-            self._sample_index = item.sample_index + item.lost_samples
-            self._gaps[item.cause] += 1
-            self._liveness.reset()
-            self._channels.reset()
-            self._lost_samples += item.lost_samples
-            return
-        self._sample_index = item.sample_index + len(item.samples)
-        self._clock.tie(self._sample_index, item.mono_s)
-        self._microphone = self._liveness.process(item)
-        self._channels.process(item)
 
     def _hand_on(self, outputs: list[Measured]) -> None:
         for output in outputs:
@@ -242,6 +243,9 @@ class Listener:
                 case Level():
                     for one in self._outputs:
                         one.level(output)
+                    self._measuring.level(output)
+                case Bands():
+                    self._measuring.bands(output)
 
     def _infer(self) -> None:
         while patch := self._patches.take():
@@ -268,32 +272,12 @@ class Listener:
             )
         self._output_bad = bad
 
-    def _note_microphone(self) -> None:
-        """Say at once when the microphone dies and when it lives again."""
-        state = self._microphone
-        if state == self._microphone_told:
-            return
-        if state == "ok":
-            log.info("the microphone hears again, after %s", self._microphone_told)
-        else:
-            log.error("the microphone hears nothing: %s", state)
-        self._microphone_told = state
-        self._report_health()
-
-    def _note_channels(self) -> None:
-        """Say at once when a channel dies or cancels another, and when it's well again."""
-        trouble = self._channels.trouble
-        if trouble != self._channels_told:
-            self._channels_told = trouble
-            log.warning("%s", trouble or "the channels are well again")
-            self._report_health()
-
-    def _note_recorder(self) -> None:
-        """Say at once when recording pauses and when it goes on; its own thread logs it."""
+    def _recorder_changed(self) -> bool:
+        """Return whether recording pauses or goes on since the last call; its thread logs it."""
         trouble = self._recorder.trouble if self._recorder else ""
-        if trouble != self._trouble_told:
-            self._trouble_told = trouble
-            self._report_health()
+        changed = trouble != self._trouble_told
+        self._trouble_told = trouble
+        return changed
 
     def _report_health(self) -> None:
         figures = self._box.read() | self._figures()
@@ -302,23 +286,19 @@ class Listener:
         log.info("stats %s", " ".join(f"{key}={value}" for key, value in figures.items()))
 
     def _figures(self) -> dict[str, Any]:
-        figures: dict[str, Any] = {
-            "samples": self._sample_index,
-            "microphone": "lost" if self._microphone_is_lost() else self._microphone,
-            "channels": self._channels.trouble or "ok",
+        figures = self._stream.figures()
+        if isinstance(self._supervisor.failure, DeviceError):
+            figures["microphone"] = "lost"
+        figures |= {
             "xruns": self._source.xruns,
-            "gaps": self._gaps.total(),
-            "lost_samples": self._lost_samples,
             "inferences": self._inferences,
             "late_patches": self._patches.dropped,
             "bad_outputs": self._classifier.bad_outputs,
             "events": self._reporter.events,
+            "alarms": list(self._measuring.alarms),
         }
         recording = recording_figures(self._recorder)
         return figures | recording | (self._uplink.figures() if self._uplink else {})
-
-    def _microphone_is_lost(self) -> bool:
-        return isinstance(self._supervisor.failure, DeviceError)
 
     def _inference_stall_s(self) -> float:
         """Return how long no inference is too long: a slow model's patches are far apart."""
@@ -332,8 +312,8 @@ class Listener:
         parts = (
             f"{level.laeq_dbfs:.1f} dBFS(A)" if level else "no level yet",
             top or "no score yet",
-            f"{self._gaps.total()} gaps",
-            f"microphone {self._microphone}",
+            f"{self._stream.gaps} gaps",
+            f"microphone {self._stream.microphone}",
         )
         return "; ".join(parts)
 
@@ -347,6 +327,10 @@ class Listener:
             utc=self._clock.utc,
             saved=lambda sidecar: self._send(payloads.clip(self._topics, sidecar)),
         )
+
+    def _offset_db(self) -> float | None:
+        """Return what makes dB SPL of dBFS; None: not calibrated."""
+        return None
 
     def _send(self, message: Message) -> None:
         if self._uplink:

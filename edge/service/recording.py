@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 SLACK_S: Final = 10.0  # how long a disk may take before samples of a clip are overwritten
 GROWING: Final = 1.125  # a file in memory grows in steps of an eighth
+LEVEL_S: Final = 2.5  # a second, its batch, and up to 1.2 s for the bands
 LATEST_S: Final = 10.0  # no event waits longer than this to be told
 
 
@@ -117,7 +118,9 @@ def clip_lengths(settings: Settings, rate_hz: int, model: ModelInfo) -> Lengths:
     rules = build.build_rules(settings, model).values()
     hops = model.patch_frames + model.patch_hop * max((rule.min_hits for rule in rules), default=1)
     patches_s = hops * front.hop_length / front.rate_hz
-    known_after_s = min(patches_s + max((rule.hold_s for rule in rules), default=0.0), LATEST_S)
+    events_s = patches_s + max((rule.hold_s for rule in rules), default=0.0)
+    alarms_s = [LEVEL_S + max(one.min_s, one.hold_s) for one in settings.level.alarms]
+    known_after_s = min(max(events_s, *alarms_s, 0.0), LATEST_S)
     return Lengths(
         pre_roll=round(record.pre_roll_s * rate_hz),
         post_roll=round(record.post_roll_s * rate_hz),
@@ -149,7 +152,8 @@ def _capacity(settings: Settings, stream: StreamFormat, lengths: Lengths, contex
 
 def _labels(settings: Settings, model: ModelInfo) -> frozenset[str] | None:
     wanted = settings.record.labels
-    _check_labels("record.labels", wanted, model)
+    alarms = {alarm.name for alarm in settings.level.alarms}
+    _check_labels("record.labels", [label for label in wanted if label not in alarms], model)
     return frozenset(wanted) if wanted else None
 
 

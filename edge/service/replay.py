@@ -15,8 +15,9 @@ from edge.errors import StorageError
 from edge.model.classifier import OnnxClassifier
 from edge.publish.payloads import event_fields, level_fields, top_scores
 from edge.service import build
+from edge.service.instrument import Instrument
 from edge.service.recording import build_recorder
-from edge.types import Gap, Level, Patch
+from edge.types import Bands, Gap, Level, Patch
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -51,7 +52,20 @@ class Replay:
         self._pipeline = build.build_pipeline(settings, stream, self._classifier.info, STREAM_ID)
         self._clips: deque[Mapping[str, Any]] = deque()
         self._recorder = self._build_recorder(settings, stream) if record else None
+        self._alarms: deque[Event] = deque()
+        self._measuring = Instrument(
+            settings,
+            stream=stream,
+            stream_id=STREAM_ID,
+            labels=self._classifier.info.labels,
+            topics=build.build_topics(settings),
+            clock=None,
+            offset_db=lambda: None,
+            tell=self._alarms.append,
+            send=lambda _: None,
+        ).measuring
         self._rate_hz = stream.rate_hz
+        self._under_range_dbfs = build.under_range_dbfs(settings, stream)
         self._labels = self._classifier.info.labels
         self._top = settings.model.top_scores
 
@@ -61,7 +75,10 @@ class Replay:
         return self._source.notes
 
     def records(self) -> Iterator[Record]:
-        """Give levels, scores and events as they become due."""
+        """Give levels, scores and events, alarms among them, as they become due.
+
+        Nobody knows the time of day of a recording: limits for some hours hold in all.
+        """
         with self._source as source:
             while item := source.read():
                 if isinstance(item, Gap):
@@ -72,6 +89,8 @@ class Replay:
                 yield from self._follow(self._pipeline.process(item))
             yield from self._follow(self._pipeline.flush())
         yield from map(self._event, self._pipeline.close_events())
+        self._measuring.finish()
+        yield from self._sounded()
         yield from self._finish()
 
     def _follow(self, outputs: Iterable[Measured]) -> Iterator[Record]:
@@ -80,10 +99,21 @@ class Replay:
                 case Patch():
                     yield from self._classify(output)
                 case Level():
-                    start_s = self._seconds(output.sample_index)
+                    self._measuring.level(output)
                     if self._recorder:
                         self._recorder.level(output)
-                    yield {"type": "level", "time_s": start_s, **level_fields(output, None)}
+                    start_s = self._seconds(output.sample_index)
+                    figures = level_fields(output, None, self._under_range_dbfs)
+                    yield {"type": "level", "time_s": start_s, **figures}
+                case Bands():
+                    self._measuring.bands(output)
+            self._measuring.work_off()
+            yield from self._sounded()
+
+    def _sounded(self) -> Iterator[Record]:
+        """Give the alarms that have begun or ended."""
+        while self._alarms:
+            yield self._event(self._alarms.popleft())
 
     def _classify(self, patch: Patch) -> Iterator[Record]:
         scores = self._classifier.classify(patch)

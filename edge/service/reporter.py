@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import math
+import threading
+from typing import TYPE_CHECKING, Any
 
 from edge.publish import payloads
 
@@ -18,13 +20,17 @@ if TYPE_CHECKING:
 class Reporter:
     """Makes messages and hands them on.
 
-    `level` is called by the capture thread, `scores` and `events` by the
-    inference thread; they share only the newest level, one reference.
+    `level` is called by the capture thread, `scores` and `event` by the inference
+    thread, `event` by the measure thread too; they share the newest level, one
+    reference, and the counters of events.
 
     Parameters
     ----------
     send : takes a message and never blocks.
     labels : of the scores, in the model's order.
+    alarms : labels of events that come from levels.
+    offset_db : dBFS to dB SPL now; None: the box is not calibrated.
+    under_range_dbfs : LAeq under it is the converter's own noise.
     live : whether level and scores are sent at all.
     """
 
@@ -35,6 +41,9 @@ class Reporter:
         clock: StreamClock,
         rate_hz: int,
         labels: Sequence[str],
+        alarms: Sequence[str] = (),
+        offset_db: Callable[[], float | None] = lambda: None,
+        under_range_dbfs: float = -math.inf,
         top_scores: int,
         live: bool,
         send: Callable[[Message], None],
@@ -43,6 +52,10 @@ class Reporter:
         self._clock = clock
         self._rate_hz = rate_hz
         self._labels = labels
+        self._alarms = alarms
+        self._offset_db = offset_db
+        self._under_range_dbfs = under_range_dbfs
+        self._counting = threading.Lock()
         self._top_scores = top_scores
         self._live = live
         self._send = send
@@ -50,7 +63,7 @@ class Reporter:
         self.newest_top: dict[str, float] = {}
         self.events = 0
         self.sounding = 0
-        """Events that are open."""
+        """Events of the classifier that are open; an alarm may last all night."""
 
     def level(self, measured: Level) -> None:
         """Report one second."""
@@ -58,9 +71,15 @@ class Reporter:
         if self._live:
             end = self._clock.utc(measured.end_index)
             duration_s = measured.n_samples / self._rate_hz
-            self._send(
-                payloads.level(self._topics, measured, end, duration_s=duration_s, offset_db=None)
+            message = payloads.level(
+                self._topics,
+                measured,
+                end,
+                duration_s=duration_s,
+                offset_db=self._offset_db(),
+                under_range_dbfs=self._under_range_dbfs,
             )
+            self._send(message)
 
     def scores(self, heard: Scores) -> None:
         """Report one patch."""
@@ -74,13 +93,17 @@ class Reporter:
         """Report an onset or an offset, and the label's new state."""
         onset = self._clock.utc(what.onset_index)
         offset = None if what.offset_index is None else self._clock.utc(what.offset_index)
-        fields: dict[str, float] = {}
+        fields: dict[str, Any] = {}
         if what.offset_index is not None:
             fields["duration_s"] = round((what.offset_index - what.onset_index) / self._rate_hz, 3)
         if self.newest_level:
-            fields["laeq_dbfs"] = round(self.newest_level.laeq_dbfs, 1)
-        self.events += what.edge == "onset"
-        self.sounding += 1 if what.edge == "onset" else -1
+            newest = {"laeq": self.newest_level.laeq_dbfs}
+            fields |= payloads.decibels(newest, self._offset_db())
+        begins = what.edge == "onset"
+        with self._counting:
+            self.events += begins
+            if what.label not in self._alarms:
+                self.sounding += 1 if begins else -1
         self._send(payloads.event(self._topics, what, onset=onset, offset=offset, fields=fields))
         self._send(payloads.detected(self._topics, what.label, on=what.edge == "onset"))
 
@@ -89,5 +112,5 @@ class Reporter:
 
         Of those that make no events too: the broker may keep an ON from other settings.
         """
-        for label in self._labels:
+        for label in (*self._labels, *self._alarms):
             self._send(payloads.detected(self._topics, label, on=False))

@@ -30,7 +30,9 @@ def test_labels_of_other_scripts_have_words_of_their_own() -> None:
 
 def test_a_level_says_its_unit_its_time_and_that_it_is_not_calibrated() -> None:
     level = a_level(clipped_samples=3)
-    message = payloads.level(TOPICS, level, NOON, duration_s=1.0, offset_db=None)
+    message = payloads.level(
+        TOPICS, level, NOON, duration_s=1.0, offset_db=None, under_range_dbfs=-90
+    )
     assert (message.topic, message.qos, message.retain, message.durable) == (
         "edge/hive/level",
         0,
@@ -48,6 +50,7 @@ def test_a_level_says_its_unit_its_time_and_that_it_is_not_calibrated() -> None:
         "calibrated": False,
         "gap": False,
         "overload": True,
+        "under_range": False,
         "clipped_samples": 3,
         "time": "2027-01-15T12:00:00.000Z",
         "clock_synchronised": True,
@@ -57,7 +60,11 @@ def test_a_level_says_its_unit_its_time_and_that_it_is_not_calibrated() -> None:
 
 def test_a_calibrated_level_is_in_db_spl_under_names_without_full_scale() -> None:
     level = a_level(lafmin_dbfs=None)
-    body = json.loads(payloads.level(TOPICS, level, NOON, duration_s=1.0, offset_db=120.0).payload)
+    message = payloads.level(
+        TOPICS, level, NOON, duration_s=1.0, offset_db=120.0, under_range_dbfs=-41.0
+    )
+    body = json.loads(message.payload)
+    assert body["under_range"]
     assert (body["laeq_db"], body["lcpeak_db"], body["lafmin_db"]) == (79.0, 100.0, None)
     assert body["calibrated"]
     assert not [key for key in body if key.endswith("_dbfs")]

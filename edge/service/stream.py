@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: MIT
+"""What the capture thread has seen of the stream: where it is, what was lost, who is dead."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+from edge.capture.channels import ChannelCheck
+from edge.capture.liveness import Liveness
+from edge.types import Gap
+
+if TYPE_CHECKING:
+    from edge.capture.liveness import State
+    from edge.clock import StreamClock
+    from edge.types import GapCause, Period, StreamFormat
+
+log = logging.getLogger(__name__)
+
+
+class StreamWatch:
+    """Follows a stream period by period; its figures are read by any thread.
+
+    Parameters
+    ----------
+    clock : is tied to the sample index with every period.
+    """
+
+    def __init__(self, stream: StreamFormat, clock: StreamClock) -> None:
+        self._clock = clock
+        self._liveness = Liveness(stream.rate_hz)
+        self._channels = ChannelCheck(stream.rate_hz, stream.channels)
+        self._gaps: Counter[GapCause] = Counter()
+        self._lost_samples = 0
+        self._microphone_told: State = "ok"
+        self._channels_told = ""
+        self.sample_index = 0
+        """After the last sample that came in."""
+        self.microphone: State = "ok"
+
+    @property
+    def gaps(self) -> int:
+        """How many gaps there were."""
+        return self._gaps.total()
+
+    def note(self, item: Period | Gap) -> None:
+        """Take what the source read (capture thread)."""
+        if isinstance(item, Gap):
+            self.sample_index = item.sample_index + item.lost_samples
+            self._gaps[item.cause] += 1
+            self._lost_samples += item.lost_samples
+            self._liveness.reset()
+            self._channels.reset()
+            return
+        self.sample_index = item.sample_index + len(item.samples)
+        self._clock.tie(self.sample_index, item.mono_s)
+        self.microphone = self._liveness.process(item)
+        self._channels.process(item)
+
+    def figures(self) -> dict[str, Any]:
+        """Return what `health` says of the stream."""
+        return {
+            "samples": self.sample_index,
+            "microphone": self.microphone,
+            "channels": self._channels.trouble or "ok",
+            "gaps": self.gaps,
+            "lost_samples": self._lost_samples,
+        }
+
+    def tell_changes(self) -> bool:
+        """Log once when the microphone or a channel dies and when it lives again (main thread).
+
+        Return whether there was such a change.
+        """
+        microphone, channels = self.microphone, self._channels.trouble
+        if (microphone, channels) == (self._microphone_told, self._channels_told):
+            return False
+        if microphone == "ok" != self._microphone_told:
+            log.info("the microphone hears again, after %s", self._microphone_told)
+        elif microphone != self._microphone_told:
+            log.error("the microphone hears nothing: %s", microphone)
+        if channels != self._channels_told:
+            log.warning("%s", channels or "the channels are well again")
+        self._microphone_told, self._channels_told = microphone, channels
+        return True

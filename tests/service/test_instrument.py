@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: MIT
+"""Levels become minutes and alarms, from the sound card to the broker and in a replay."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+import soundfile
+
+from edge.config.load import load_settings
+from edge.errors import ConfigError
+from edge.service.instrument import alarm_rules
+from edge.service.replay import Replay
+from tests.conftest import wait_until
+from tests.service.conftest import body_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from tests.conftest import Mosquitto
+
+Start = "Callable[..., Listener]"
+
+RATE_HZ = 48000
+LOUD = '{name="loud",kind="level",limit_db=-60.0,unit="dbfs",average_s=1,hold_s=0,cooldown_s=0}'
+
+
+def with_alarms(*alarms: str) -> str:
+    return f"level.alarms=[{','.join(alarms)}]"
+
+
+def rules(*alarms: str, labels: tuple[str, ...] = ("rain",)) -> tuple[Any, ...]:
+    return alarm_rules(load_settings(None, [with_alarms(*alarms)]), labels)
+
+
+def test_a_loud_room_is_an_event_and_the_minute_at_hand_is_told_at_the_end(
+    listen: Start, mosquitto: Callable[..., Mosquitto]
+) -> None:
+    server = mosquitto()
+    ear = server.subscribe()
+    listener = listen(f'publish.url="{server.url}"', with_alarms(LOUD), "record.enabled=false")
+    listener.wait_ready()
+    info = body_of(ear, "info")
+    assert (info["weighting_class"], info["alarms"]) == (1, ["loud"])
+    ear.wait_for("detected/loud ON")
+    wait_until(lambda: "alarms=['loud']" in listener.log(), "health names the alarm")
+    level = body_of(ear, "level")
+    assert level["lafmin_dbfs"] is None or level["lafmin_dbfs"] < level["lafmax_dbfs"]
+    assert listener.stop() == 0
+    ear.wait_for("status offline")
+    minutes = [json.loads(line.partition(" ")[2]) for line in ear.lines() if "level/minute" in line]
+    (minute,) = minutes
+    assert 2 <= minute["heard_s"] < 60
+    assert minute["calibrated"] is False
+    assert minute["l95_dbfs"] <= minute["l50_dbfs"] <= minute["l5_dbfs"] <= minute["lafmax_dbfs"]
+    assert minute["bands_dbfs"]["third_octave_1000"] < 0
+    assert len(minute["bands_dbfs"]) == 40
+    assert ear.lines().count("edge/edge/detected/loud OFF") >= 1
+
+
+def write(file: Path, *loudness: float) -> Path:
+    """Write a second of noise at each level in dBFS."""
+    noise = np.random.default_rng(0).standard_normal((len(loudness), RATE_HZ))
+    levels = 10.0 ** (np.array(loudness)[:, None] / 20.0)
+    soundfile.write(file, (noise * levels).reshape(-1), RATE_HZ, subtype="FLOAT")
+    return file
+
+
+def alarms_of(file: Path, *overrides: str) -> list[tuple[str, str, float]]:
+    settings = load_settings(None, [f'state.directory="{file.parent}"', *overrides])
+    return [
+        (one["label"], one["event_type"], one["time_s"])
+        for one in Replay(settings, [file]).records()
+        if one["type"] == "event" and one["label"] in ("loud", "hum")
+    ]
+
+
+def test_a_replay_has_the_same_alarms(tmp_path: Path) -> None:
+    file = write(tmp_path / "noise.wav", -80, -80, -30, -30, -30, -80, -80, -80)
+    assert alarms_of(file, with_alarms(LOUD)) == [("loud", "onset", 2.0), ("loud", "offset", 5.0)]
+
+
+def test_a_tone_in_noise_is_an_alarm(tmp_path: Path) -> None:
+    file = tmp_path / "hum.wav"
+    samples = 0.001 * np.random.default_rng(1).standard_normal(8 * RATE_HZ)
+    at = np.arange(3 * RATE_HZ, 6 * RATE_HZ)
+    samples[at] += 0.05 * np.sin(2 * np.pi * 1000.0 * at / RATE_HZ)
+    soundfile.write(file, samples, RATE_HZ, subtype="FLOAT")
+    hum = '{name="hum",kind="tonal",limit_db=0.0,hold_s=0,cooldown_s=0}'
+    (onset, offset) = alarms_of(file, with_alarms(hum))
+    assert onset == ("hum", "onset", 3.0)
+    # The band rings on for 10 ms, into the next second.
+    assert offset == ("hum", "offset", 7.0)
+
+
+@pytest.mark.parametrize(
+    ("alarm", "why"),
+    [
+        ('{name="Too Loud",kind="level",limit_db=1.0}', "a-z 0-9 _"),
+        ('{name="rain",kind="level",limit_db=1.0}', "a label already"),
+        ('{name="n",kind="level",limit_db=1.0,hours="22-6"}', "22:00-06:00"),
+        ('{name="n",kind="level",limit_db=1.0,hours="25:00-06:00"}', "22:00-06:00"),
+        ('{name="n",kind="level",limit_db=1.0},{name="n",kind="rise",limit_db=2.0}', "already"),
+    ],
+)
+def test_an_alarm_that_can_not_be_is_refused_with_the_reason(alarm: str, why: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        rules(alarm)
+    assert why in str(refused.value) + str(refused.value.help)
+    assert "level.alarms.0" in str(refused.value)
+
+
+def test_hours_are_minutes_of_the_day() -> None:
+    ((rule, in_db),) = rules('{name="n",kind="level",limit_db=55.0,hours="22:30-06:00"}')
+    assert (rule.hours, in_db) == ((1350, 360), True)
+    ((rule, in_db),) = rules('{name="n",kind="rise",limit_db=10.0}')
+    assert (rule.hours, in_db) == (None, False)
+
+
+def test_without_bands_there_are_none_and_a_tonal_alarm_is_refused(tmp_path: Path) -> None:
+    file = write(tmp_path / "noise.wav", -30, -30, -30)
+    assert alarms_of(file, with_alarms(LOUD), "level.bands=false")
+    hum = with_alarms('{name="hum",kind="tonal",limit_db=0.0}')
+    settings = load_settings(None, [hum, "level.bands=false"])
+    with pytest.raises(ConfigError, match="needs the bands"):
+        alarm_rules(settings, ())
