@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from edge.cli.heard import Heard, Saved
     from edge.publish.broker import Broker
 
-LOWEST_DB: Final = -90
+RANGES_DB: Final = {"dbfs": (-90, 0), "db": (20, 110)}  # what a bar spans, by the unit
 SCALE_STEP_DB: Final = 15
 NAME_WIDTH: Final = 16
 RIGHT_WIDTH: Final = 12
@@ -29,7 +29,8 @@ LABEL_WIDTH: Final = 36
 FRAME_WIDTH: Final = 4  # a panel's edges and padding
 OTHER_LINES: Final = 17  # everything but scores and events
 EVENTS_LEAST: Final = 4
-LEVELS: Final = {"LAeq,1s": "laeq_dbfs", "LAFmax": "lafmax_dbfs", "LCpeak": "lcpeak_dbfs"}
+LEVELS: Final = {"LAeq,1s": "laeq", "LAFmax": "lafmax", "LCpeak": "lcpeak"}
+TITLES: Final = {"dbfs": "level, dB re full scale", "db": "sound pressure level, dB re 20 µPa"}
 TOPICS: Final = "status info level scores event detected/<label> clip analysis health"
 EIGHTHS: Final = " ▏▎▍▌▋▊▉"
 
@@ -55,7 +56,7 @@ class Dashboard:
         lines = console.size.height - OTHER_LINES
         scores = self._scores(width, max(lines - EVENTS_LEAST, 1))
         yield self._heading()
-        yield _panel(self._levels(width), "level, dB re full scale")
+        yield _panel(self._levels(width), TITLES[self._unit()])
         yield _panel(scores, "scores, ┃ threshold")
         yield _panel(self._events(lines - scores.row_count), "events, UTC")
         yield self._box()
@@ -77,16 +78,21 @@ class Dashboard:
         return text
 
     def _levels(self, width: int) -> Table:
-        level = self._heard.newest("level")
+        level, unit = self._heard.newest("level"), self._unit()
+        lowest, highest = RANGES_DB[unit]
         grid = _grid(width)
         for name, key in LEVELS.items():
-            value = level.get(key)
+            value = level.get(f"{key}_{unit}")
             shown = "-" if value is None else f"{value:6.1f}"
-            share = 0.0 if value is None else 1.0 - value / LOWEST_DB
+            share = 0.0 if value is None else (value - lowest) / (highest - lowest)
             grid.add_row(name, bar(share, width), shown)
         trouble = "gap" if level.get("gap") else "clipped" if level.get("clipped_samples") else ""
-        grid.add_row("", scale(width), Text(trouble, style="bold red"))
+        grid.add_row("", scale(width, lowest, highest), Text(trouble, style="bold red"))
         return grid
+
+    def _unit(self) -> str:
+        """Return "db" of a calibrated box, else "dbfs"."""
+        return "db" if self._heard.newest("level").get("calibrated") else "dbfs"
 
     def _scores(self, width: int, most: int) -> Table:
         thresholds = self._heard.newest("info").get("thresholds", {})
@@ -180,11 +186,11 @@ def bar(share: float, width: int, *, mark: float | None = None, style: str = "gr
     return Text.assemble(text[:at], ("┃", "bold"), text[at + 1 :])
 
 
-def scale(width: int) -> Text:
-    """Return the figures under a level bar, each beginning where it applies; 0 ends the bar."""
+def scale(width: int, lowest: int, highest: int) -> Text:
+    """Return the figures under a level bar, each beginning where it applies; the last ends it."""
     line = [" "] * width
-    for value in range(LOWEST_DB, 1, SCALE_STEP_DB):
-        at = round((1 - value / LOWEST_DB) * width)
+    for value in range(lowest, highest + 1, SCALE_STEP_DB):
+        at = round((value - lowest) / (highest - lowest) * width)
         figure = str(value)
         at = min(at, width - len(figure))
         line[at : at + len(figure)] = figure

@@ -12,7 +12,11 @@ from typing import Any, Final, TypeGuard
 EVENTS_KEPT: Final = 50
 CLIPS_KEPT: Final = 200
 
-NUMBERS: Final = {"laeq_dbfs", "lafmax_dbfs", "lcpeak_dbfs", "duration_s", "score"}
+LEVELS: Final = ("laeq", "lafmax", "lcpeak")
+NUMBERS: Final = {f"{name}_{unit}" for name in LEVELS for unit in ("db", "dbfs")} | {
+    "duration_s",
+    "score",
+}
 REGULAR: Final = 0.5  # onsets' regularity: clocks have 0.8 and more, rain 0.3 and less
 LARGEST: Final = 1e12  # what is larger, or is none, no box has measured
 TABLES: Final = {"scores", "thresholds"}  # label: number

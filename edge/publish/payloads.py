@@ -13,6 +13,7 @@ import re
 import zlib
 from typing import TYPE_CHECKING, Any
 
+from edge.decibels import named, unit_of
 from edge.types import Message
 
 if TYPE_CHECKING:
@@ -96,7 +97,7 @@ def level_fields(
 ) -> dict[str, Any]:
     """Return the figures of a level without its time, as `edge replay` prints them too.
 
-    `offset_db` as in `decibels`. Under `under_range_dbfs` LAeq is the converter's own noise.
+    `offset_db` as in `decibels.named`. Under `under_range_dbfs` LAeq is the converter's own noise.
     """
     figures = {
         "laeq": measured.laeq_dbfs,
@@ -107,24 +108,12 @@ def level_fields(
         "lcpeak": measured.lcpeak_dbfs,
         "lzeq": measured.lzeq_dbfs,
     }
-    return decibels(figures, offset_db) | {
+    return named(figures, offset_db) | {
         "calibrated": offset_db is not None,
         "gap": measured.gap,
         "overload": measured.clipped_samples > 0,
         "under_range": measured.laeq_dbfs < under_range_dbfs,
         "clipped_samples": measured.clipped_samples,
-    }
-
-
-def decibels(figures_dbfs: Mapping[str, float | None], offset_db: float | None) -> dict[str, Any]:
-    """Return levels under names that say what they are: `…_db`, or `…_dbfs` without calibration.
-
-    `offset_db` is what a calibration adds to dBFS to make dB SPL; None: there is none.
-    """
-    unit = "dbfs" if offset_db is None else "db"
-    return {
-        f"{name}_{unit}": None if value is None else round(value + (offset_db or 0.0), 1)
-        for name, value in figures_dbfs.items()
     }
 
 
@@ -148,13 +137,12 @@ def level_over(
     extra : what is no level: how much was heard, lost, clipped.
     """
     start, end = times
-    unit = "dbfs" if offset_db is None else "db"
     bands = {name: round(value + (offset_db or 0.0), 1) for name, value in bands_dbfs.items()}
     body = {
         "message_id": message_id,
-        **decibels(figures_dbfs, offset_db),
+        **named(figures_dbfs, offset_db),
         "calibrated": offset_db is not None,
-        **({f"bands_{unit}": bands} if bands else {}),
+        **({f"bands_{unit_of(offset_db)}": bands} if bands else {}),
         **extra,
         "start_time": start.text,
         **_time(end),

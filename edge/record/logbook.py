@@ -44,19 +44,19 @@ class Logbook:
             self._scores.popleft()
 
     def levels_of(self, start: int, stop: int) -> dict[str, float | None]:
-        """Return the levels over the whole seconds that touch [start, stop); None: none did.
+        """Return the levels over the whole seconds that touch [start, stop), in dBFS by name.
 
-        LAeq is the energy mean, the others are maxima.
+        None: none did. LAeq is the energy mean, the others are maxima.
         """
         inside = [one for one in self._levels if one.sample_index < stop and one.end_index > start]
         heard = sum(one.n_samples for one in inside)
         if not heard:
-            return dict.fromkeys(("laeq_dbfs", "lafmax_dbfs", "lcpeak_dbfs"))
+            return dict.fromkeys(("laeq", "lafmax", "lcpeak"))
         energy = sum(one.n_samples * 10.0 ** (one.laeq_dbfs / 10.0) for one in inside) / heard
         return {
-            "laeq_dbfs": round(10.0 * math.log10(energy), 1),
-            "lafmax_dbfs": round(max(one.lafmax_dbfs for one in inside), 1),
-            "lcpeak_dbfs": round(max(one.lcpeak_dbfs for one in inside), 1),
+            "laeq": 10.0 * math.log10(energy),
+            "lafmax": max(one.lafmax_dbfs for one in inside),
+            "lcpeak": max(one.lcpeak_dbfs for one in inside),
         }
 
     def scores_of(self, start: int, stop: int) -> dict[str, float]:

@@ -9,6 +9,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from edge.decibels import named
 from edge.errors import StorageError
 from edge.record.encode import encode
 from edge.record.folder import read_sidecar
@@ -72,6 +73,7 @@ class ClipWriter:
     container : of the files.
     utc : sample index to time; None: a replay has none.
     saved : told the sidecar of each clip that was written.
+    offset_db : dBFS to dB SPL now; None: not calibrated.
     mono_s : the monotonic clock.
     """
 
@@ -88,6 +90,7 @@ class ClipWriter:
         privacy: Privacy,
         utc: Callable[[int], Utc] | None,
         saved: Callable[[Mapping[str, Any]], None],
+        offset_db: Callable[[], float | None] = lambda: None,
         mono_s: Callable[[], float] = time.monotonic,
     ) -> None:
         self._stream = stream
@@ -100,6 +103,7 @@ class ClipWriter:
         self._privacy = privacy
         self._utc = utc
         self._saved = saved
+        self._offset_db = offset_db
         self._mono_s = mono_s
         self._is_open = False
         self._look_s = 0.0
@@ -193,10 +197,11 @@ class ClipWriter:
         vetoed = spoken is not None and spoken.spoken
         times = (self._utc(plan.start), self._utc(plan.stop)) if self._utc else None
         best = self._logbook.scores_of(plan.start, plan.stop)
+        levels = self._logbook.levels_of(plan.start, plan.stop)
         return {
             **describe(plan, stretch, self._stream, self._origin, times),
             "scores": dict(itertools.islice(best.items(), TOP_SCORES)),
-            "levels": self._logbook.levels_of(plan.start, plan.stop),
+            "levels": named(levels, self._offset_db()),
             "speech": spoken.fields() if spoken else None,
             "encrypted": self._privacy.seal is not None and not vetoed,
         }

@@ -326,6 +326,7 @@ class Listener:
             model=self._classifier.info,
             utc=self._clock.utc,
             saved=lambda sidecar: self._send(payloads.clip(self._topics, sidecar)),
+            offset_db=self._offset_db,
         )
 
     def _offset_db(self) -> float | None:

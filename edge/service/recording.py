@@ -46,6 +46,7 @@ def build_recorder(
     model: ModelInfo,
     utc: Callable[[int], Utc] | None,
     saved: Callable[[Mapping[str, Any]], None],
+    offset_db: Callable[[], float | None] = lambda: None,
 ) -> Recorder:
     """Return the recorder of a stream.
 
@@ -85,6 +86,7 @@ def build_recorder(
         ),
         utc=utc,
         saved=saved,
+        offset_db=offset_db,
     )
     return Recorder(
         name=stream_id,

@@ -7,6 +7,7 @@ import math
 import threading
 from typing import TYPE_CHECKING, Any
 
+from edge.decibels import named
 from edge.publish import payloads
 
 if TYPE_CHECKING:
@@ -98,7 +99,7 @@ class Reporter:
             fields["duration_s"] = round((what.offset_index - what.onset_index) / self._rate_hz, 3)
         if self.newest_level:
             newest = {"laeq": self.newest_level.laeq_dbfs}
-            fields |= payloads.decibels(newest, self._offset_db())
+            fields |= named(newest, self._offset_db())
         begins = what.edge == "onset"
         with self._counting:
             self.events += begins

@@ -247,7 +247,7 @@ def test_a_bar_is_as_wide_as_told(share: float, width: int, mark: float | None) 
 
 
 def test_the_scale_names_the_ends_of_the_bar() -> None:
-    figures = scale(49).plain
+    figures = scale(49, -90, 0).plain
     assert figures.startswith("-90")
     assert figures.endswith("0")
     assert figures.index("-45") == pytest.approx(49 / 2, abs=1)
