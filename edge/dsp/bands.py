@@ -167,10 +167,12 @@ class BandMeter:
             self._sample_index = upto
 
     def _drain(self) -> None:
-        for stage, after in zip(self._stages, [*self._stages[1:], None], strict=True):
-            halved = self._run(stage)
-            if after:
-                after.take(halved)
+        """Work on all that waits: the last stages first, that the others find them empty."""
+        for first in reversed(range(len(self._stages))):
+            halved = np.zeros(0, np.float32)
+            for stage in self._stages[first:]:
+                stage.take(halved)
+                halved = self._run(stage)
 
     def _run(self, stage: _Stage) -> Float32:
         """Let a stage work on what waits, add its energies to their seconds; return half of it."""
@@ -236,8 +238,7 @@ class _Stage:
         self._turn = _turn(number)
         self.places = [place for place, band in enumerate(bands) if band.stage == number]
         every, _ = self._turn
-        # Before a gap all stages hand on what waits, one after the other.
-        capacity = (number + 1) * every * (max_samples // self._step + 2)
+        capacity = every * (max_samples // self._step + 2)
         self._bank = FilterBank(sos[self.places], capacity) if self.places else None
         self._halver = Decimator(taps, 2, capacity)
         self._waiting = np.zeros(capacity, np.float32)

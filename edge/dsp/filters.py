@@ -25,7 +25,7 @@ BLOCK_SAMPLES: Final = 32
 
 # Blocks whose states are carried in one product: its cost per block grows with them, the
 # number of products falls. Run once in 100 ms, code is cold, and calls are what it costs.
-_GROUP_BLOCKS: Final = 16
+_GROUP_BLOCKS: Final = 8
 
 # A state of less energy is silence: far under float32's own noise, and it would reach the
 # denormal numbers (some 100 times slower) within seconds.
