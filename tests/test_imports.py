@@ -66,7 +66,7 @@ OWNERS = {
     "paho": ("publish/mqtt.py",),
     "sqlite3": ("publish/outbox.py",),
     "systemd": ("service/notify.py",),
-    "scipy": ("dsp/design.py", "dsp/standard.py"),
+    "scipy": ("dsp/design.py", "dsp/standard.py", "dsp/correction_design.py"),
     "matplotlib": ("analysis/picture.py",),
     "pyrage": ("record/sealing.py",),
     "distributed": ("service/analyze/cluster.py",),

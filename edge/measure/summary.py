@@ -19,7 +19,7 @@ import numpy as np
 from edge.dsp.levels import FLOOR_DBFS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -152,7 +152,7 @@ class Summary:
             "laf": [_rounded(self.lafmax_dbfs), _rounded(self.lafmin_dbfs)],
             "lasmax": _rounded(self.lasmax_dbfs),
             "lcpeak": _rounded(self.lcpeak_dbfs),
-            "counts": {str(tenth): n for tenth, n in sorted(self.counts.items())},
+            "counts": _packed(self.counts),
             "bands": [round(one, 1) for one in self.bands_dbfs() or []],
         }
 
@@ -167,7 +167,7 @@ class Summary:
         made.lafmin_dbfs = math.inf if least is None else float(least)
         made.lasmax_dbfs = -math.inf if line["lasmax"] is None else float(line["lasmax"])
         made.lcpeak_dbfs = -math.inf if line["lcpeak"] is None else float(line["lcpeak"])
-        made.counts = {int(tenth): int(n) for tenth, n in line["counts"].items()}
+        made.counts = _unpacked(line["counts"])
         if line["bands"]:
             made.bands = made.heard_s * 10.0 ** (np.array(line["bands"], float) / 10.0)
             made.bands_s = made.heard_s
@@ -199,6 +199,35 @@ def lden_dbfs(parts: Mapping[str, Summary]) -> float | None:
             return None
         energy += hours / 24.0 * 10.0 ** ((leq + penalty_db) / 10.0)
     return _decibels(energy)
+
+
+def _packed(counts: Mapping[int, int]) -> list[int]:
+    """Return counts in a third of a mapping's bytes: the first class, then a count per class.
+
+    A negative number stands for so many classes that were never read.
+    """
+    packed: list[int] = []
+    expected = 0
+    for tenth, n in sorted(counts.items()):
+        if not packed:
+            packed.append(tenth)
+        elif tenth > expected:
+            packed.append(expected - tenth)
+        packed.append(n)
+        expected = tenth + 1
+    return packed
+
+
+def _unpacked(packed: Sequence[int]) -> dict[int, int]:
+    counts: dict[int, int] = {}
+    tenth = int(packed[0]) if packed else 0
+    for n in packed[1:]:
+        if n < 0:
+            tenth -= int(n)
+        else:
+            counts[tenth] = int(n)
+            tenth += 1
+    return counts
 
 
 def _decibels(energy: float) -> float:
