@@ -89,6 +89,7 @@ class Pipeline:
         self._mono = np.zeros(batch, np.float32)
         self._chain = BlockFilter(design.chain_sos, batch)
         self._settled = False  # the filters, on the microphone's offset
+        self._correction = BlockFilter(design.correction_sos, batch)  # of the microphone
         self._meter = LevelMeter(stream.rate_hz, design.a_sos, design.c_sos, batch)
         band_meter = (stream.rate_hz, design.bands_sos, design.halving_taps, batch)
         self._bands = BandMeter(*band_meter) if bands else None
@@ -156,10 +157,12 @@ class Pipeline:
         settle, self._settled = not self._settled, True
         if settle:  # else the offset is a click that a high-pass passes on
             self._chain.reset(settled_at=float(mono.mean()))
+            self._correction.reset()
         filtered = self._chain.process(mono)
-        out += self._meter.process(filtered, clipped, settle=settle)
+        measured = self._correction.process(filtered)
+        out += self._meter.process(measured, clipped, settle=settle)
         self._patches.write(filtered)
-        self._band_input = filtered
+        self._band_input = measured
         return out
 
     def _measure_bands(self) -> list[Bands]:

@@ -61,6 +61,8 @@ class CoreSpec:
     rate_hz: int
     model_rate_hz: int
     filters: tuple[FilterSpec, ...]
+    correction: tuple[tuple[float, float], ...] = ()
+    """The microphone's response, (Hz, dB), which levels are to be free of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +75,7 @@ class CoreDesign:
     """
 
     chain_sos: NDArray[np.float64]
+    correction_sos: NDArray[np.float64]
     a_sos: NDArray[np.float64]
     c_sos: NDArray[np.float64]
     weighting_class: NDArray[np.int64]

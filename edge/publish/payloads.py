@@ -150,6 +150,11 @@ def level_over(
     return _json(topics.level_over(span), body, qos=1, durable=True)
 
 
+def calibration(topics: Topics, facts: Mapping[str, Any]) -> Message:
+    """Return whether the box is calibrated, how and when: retained."""
+    return _json(topics.calibration, facts, qos=1, retain=True)
+
+
 def scores(topics: Topics, top: Mapping[str, float], at: Utc, *, duration_s: float) -> Message:
     """Return the best labels of one patch; `at` is when it ended."""
     return _json(

@@ -78,9 +78,15 @@ def model_path(settings: Settings) -> Path:
 
 
 def build_pipeline(
-    settings: Settings, stream: StreamFormat, model: ModelInfo, stream_id: str
+    settings: Settings,
+    stream: StreamFormat,
+    model: ModelInfo,
+    stream_id: str,
+    correction: tuple[tuple[float, float], ...] = (),
 ) -> Pipeline:
     """Return the real-time path for a stream and a model.
+
+    `correction` is the microphone's response, (Hz, dB): levels are measured without it.
 
     Raises `ConfigError` for a rate that is too low, a channel, a filter or a label that is
     not there.
@@ -92,7 +98,7 @@ def build_pipeline(
         )
     channel = _channel(settings.capture.channel, stream)
     filters = _filters(settings, stream.rate_hz)
-    spec = CoreSpec(stream.rate_hz, model.front_end.rate_hz, filters)
+    spec = CoreSpec(stream.rate_hz, model.front_end.rate_hz, filters, correction)
     return Pipeline(
         stream=stream,
         design=core_design(spec, settings.state.path),

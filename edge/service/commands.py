@@ -113,24 +113,36 @@ class Orders:
     ----------
     recorder : None: the box does not record.
     max_record_s : the longest recording that a command may ask for.
+    more : other commands by name, and the key that a bare value stands for.
     """
 
-    def __init__(self, recorder: Recorder | None, max_record_s: float) -> None:
+    def __init__(
+        self,
+        recorder: Recorder | None,
+        max_record_s: float,
+        more: Mapping[str, tuple[Handler, str]],
+    ) -> None:
         self._recorder = recorder
         self._max_record_s = max_record_s
+        self._more = more
 
     def commands(self, topics: Topics, send: Callable[[Message], None]) -> Commands:
         """Return what takes them from the broker."""
+        own: dict[str, tuple[Handler, str]] = {
+            "record": (self._record, "seconds"),
+            "keep": (self._keep, "clip"),
+        }
+        known = {**own, **self._more}
         return Commands(
             topics=topics,
-            handlers={"record": self._record, "keep": self._keep},
-            shorthand={"record": "seconds", "keep": "clip"},
+            handlers={name: handler for name, (handler, _) in known.items()},
+            shorthand={name: key for name, (_, key) in known.items()},
             send=send,
         )
 
     def _record(self, body: Body, reply: Reply) -> None:
         """Record from now on for `seconds`."""
-        _only(body, "seconds")
+        only(body, "seconds")
         seconds = body.get("seconds", DEFAULT_RECORD_S)
         if isinstance(seconds, bool) or not isinstance(seconds, int | float):
             raise CommandError(f"seconds = {seconds!r:.40} is no number", 'send {"seconds": 10}')
@@ -142,7 +154,7 @@ class Orders:
 
     def _keep(self, body: Body, reply: Reply) -> None:
         """Never delete a clip by itself, or, with `keep` false, no longer keep it."""
-        _only(body, "clip", "keep")
+        only(body, "clip", "keep")
         clip, keep = body.get("clip"), body.get("keep", True)
         if isinstance(clip, bool) or not isinstance(clip, int | str) or not isinstance(keep, bool):
             raise CommandError("no clip is named", 'send {"clip": NUMBER} as in the topic `clip`')
@@ -161,6 +173,7 @@ class Orders:
         return self._recorder
 
 
-def _only(body: Body, *keys: str) -> None:
+def only(body: Body, *keys: str) -> None:
+    """Raise `CommandError` for a key that is not one of `keys`."""
     if unknown := sorted(set(body) - set(keys)):
         raise CommandError(f"unknown key {unknown[0]!r:.40}", f"keys are: {', '.join(keys)}")

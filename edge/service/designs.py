@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-VERSION: Final = 2  # of what `edge.dsp.design` computes: a new one makes every kept file stale
+VERSION: Final = 3  # of what `edge.dsp.design` computes: a new one makes every kept file stale
 CHILD_LIMIT_S: Final = 120  # a cold Pi Zero takes some 20
 
 
@@ -99,6 +99,7 @@ def _design_in_child(text: str) -> bytes:
 
 def design(spec: CoreSpec) -> CoreDesign:
     """Design every filter of the core; imports SciPy. Raises `ValueError` naming the filter."""
+    from edge.dsp.correction_design import correction_sos
     from edge.dsp.design import chain_sos, decimation_taps
     from edge.dsp.standard import band_bank, halving_taps, weighting_class, weighting_sos
 
@@ -106,6 +107,9 @@ def design(spec: CoreSpec) -> CoreDesign:
     no_taps: NDArray[np.float64] = np.zeros(0)
     return CoreDesign(
         chain_sos=chain_sos(spec.filters, spec.rate_hz),
+        correction_sos=correction_sos(spec.correction, spec.rate_hz)[0]
+        if spec.correction
+        else np.zeros((0, 6)),
         a_sos=weighting_sos("A", spec.rate_hz),
         c_sos=weighting_sos("C", spec.rate_hz),
         weighting_class=np.array(weighting_class(spec.rate_hz)),
@@ -119,7 +123,8 @@ def _main() -> int:
     asked = json.load(sys.stdin)
     filters = tuple(FilterSpec(**one) for one in asked["filters"])
     try:
-        made = design(CoreSpec(asked["rate_hz"], asked["model_rate_hz"], filters))
+        correction = tuple((hz, db) for hz, db in asked["correction"])
+        made = design(CoreSpec(asked["rate_hz"], asked["model_rate_hz"], filters, correction))
     except ValueError as error:
         sys.stderr.write(f"the filters can't be made: {error}")
         return EXIT_CONFIG

@@ -3,24 +3,36 @@
 
 from __future__ import annotations
 
+import logging
 import re
-from datetime import datetime
-from typing import TYPE_CHECKING, Final
+import time
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
 
+from edge.clock import format_utc, wall_clock_synchronised
+from edge.decibels import named
 from edge.dsp.bands import bands_of
 from edge.errors import ConfigError
 from edge.measure.alarm import AlarmRule
+from edge.measure.calendar import Calendar, Minute
+from edge.measure.daybook import FOLDER, Daybook
 from edge.publish import payloads
+from edge.service.calibrated import CalibrationDesk
 from edge.service.measuring import MINUTE_S, Measuring
+from edge.types import Utc
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from edge.clock import StreamClock
     from edge.config.schema import Alarm, Settings
+    from edge.measure.calendar import Finished
     from edge.measure.summary import Summary
     from edge.publish.payloads import Topics
+    from edge.service.calibrated import Calibrated
     from edge.types import Event, Message, StreamFormat
+
+log = logging.getLogger(__name__)
 
 _NAME: Final = re.compile(r"[a-z0-9_]{1,40}")
 _HOURS: Final = re.compile(r"([01]\d|2[0-3]):([0-5]\d)-([01]\d|2[0-3]):([0-5]\d)")
@@ -51,13 +63,12 @@ def alarm_rules(settings: Settings, labels: Sequence[str]) -> tuple[tuple[AlarmR
 
 
 class Instrument:
-    """Levels over minutes, alarms, and what they are called: one for each stream.
+    """Levels over minutes, hours and days, alarms, calibration: one for each stream.
 
     Parameters
     ----------
     labels : of the model; an alarm must not have the name of one.
-    clock : None: in a replay, where nobody knows the time of day.
-    offset_db : dBFS to dB SPL now; None: not calibrated.
+    clock : None: in a replay, where nobody knows the time; then only alarms are told.
     tell : takes an onset or offset.
     """
 
@@ -70,7 +81,7 @@ class Instrument:
         labels: Sequence[str],
         topics: Topics,
         clock: StreamClock | None,
-        offset_db: Callable[[], float | None],
+        calibrated: Calibrated,
         tell: Callable[[Event], None],
         send: Callable[[Message], None],
     ) -> None:
@@ -81,46 +92,132 @@ class Instrument:
         self._grid = bands_of(stream.rate_hz) if settings.level.bands else ()
         self._topics = topics
         self._clock = clock
-        self._offset_db = offset_db
+        self._calibrated = calibrated
         self._send = send
+        self._calendar = Calendar()
+        days = settings.level.days
+        self._daybook = Daybook(settings.state.path / FOLDER, days) if days and clock else None
+        self._daybook_trouble = ""
+        self.desk = CalibrationDesk(
+            calibrated,
+            stream,
+            bands=settings.level.bands,
+            now=self._now,
+            told=self._tell_calibration,
+        )
         self.measuring = Measuring(
             rate_hz=stream.rate_hz,
             stream_id=stream_id,
             grid=self._grid,
             rules=rules,
-            offset_db=offset_db,
+            offset_db=calibrated.offset_db,
             minute_of_day=self._minute_of_day,
             tell=tell,
             minute=self._minute,
+            hear=self.desk.hear,
         )
+
+    def run(self) -> None:
+        """Take up the day where the last run left it, then measure (measure thread)."""
+        if self._daybook:
+            self._keep(lambda book: self._calendar.restore(book.recent(datetime.now(UTC))))
+        self._tell_calibration(self._calibrated.facts())
+        self.measuring.run()
+
+    def figures(self) -> dict[str, Any]:
+        """Return what `health` says."""
+        return {
+            "alarms": list(self.measuring.alarms),
+            "levels_kept": self._daybook_trouble or ("ok" if self._daybook else "off"),
+            "levels_lost": self.measuring.lost,
+        }
+
+    def _now(self) -> Utc:
+        if self._clock is None:
+            return Utc(format_utc(time.time()), wall_clock_synchronised())
+        return self._clock.utc_of_mono(time.monotonic())
+
+    def _tell_calibration(self, facts: dict[str, Any]) -> None:
+        self._send(payloads.calibration(self._topics, facts))
 
     def _minute_of_day(self, sample_index: int) -> int | None:
         if self._clock is None:
             return None
-        local = datetime.fromtimestamp(self._clock.wall_s(sample_index)).astimezone()
+        local = datetime.fromtimestamp(self._clock.wall_s(sample_index), UTC).astimezone()
         return local.hour * 60 + local.minute
 
     def _minute(self, start: int, summary: Summary) -> None:
-        """Tell a finished minute (measure thread)."""
+        """Tell a finished minute, keep it, and tell the hour and day that it finishes."""
         if self._clock is None:
             return
-        end = start + MINUTE_S * self._rate_hz
+        begins, ends = (self._clock.utc(start + k * MINUTE_S * self._rate_hz) for k in (0, 1))
+        self._tell("minute", f"{self._stream_id}-{start}", summary, (begins, ends), {})
+        at = datetime.fromtimestamp(self._clock.wall_s(start), UTC)
+        minute = Minute(at, summary, begins.synchronised)
+        self._keep(lambda book: book.append(minute))
+        for done in self._calendar.add(minute):
+            self._tell_finished(done)
+
+    def _tell_finished(self, done: Finished) -> None:
+        """Tell an hour or a day; of a day its parts and Lden too."""
+        start_s = done.start.timestamp()
+        times = tuple(
+            Utc(format_utc(at_s), done.clock_synchronised)
+            for at_s in (start_s, start_s + done.length_s)
+        )
+        extra: dict[str, Any] = {"coverage": round(done.coverage, 4)}
+        if done.kind == "day":
+            offset_db = self._calibrated.offset_db()
+            levels = {f"laeq_{part}": done.parts[part].leq_dbfs() for part in done.parts}
+            extra |= named(levels | {"lden": done.lden_dbfs()}, offset_db)
+            extra["coverage_by_part"] = {
+                part: round(done.part_coverage(part), 4) for part in done.parts
+            }
+        message_id = f"{self._topics.root.replace('/', '-')}-{done.name}"
+        self._tell(done.kind, message_id, done.summary, (times[0], times[1]), extra)
+
+    def _tell(
+        self,
+        span: str,
+        message_id: str,
+        summary: Summary,
+        times: tuple[Utc, Utc],
+        extra: dict[str, Any],
+    ) -> None:
+        heard = {
+            "heard_s": round(summary.heard_s, 3),
+            "lost_s": round(summary.lost_s, 3),
+            "clipped_samples": summary.clipped_samples,
+        }
         self._send(
             payloads.level_over(
                 self._topics,
-                "minute",
-                f"{self._stream_id}-{start}-minute",
+                span,
+                f"{message_id}-{span}",
                 figures_dbfs=summary.figures(),
                 bands_dbfs=self._named(summary.bands_dbfs()),
-                times=(self._clock.utc(start), self._clock.utc(end)),
-                offset_db=self._offset_db(),
-                extra={
-                    "heard_s": round(summary.heard_s, 3),
-                    "lost_s": round(summary.lost_s, 3),
-                    "clipped_samples": summary.clipped_samples,
-                },
+                times=times,
+                offset_db=self._calibrated.offset_db(),
+                extra=heard | extra,
             )
         )
+
+    def _keep(self, what: Callable[[Daybook], None]) -> None:
+        """Do something with the day book; say once when its disk fails, and when it's back."""
+        if self._daybook is None:
+            return
+        try:
+            what(self._daybook)
+        except OSError as error:
+            if not self._daybook_trouble:
+                log.warning(
+                    "levels of minutes can't be kept: %s; they are told all the same", error
+                )
+            self._daybook_trouble = error.strerror or str(error)
+            return
+        if self._daybook_trouble:
+            log.warning("levels of minutes are kept again")
+        self._daybook_trouble = ""
 
     def _named(self, bands_dbfs: Sequence[float] | None) -> dict[str, float]:
         kinds = {1: "octave", 3: "third_octave"}

@@ -29,6 +29,7 @@ from edge.health import BoxHealth
 from edge.model.classifier import OnnxClassifier
 from edge.publish import payloads
 from edge.service import build
+from edge.service.calibrated import Calibrated
 from edge.service.commands import Orders
 from edge.service.hearing import hearing_of
 from edge.service.instrument import Instrument
@@ -83,16 +84,16 @@ class Listener:
         self._source = build.build_source(settings.capture)
         stream = self._source.format
         stream_id = f"{settings.node.id}-{time.time_ns() // 1_000_000:x}"
-        self._pipeline = build.build_pipeline(settings, stream, model, stream_id)
+        self._calibrated = Calibrated(settings, self._source.name)
+        self._pipeline = build.build_pipeline(
+            settings, stream, model, stream_id, self._calibrated.correction
+        )
         self._clock = StreamClock(stream.rate_hz)
         self._patches: Mailbox[Patch] = Mailbox()
         self._stream = StreamWatch(stream, self._clock)
         self._topics = build.build_topics(settings)
         self._box = BoxHealth(settings.state.path)
         self._recorder = self._build_recorder(stream_id) if settings.record.enabled else None
-        orders = Orders(self._recorder, settings.record.max_command_s)
-        commands = orders.commands(self._topics, self._send)
-        self._uplink = Uplink(settings, commands.received) if settings.publish.url else None
         self._instrument = Instrument(
             settings,
             stream=stream,
@@ -100,17 +101,21 @@ class Listener:
             labels=model.labels,
             topics=self._topics,
             clock=self._clock,
-            offset_db=self._offset_db,
+            calibrated=self._calibrated,
             tell=lambda event: self._hand_on_events([event]),
             send=self._send,
         )
+        more = {"calibrate": (self._instrument.desk.request, "level_db")}
+        orders = Orders(self._recorder, settings.record.max_command_s, more)
+        commands = orders.commands(self._topics, self._send)
+        self._uplink = Uplink(settings, commands.received) if settings.publish.url else None
         self._reporter = Reporter(
             topics=self._topics,
             clock=self._clock,
             rate_hz=stream.rate_hz,
             labels=model.labels,
             alarms=self._instrument.alarms,
-            offset_db=self._offset_db,
+            offset_db=self._calibrated.offset_db,
             under_range_dbfs=build.under_range_dbfs(settings, stream),
             top_scores=settings.model.top_scores,
             live=settings.publish.live,
@@ -151,7 +156,7 @@ class Listener:
         self._reporter.silence()
         if self._recorder:
             self._supervisor.start("record", self._recorder.run)
-        self._supervisor.start("measure", self._measuring.run)
+        self._supervisor.start("measure", self._instrument.run)
         self._supervisor.start("inference", self._infer)
         self._supervisor.start("capture", self._capture)
         log.info("listening to %s", self._source.name)
@@ -295,9 +300,9 @@ class Listener:
             "late_patches": self._patches.dropped,
             "bad_outputs": self._classifier.bad_outputs,
             "events": self._reporter.events,
-            "alarms": list(self._measuring.alarms),
         }
         recording = recording_figures(self._recorder)
+        figures |= self._instrument.figures()
         return figures | recording | (self._uplink.figures() if self._uplink else {})
 
     def _inference_stall_s(self) -> float:
@@ -326,12 +331,8 @@ class Listener:
             model=self._classifier.info,
             utc=self._clock.utc,
             saved=lambda sidecar: self._send(payloads.clip(self._topics, sidecar)),
-            offset_db=self._offset_db,
+            offset_db=self._calibrated.offset_db,
         )
-
-    def _offset_db(self) -> float | None:
-        """Return what makes dB SPL of dBFS; None: not calibrated."""
-        return None
 
     def _send(self, message: Message) -> None:
         if self._uplink:

@@ -49,6 +49,7 @@ class Measuring:
     minute_of_day : the local time of a sample index; None: nobody knows.
     tell : takes an onset or offset.
     minute : takes a finished minute: where it began, and what was heard in it.
+    hear : takes each second of levels and of bands before it is added up.
     """
 
     def __init__(
@@ -62,6 +63,7 @@ class Measuring:
         minute_of_day: Callable[[int], int | None],
         tell: Callable[[Event], None],
         minute: Callable[[int, Summary], None],
+        hear: Callable[[Level | Bands], None],
     ) -> None:
         self._rate_hz = rate_hz
         self._stream_id = stream_id
@@ -71,6 +73,7 @@ class Measuring:
         self._minute_of_day = minute_of_day
         self._tell = tell
         self._minute = minute
+        self._hear = hear
         self._inbox: queue.SimpleQueue[Level | Bands | None] = queue.SimpleQueue()
         self._ended = False
         self._alarms: list[Alarm] = []
@@ -124,6 +127,7 @@ class Measuring:
         if item is None:
             self._ended = True
             return
+        self._hear(item)
         self._renew_alarms()
         minute_of_day = self._minute_of_day(item.sample_index) if self._alarms else None
         summary = self._summary(item.sample_index)

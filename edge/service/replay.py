@@ -15,6 +15,7 @@ from edge.errors import StorageError
 from edge.model.classifier import OnnxClassifier
 from edge.publish.payloads import event_fields, level_fields, top_scores
 from edge.service import build
+from edge.service.calibrated import Calibrated
 from edge.service.instrument import Instrument
 from edge.service.recording import build_recorder
 from edge.types import Bands, Gap, Level, Patch
@@ -60,7 +61,7 @@ class Replay:
             labels=self._classifier.info.labels,
             topics=build.build_topics(settings),
             clock=None,
-            offset_db=lambda: None,
+            calibrated=Calibrated(settings, self._source.name),
             tell=self._alarms.append,
             send=lambda _: None,
         ).measuring

@@ -29,7 +29,7 @@ class Told:
         self.box.recorder.open()
         self.box.feed(24_000)
         self.sent: list[Message] = []
-        orders = Orders(self.box.recorder if records else None, max_record_s=60.0)
+        orders = Orders(self.box.recorder if records else None, max_record_s=60.0, more={})
         self._commands = orders.commands(TOPICS, self.sent.append)
 
     def tell(self, name: str, payload: object) -> dict[str, Any]:

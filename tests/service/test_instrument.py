@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,11 +12,17 @@ import pytest
 import soundfile
 
 from edge.config.load import load_settings
+from edge.dsp.bands import bands_of
 from edge.errors import ConfigError
+from edge.service.calibrated import PATIENCE_S, Calibrated, CalibrationDesk
+from edge.service.commands import CommandError
 from edge.service.instrument import alarm_rules
 from edge.service.replay import Replay
+from edge.types import Bands, StreamFormat, Utc
 from tests.conftest import wait_until
+from tests.seconds import a_level
 from tests.service.conftest import body_of
+from tools.lab.microphone import VirtualMicrophone
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -60,6 +67,100 @@ def test_a_loud_room_is_an_event_and_the_minute_at_hand_is_told_at_the_end(
     assert minute["bands_dbfs"]["third_octave_1000"] < 0
     assert len(minute["bands_dbfs"]) == 40
     assert ear.lines().count("edge/edge/detected/loud OFF") >= 1
+
+
+def test_a_calibrator_is_found_on_command_and_levels_are_db_from_then_on(
+    listen: Start, mosquitto: Callable[..., Mosquitto], tmp_path: Path
+) -> None:
+    """94 dB at -20 dBFS; a restart knows it, and a limit in dB is in force."""
+    amplitude = np.sqrt(2.0) * 10.0**-1.0
+    tone = 32767 * amplitude * np.sin(2 * np.pi * np.arange(RATE_HZ) / 48)
+    raw = tmp_path / "calibrator.raw"
+    raw.write_bytes(np.round(tone).astype("<i2").tobytes())
+    microphone = VirtualMicrophone(tmp_path / "calibrator", raw, loop=True)
+    server = mosquitto()
+    ear = server.subscribe()
+    state = tmp_path / "state"
+    loud = '{name="loud",kind="level",limit_db=90.0,average_s=1}'
+    settings = (
+        f'publish.url="{server.url}"',
+        f'state.directory="{state}"',
+        with_alarms(loud),
+        "record.enabled=false",
+    )
+    listener = listen(*settings, on=microphone)
+    listener.wait_ready()
+    assert body_of(ear, "calibration") == {"calibrated": False}
+    assert "laeq_dbfs" in body_of(ear, "level")
+    say(server, "calibrate", '{"level_db": 94, "request_id": 7}')
+    answer = body_of(ear, "command/calibrate/result")
+    assert (answer["ok"], answer["request_id"], answer["drift_db"]) == (True, 7, None)
+    assert answer["sensitivity_dbfs"] == pytest.approx(-20.0, abs=0.1)
+    ear.wait_for("detected/loud ON")
+    assert listener.stop() == 0
+    listen(*settings, on=microphone).wait_ready()
+    level = body_of(server.subscribe(), "level")
+    assert level["laeq_db"] == pytest.approx(94.0, abs=0.2)
+    assert not [key for key in level if key.endswith("_dbfs")]
+
+
+@pytest.mark.parametrize(
+    ("payload", "why"),
+    [
+        ('{"level_db": "loud"}', "no number"),
+        ('{"level_db": 500}', "20 to 160"),
+        ('{"known_level_db": true}', "no number"),
+        ('{"level_db": 94, "known_level_db": 60}', "two levels"),
+        ('{"loudness": 94}', "keys are"),
+    ],
+)
+def test_a_wrong_command_to_calibrate_is_answered_with_the_reason(
+    payload: str, why: str, tmp_path: Path
+) -> None:
+    settings = load_settings(None, [f'state.directory="{tmp_path}"'])
+    stream = StreamFormat(RATE_HZ, 1, 1024, "S16_LE")
+    desk = CalibrationDesk(
+        Calibrated(settings, "microphone"),
+        stream,
+        bands=True,
+        now=lambda: Utc("2026-11-25T00:00:00.000Z", synchronised=True),
+        told=lambda _: None,
+    )
+    with pytest.raises(CommandError) as refused:
+        desk.request(json.loads(payload), lambda _: None)
+    assert why in f"{refused.value} {refused.value.help}"
+
+
+def test_a_calibrator_that_is_none_is_given_up_with_what_was_heard(tmp_path: Path) -> None:
+    answers: list[dict[str, Any]] = []
+    settings = load_settings(None, [f'state.directory="{tmp_path}"'])
+    stream = StreamFormat(RATE_HZ, 1, 1024, "S16_LE")
+    calibrated = Calibrated(settings, "microphone")
+    desk = CalibrationDesk(
+        calibrated,
+        stream,
+        bands=True,
+        now=lambda: Utc("2026-11-25T00:00:00.000Z", synchronised=True),
+        told=lambda _: None,
+    )
+    desk.request({}, answers.append)
+    with pytest.raises(CommandError, match="going on"):
+        desk.request({}, answers.append)
+    for second in range(PATIENCE_S + 1):
+        level = a_level(second, lzeq_dbfs=-30.0)
+        noise = np.full(len(bands_of(RATE_HZ)), -45.0)
+        desk.hear(level)
+        desk.hear(Bands(level.sample_index, level.end_index, RATE_HZ, noise, gap=False))
+    (answer,) = answers
+    assert answer["ok"] is False
+    assert "3 % of the power is at 1 kHz" in answer["error"]
+    assert calibrated.offset_db() is None
+    desk.request({}, answers.append)
+
+
+def say(server: Mosquitto, command: str, payload: str) -> None:
+    topic = ("-t", f"edge/edge/command/{command}", "-m", payload)
+    subprocess.run(["mosquitto_pub", "-p", str(server.port), *topic], check=True)
 
 
 def write(file: Path, *loudness: float) -> Path:

@@ -41,6 +41,7 @@ class Desk:
             minute_of_day=lambda _: 0,
             tell=self.events.append,
             minute=lambda start, summary: self.minutes.append((start, summary)),
+            hear=lambda _: None,
         )
 
     def hear(self, seconds: range, laeq_dbfs: float = -50.0, *, bands: bool = True) -> None:
