@@ -118,11 +118,16 @@ class Instrument:
         )
 
     def run(self) -> None:
-        """Take up the day where the last run left it, then measure (measure thread)."""
-        if self._daybook:
-            self._keep(lambda book: self._calendar.restore(book.recent(datetime.now(UTC))))
-        self._tell_calibration(self._calibrated.facts())
+        """Measure until it is stopped (measure thread)."""
+        self.begin()
         self.measuring.run()
+
+    def begin(self) -> None:
+        """Take up the day where the last run left it."""
+        if self._clock:
+            now = datetime.fromtimestamp(self._clock.wall_s(0), UTC)
+            self._keep(lambda book: self._calendar.restore(book.recent(now)))
+        self._tell_calibration(self._calibrated.facts())
 
     def figures(self) -> dict[str, Any]:
         """Return what `health` says."""
