@@ -64,6 +64,16 @@ def draw(heard: Heard, width: int = 80, height: int = 24, clips: Path | None = N
     return console.export_text().splitlines()
 
 
+def test_a_calibrated_box_shows_sound_pressure_levels_on_their_own_scale(heard: Heard) -> None:
+    hear(heard, "level", {"laeq_db": 65.0, "lafmax_db": 81.3, "calibrated": True})
+    picture = "\n".join(draw(heard))
+    for text in ("sound pressure level, dB re 20 µPa", " 65.0", " 81.3", "110"):
+        assert text in picture
+    row = next(line for line in draw(heard) if "LAeq,1s" in line)
+    # 65 dB is the middle of 20 to 110.
+    assert row.count("█") == pytest.approx(48 / 2, abs=2)
+
+
 def test_everything_that_a_box_reports_is_shown(heard: Heard) -> None:
     picture = "\n".join(draw(heard))
     shown = ("online", "desk, 48000 Hz, 1 ch", "ears 3", "-45.0", "-30.0", "0.90 heard", "0.20")

@@ -41,6 +41,7 @@ class Box:
         limits: Limits | None = None,
         labels: frozenset[str] | None = None,
         utc: bool = True,
+        offset_db: float | None = None,
     ) -> None:
         self.saved: list[Mapping[str, Any]] = []
         self.now_s = 0.0
@@ -58,6 +59,7 @@ class Box:
             privacy=privacy or Privacy(),
             utc=_utc if utc else None,
             saved=self.saved.append,
+            offset_db=lambda: offset_db,
             mono_s=lambda: self.now_s,
         )
         self.recorder = Recorder(

@@ -20,7 +20,8 @@ from edge.record.sidecar import Speech
 from edge.record.store import ClipStore
 from edge.record.writer import RETRY_S, TEND_S, Privacy
 from edge.types import Event, Scores
-from tests.record.box import SOUND, Box, run
+from tests.record.box import RATE_HZ, SOUND, Box, run
+from tests.seconds import a_level
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -406,3 +407,12 @@ def test_an_overwritten_stretch_and_a_gap_in_it_are_counted_once(tmp_path: Path)
     assert clip["gaps"] == [
         {"start_sample": 12_000, "lost_samples": 16_000, "cause": "overwritten"}
     ]
+
+
+def test_a_calibrated_box_writes_sound_pressure_levels(tmp_path: Path) -> None:
+    box = Box(tmp_path, offset_db=120.0)
+    box.recorder.level(a_level(2, RATE_HZ, laeq_dbfs=-50.0))
+    box.hear("rain", 20_000, 24_000)
+    (sidecar,) = run(box).saved
+    assert sidecar["levels"]["laeq_db"] == 70.0
+    assert not [key for key in sidecar["levels"] if key.endswith("_dbfs")]
