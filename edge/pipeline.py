@@ -19,6 +19,7 @@ step                due                 work
 ==================  ==================  ===========================================
 keep                each period         one copy of integers
 hear, filter        each 83 ms          integers to float, the chain as matrix products
+clean, if asked     each 83 ms          adaptive filter, noise reduction; they lag by a window
 measure             each 83 ms          A, C, Fast, Slow as matrix products; a Level each second
 decimate            each 83 ms          one matrix product into the ring
 bands               each 83 ms          third octaves, in the period after; Bands each second
@@ -33,6 +34,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edge.dsp.bands import BandMeter
+from edge.dsp.branch import Branches
 from edge.dsp.convert import to_mono
 from edge.dsp.filters import BlockFilter
 from edge.dsp.levels import LevelMeter
@@ -46,6 +48,8 @@ if TYPE_CHECKING:
     from edge.dsp.spec import CoreDesign, LogMelSpec
     from edge.model.detector import Detector
     from edge.types import Event, Period, Samples, Scores, StreamFormat
+
+    Float32 = NDArray[np.float32]
 
 Measured = Level | Bands | Patch
 
@@ -65,6 +69,8 @@ class Pipeline:
     channel : the channel that is listened to, from 0; None: the mean of all.
     gain_db : applied first.
     bands : whether octave and third-octave bands are measured.
+    branches : what cleans the signal before it is measured or classified.
+    reference : the channel that an adaptive filter listens to.
     """
 
     def __init__(
@@ -79,6 +85,8 @@ class Pipeline:
         channel: int | None = None,
         gain_db: float = 0.0,
         bands: bool = True,
+        branches: Branches | None = None,
+        reference: int | None = None,
     ) -> None:
         self._batch = batch = max(stream.rate_hz // BATCHES_PER_S, 1)
         self._channel = channel
@@ -89,19 +97,23 @@ class Pipeline:
         self._mono = np.zeros(batch, np.float32)
         self._chain = BlockFilter(design.chain_sos, batch)
         self._settled = False  # the filters, on the microphone's offset
-        self._correction = BlockFilter(design.correction_sos, batch)  # of the microphone
-        self._meter = LevelMeter(stream.rate_hz, design.a_sos, design.c_sos, batch)
-        band_meter = (stream.rate_hz, design.bands_sos, design.halving_taps, batch)
+        self._branches = branches or Branches(None, None)
+        self._reference = reference
+        self._other = np.zeros(batch, np.float32)  # of the reference
+        most = batch + self._branches.delay_samples  # what they may give at once
+        self._correction = BlockFilter(design.correction_sos, most)  # of the microphone
+        self._meter = LevelMeter(stream.rate_hz, design.a_sos, design.c_sos, most)
+        band_meter = (stream.rate_hz, design.bands_sos, design.halving_taps, most)
         self._bands = BandMeter(*band_meter) if bands else None
-        self._band_input: NDArray[np.float32] | None = None  # valid until the chain works again
+        self._band_input: Float32 | None = None  # valid until the chain works again
         self._patches = PatchCutter(
-            decimator=resampler(stream.rate_hz, front_end.rate_hz, design.decimation_taps, batch),
+            decimator=resampler(stream.rate_hz, front_end.rate_hz, design.decimation_taps, most),
             rate_hz=stream.rate_hz,
             spec=front_end,
             patch_frames=patch_frames,
             patch_hop=patch_hop,
             # A patch, and what one call may add before the next one cuts it.
-            longest_s=(stream.period_size + 2 * batch) / stream.rate_hz,
+            longest_s=(stream.period_size + 2 * most) / stream.rate_hz,
         )
         self._sample_index = 0  # after the last sample that came in
         self.weighting_class = int(design.weighting_class)
@@ -159,11 +171,19 @@ class Pipeline:
             self._chain.reset(settled_at=float(mono.mean()))
             self._correction.reset()
         filtered = self._chain.process(mono)
-        measured = self._correction.process(filtered)
-        out += self._meter.process(measured, clipped, settle=settle)
-        self._patches.write(filtered)
-        self._band_input = measured
-        return out
+        other = None
+        if self._reference is not None:
+            other, _ = to_mono(raw, self._reference, self._gain, self._other)
+        measured, heard = self._branches.process(filtered, other)
+        return out + self._take(measured, heard, clipped, settle=settle)
+
+    def _take(
+        self, measured: Float32, heard: Float32, clipped: int = 0, *, settle: bool = False
+    ) -> list[Level]:
+        """Measure and decimate what has come through the branches."""
+        self._patches.write(heard)
+        self._band_input = self._correction.process(measured)
+        return self._meter.process(self._band_input, clipped, settle=settle)
 
     def _measure_bands(self) -> list[Bands]:
         """Measure the bands of the last batch, once."""
@@ -172,7 +192,9 @@ class Pipeline:
 
     def _work_off(self) -> list[Measured]:
         """Work on whatever waits."""
-        return [*self._work(), *self._patches.cut(), *self._measure_bands()]
+        out = [*self._work(), *self._measure_bands()]
+        out += self._take(*self._branches.flush(self._mono[:0]))
+        return [*out, *self._patches.cut(), *self._measure_bands()]
 
     def _skip(self, gap: Gap) -> list[Measured]:
         """Finish what came before the hole; begin anew behind it."""
