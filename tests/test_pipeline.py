@@ -11,13 +11,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from edge.dsp.bands import bands_of
+from edge.dsp.branch import Branches
+from edge.dsp.clean import Cleaner
+from edge.dsp.clean_spec import NoiseSpec
 from edge.dsp.filters import filter_samples
 from edge.dsp.logmel import log_mel
 from edge.dsp.spec import CoreSpec, LogMelSpec
 from edge.model.detector import Detector, Rule
-from edge.pipeline import Pipeline
+from edge.pipeline import BATCHES_PER_S, Pipeline
 from edge.service.designs import design
-from edge.types import FilterSpec, Gap, Level, Patch, Period, StreamFormat
+from edge.types import Bands, FilterSpec, Gap, Level, Patch, Period, StreamFormat
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,6 +40,7 @@ def pipeline(
     filters: tuple[FilterSpec, ...] = (HIGHPASS,),
     period_size: int = 1024,
     channel: int | None = None,
+    cleaned: str = "",
 ) -> Pipeline:
     key = (rate_hz, filters)
     if key not in DESIGNS:
@@ -49,6 +54,12 @@ def pipeline(
         patch_hop=48,
         detector=Detector(("a",), {"a": rule}, rate_hz, "t"),
         channel=channel,
+        branches=Branches(
+            *(
+                Cleaner(None, NoiseSpec(), rate_hz, rate_hz // BATCHES_PER_S) if one else None
+                for one in ("levels" in cleaned, "patches" in cleaned)
+            )
+        ),
     )
 
 
@@ -202,3 +213,40 @@ def test_the_chosen_channel_is_the_one_that_is_heard() -> None:
         levels, _ = run(pipeline(channel=channel), both, [1024])
         alone, _ = run(pipeline(), expected, [1024])
         assert levels[0].laeq_dbfs == pytest.approx(alone[0].laeq_dbfs, abs=1e-4)
+
+
+def test_what_is_cleaned_loses_no_sample_and_what_is_not_stays_as_it_was() -> None:
+    """Also across a gap: what a cleaner still holds belongs before it."""
+    samples = noise(4 * RATE_HZ)
+    for cleaned in ("levels", "patches", "levels and patches"):
+        path, plain = pipeline(cleaned=cleaned), pipeline()
+        results = []
+        for one in (path, plain):
+            levels, patches = run(one, samples[: 5 * RATE_HZ // 2], [1024])
+            skipped = one.process(Gap(5 * RATE_HZ // 2, RATE_HZ // 2, "xrun", 0.0))
+            more, later = run(one, samples[3 * RATE_HZ :], [1024], start=3 * RATE_HZ)
+            levels += [o for o in skipped if isinstance(o, Level)] + more
+            results.append((levels, patches + later))
+        (levels, patches), (plain_levels, plain_patches) = results
+        spans = [(one.sample_index, one.n_samples, one.gap) for one in levels]
+        assert spans == [(one.sample_index, one.n_samples, one.gap) for one in plain_levels]
+        assert [one.sample_index for one in patches] == [one.sample_index for one in plain_patches]
+        quieter = levels[1].laeq_dbfs < plain_levels[1].laeq_dbfs - 3
+        assert quieter == ("levels" in cleaned)
+        same = np.array_equal(patches[-1].frames, plain_patches[-1].frames)
+        assert same == ("patches" not in cleaned)
+
+
+def test_the_bands_of_every_second_come_too() -> None:
+    path, samples = pipeline(), noise(3 * RATE_HZ)
+    starts = range(0, len(samples), 1000)
+    out = [o for k in starts for o in path.process(Period(k, samples[k : k + 1000], 0.0))]
+    out += path.flush()
+    bands = [one for one in out if isinstance(one, Bands)]
+    levels = [one for one in out if isinstance(one, Level)]
+    assert [one.sample_index for one in bands] == [0, RATE_HZ, 2 * RATE_HZ]
+    thirds = [n for n, band in enumerate(bands_of(RATE_HZ)) if band.per_octave == 3]
+    energy = np.sum(10 ** (bands[1].levels_dbfs[thirds] / 10))
+    # White noise: the third octaves hold all from 22 Hz to 22.4 kHz, and leak 5 %.
+    share = 10 ** (levels[1].lzeq_dbfs / 10) * 22.4 / 24
+    assert 10 * np.log10(energy / share) == pytest.approx(0.2, abs=0.2)

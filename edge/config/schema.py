@@ -20,6 +20,7 @@ Hits = Annotated[int, Interval(ge=0, le=50)]
 Hold = Annotated[float, Interval(ge=0.0, le=60.0)]
 Cooldown = Annotated[float, Interval(ge=0.0, le=3600.0)]
 EventLength = Annotated[float, Interval(ge=1.0, le=3600.0)]
+Destination = Literal["levels", "classifier", "clips", "playback"]
 Decibels = Annotated[float, Interval(ge=-60.0, le=60.0)]
 
 T = TypeVar("T")
@@ -81,6 +82,33 @@ class Core:
     gain_db: Decibels
     highpass_hz: Annotated[float, Interval(ge=0.0, le=1000.0)]
     filters: list[Filter]
+
+
+@section
+class Adaptive:
+    """What a reference foretells is taken out."""
+
+    method: Literal["off", "frequency", "nlms", "line"]
+    apply_to: list[Destination]
+    reference_channel: Annotated[int, Interval(ge=0, le=31)]
+    length_s: Annotated[float, Interval(ge=0.001, le=1.0)]
+    step: Annotated[float, Interval(ge=1e-6, le=0.999)]
+    leakage_per_s: Annotated[float, Interval(ge=0.0, le=0.999)]
+    guard: Annotated[float, Interval(ge=1.0, le=1000.0)]
+    block_s: Annotated[float, Interval(ge=0.001, le=0.1)]
+    ahead_s: Annotated[float, Interval(ge=0.001, le=1.0)]
+
+
+@section
+class Denoise:
+    """Steady noise is lowered."""
+
+    method: Literal["off", "logmmse", "wiener", "subtract"]
+    apply_to: list[Destination]
+    over_subtraction: Annotated[float, Interval(ge=0.5, le=10.0)]
+    floor_db: Annotated[float, Interval(ge=-60.0, le=0.0)]
+    window_s: Annotated[float, Interval(ge=0.004, le=0.25)]
+    memory_s: Annotated[float, Interval(ge=0.5, le=60.0)]
 
 
 @section
@@ -245,6 +273,8 @@ class Settings:
     node: Node
     capture: Capture
     core: Core
+    adaptive: Adaptive
+    denoise: Denoise
     level: LevelSettings
     model: Model
     detector: Detector

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -63,7 +63,21 @@ def to_mono(
     return mono, clipped
 
 
-def _full_scale(samples: Samples) -> float:
+def from_mono(x: NDArray[np.float32], out: NDArray[Any]) -> None:
+    """Write (n_samples,) float32, full scale +-1.0, into one channel of the card's own type.
+
+    Integers are rounded; what is beyond full scale is clipped. `out` is (n_samples,) int16,
+    int32 or float32, for example a column of a period; `ValueError` for another type.
+    """
+    scale = _full_scale(out)
+    if scale == 1.0:
+        out[:] = x
+        return
+    # In float64: float32 can't hold the largest int32.
+    out[:] = np.clip(np.rint(x * np.float64(scale)), -scale, scale - 1.0)
+
+
+def _full_scale(samples: NDArray[Any]) -> float:
     match samples.dtype:
         case np.int16:
             return 2.0**15

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from edge.record.retention import Retention
     from edge.record.sidecar import Origin, Speech
     from edge.record.store import ClipStore
-    from edge.types import StreamFormat, Utc
+    from edge.types import Samples, StreamFormat, Utc
 
 log = logging.getLogger(__name__)
 
@@ -74,6 +74,8 @@ class ClipWriter:
     utc : sample index to time; None: a replay has none.
     saved : told the sidecar of each clip that was written.
     offset_db : dBFS to dB SPL now; None: not calibrated.
+    process : gives a clip other samples than were captured; None: it is as captured.
+    processed : what a sidecar says of that.
     mono_s : the monotonic clock.
     """
 
@@ -91,6 +93,8 @@ class ClipWriter:
         utc: Callable[[int], Utc] | None,
         saved: Callable[[Mapping[str, Any]], None],
         offset_db: Callable[[], float | None] = lambda: None,
+        process: Callable[[Stretch], Samples] | None = None,
+        processed: Mapping[str, Any] | None = None,
         mono_s: Callable[[], float] = time.monotonic,
     ) -> None:
         self._stream = stream
@@ -104,6 +108,8 @@ class ClipWriter:
         self._utc = utc
         self._saved = saved
         self._offset_db = offset_db
+        self._process = process
+        self._processed = processed
         self._mono_s = mono_s
         self._is_open = False
         self._look_s = 0.0
@@ -188,7 +194,8 @@ class ClipWriter:
 
     def _encode(self, stretch: Stretch) -> tuple[bytes, str]:
         stream = self._stream
-        audio = encode(stretch.samples, stream.rate_hz, stream.sample_format, self._container)
+        samples = self._process(stretch) if self._process else stretch.samples
+        audio = encode(samples, stream.rate_hz, stream.sample_format, self._container)
         if seal := self._privacy.seal:
             return seal(audio), f"{self._container}.age"
         return audio, self._container
@@ -203,6 +210,7 @@ class ClipWriter:
             "scores": dict(itertools.islice(best.items(), TOP_SCORES)),
             "levels": named(levels, self._offset_db()),
             "speech": spoken.fields() if spoken else None,
+            "processed": self._processed,
             "encrypted": self._privacy.seal is not None and not vetoed,
         }
 

@@ -15,9 +15,10 @@ from edge.dsp.spec import CoreSpec
 from edge.errors import ConfigError
 from edge.model.detector import Detector, Rule
 from edge.model.registry import shipped_model
-from edge.pipeline import Pipeline
+from edge.pipeline import BATCHES_PER_S, Pipeline
 from edge.publish.broker import Broker, read_password
 from edge.publish.payloads import Topics
+from edge.service.cleaning import build_branches, reference_channel
 from edge.service.designs import core_design
 from edge.types import FilterSpec
 
@@ -109,6 +110,8 @@ def build_pipeline(
         channel=channel,
         gain_db=settings.core.gain_db,
         bands=settings.level.bands,
+        branches=build_branches(settings, stream, max(stream.rate_hz // BATCHES_PER_S, 1)),
+        reference=reference_channel(settings, stream),
     )
 
 

@@ -21,6 +21,7 @@ from edge.record.sidecar import Origin
 from edge.record.store import ClipStore
 from edge.record.writer import ClipWriter, Privacy
 from edge.service import build
+from edge.service.cleaning import NOTHING, ClipCleaner, reference_channel, specs_for
 from edge.service.designs import core_design
 from edge.service.speech import LabelJudge, VoiceJudge
 
@@ -63,6 +64,7 @@ def build_recorder(
             f"FLAC holds {FLAC_CHANNELS} channels, the source has {stream.channels}",
             'set record.format = "wav"',
         )
+    cleaner = _clip_cleaner(settings, stream)
     store = ClipStore(settings.clips, require_mount=record.require_mount)
     writer = ClipWriter(
         stream=stream,
@@ -87,6 +89,8 @@ def build_recorder(
         utc=utc,
         saved=saved,
         offset_db=offset_db,
+        process=cleaner,
+        processed=cleaner.facts() if cleaner else None,
     )
     return Recorder(
         name=stream_id,
@@ -140,8 +144,9 @@ def _capacity(settings: Settings, stream: StreamFormat, lengths: Lengths, contex
     record = settings.record
     capacity = lengths.memory + context + round(SLACK_S * stream.rate_hz)
     files = 2 if record.public_key else 1
+    copies = 1 if specs_for(settings, "clips") == NOTHING else 2
     width = 2 if stream.sample_format == "S16_LE" else 4
-    in_work = (lengths.max_clip + 2 * context) * (1 + GROWING * files)
+    in_work = (lengths.max_clip + 2 * context) * (copies + GROWING * files)
     needed_mb = (capacity + in_work) * stream.channels * width / 1e6
     if needed_mb > record.memory_mb:
         raise ConfigError(
@@ -150,6 +155,13 @@ def _capacity(settings: Settings, stream: StreamFormat, lengths: Lengths, contex
             "raise it, or shorten record.max_clip_s",
         )
     return capacity
+
+
+def _clip_cleaner(settings: Settings, stream: StreamFormat) -> ClipCleaner | None:
+    specs = specs_for(settings, "clips")
+    if specs == NOTHING:
+        return None
+    return ClipCleaner(specs, stream, reference_channel(settings, stream))
 
 
 def _labels(settings: Settings, model: ModelInfo) -> frozenset[str] | None:

@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: MIT
+"""Noise reduction goes where the settings send it, and nowhere else."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+import soundfile
+
+from edge.config.load import load_settings
+from edge.errors import ConfigError
+from edge.record.history import Stretch
+from edge.service.cleaning import NOTHING, ClipCleaner, reference_channel, specs_for
+from edge.service.replay import Replay
+from edge.types import StreamFormat
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from edge.config.schema import Settings
+
+RATE_HZ = 16000
+MONO = StreamFormat(RATE_HZ, 1, 1024, "S16_LE")
+STEREO = StreamFormat(RATE_HZ, 2, 1024, "S16_LE")
+ON = 'denoise.method="logmmse"'
+
+
+def settings(*overrides: str) -> Settings:
+    return load_settings(None, list(overrides))
+
+
+def noise(seconds: float, seed: int = 0) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    return 0.05 * rng.standard_normal(round(seconds * RATE_HZ))
+
+
+def power_db(samples: np.ndarray) -> float:
+    return float(10 * np.log10(np.mean((samples / 32768.0) ** 2)))
+
+
+def test_by_default_nothing_is_cleaned() -> None:
+    for where in ("levels", "classifier", "clips", "playback"):
+        assert specs_for(settings(), where) == NOTHING  # type: ignore[arg-type]
+
+
+def test_what_is_on_goes_to_clips_and_playback_but_not_to_levels_and_classifier() -> None:
+    asked = settings(ON)
+    assert specs_for(asked, "clips")[1] is not None
+    assert specs_for(asked, "playback")[1] is not None
+    assert specs_for(asked, "levels") == specs_for(asked, "classifier") == NOTHING
+
+
+def levels_of(file: Path, *overrides: str) -> list[dict[str, Any]]:
+    asked = settings(f'state.directory="{file.parent}"', *overrides)
+    return [one for one in Replay(asked, [file]).records() if one["type"] == "level"]
+
+
+@pytest.fixture
+def recording(tmp_path: Path) -> Path:
+    file = tmp_path / "fan.wav"
+    soundfile.write(file, noise(20.0), RATE_HZ, subtype="PCM_16")
+    return file
+
+
+def test_levels_are_cleaned_only_when_asked_and_lose_no_second(recording: Path) -> None:
+    plain = levels_of(recording)
+    other = levels_of(recording, ON, 'denoise.apply_to=["classifier"]')
+    cleaned = levels_of(recording, ON, 'denoise.apply_to=["levels"]')
+    assert [one["laeq_dbfs"] for one in other] == [one["laeq_dbfs"] for one in plain]
+    assert [one["time_s"] for one in cleaned] == [one["time_s"] for one in plain]
+    assert len(cleaned) == 20
+    assert cleaned[-2]["laeq_dbfs"] < plain[-2]["laeq_dbfs"] - 10
+
+
+def clip_cleaner(stream: StreamFormat, *overrides: str) -> ClipCleaner:
+    asked = settings(f"capture.channels={stream.channels}", *overrides)
+    return ClipCleaner(specs_for(asked, "clips"), stream, reference_channel(asked, stream))
+
+
+@pytest.mark.parametrize("dtype", [np.int16, np.int32])
+def test_a_clip_keeps_its_length_type_and_channels(dtype: type) -> None:
+    scale = 2.0 ** (8 * np.dtype(dtype).itemsize - 1)
+    samples = (np.stack([noise(12.3, 1), noise(12.3, 2)], axis=1) * scale).astype(dtype)
+    cleaned = clip_cleaner(STEREO, ON)(Stretch(0, samples, ()))
+    assert (cleaned.shape, cleaned.dtype) == (samples.shape, samples.dtype)
+    tail = slice(-3 * RATE_HZ, None)
+    for channel in (0, 1):
+        before, after = (
+            power_db(one[tail, channel] * 32768.0 / scale) for one in (samples, cleaned)
+        )
+        assert after < before - 10
+
+
+def test_a_fan_that_a_second_microphone_hears_is_taken_out_of_the_clip() -> None:
+    fan, voice = noise(10.0, 3), np.zeros(10 * RATE_HZ)
+    voice[5 * RATE_HZ : 6 * RATE_HZ] = 0.2 * np.sin(np.arange(RATE_HZ) * 2 * np.pi * 700 / RATE_HZ)
+    heard = np.convolve(fan, [0.0, 0.5, 0.3, -0.2])[: fan.size] + voice
+    samples = np.round(np.stack([heard, fan], axis=1) * 32767).astype(np.int16)
+    cleaner = clip_cleaner(STEREO, 'adaptive.method="frequency"', "capture.channel=0")
+    cleaned = cleaner(Stretch(0, samples, ()))
+    pause = slice(8 * RATE_HZ, None)
+    assert power_db(cleaned[pause, 0]) < power_db(samples[pause, 0]) - 20
+    assert (cleaned[:, 1] == samples[:, 1]).all(), "the reference stays as it is"
+    assert cleaner.facts() == {"adaptive": "frequency", "denoise": None}
+
+
+@pytest.mark.parametrize(
+    ("stream", "channel", "overrides"),
+    [
+        (MONO, "0", ()),
+        (STEREO, '"mean"', ()),
+        (STEREO, "1", ()),
+        (STEREO, "0", ("adaptive.reference_channel=2",)),
+    ],
+)
+def test_a_reference_that_is_not_there_is_refused(
+    stream: StreamFormat, channel: str, overrides: tuple[str, ...]
+) -> None:
+    asked = settings('adaptive.method="nlms"', f"capture.channel={channel}", *overrides)
+    with pytest.raises(ConfigError, match="reference_channel"):
+        reference_channel(asked, stream)
+
+
+def test_a_line_enhancer_needs_no_second_channel() -> None:
+    assert reference_channel(settings('adaptive.method="line"'), MONO) is None
+
+
+def test_a_replayed_clip_says_that_it_was_cleaned(recording: Path, tmp_path: Path) -> None:
+    loud = '{name="loud",kind="level",limit_db=-60.0,unit="dbfs",average_s=1}'
+    asked = settings(
+        f'state.directory="{tmp_path}"',
+        f'record.directory="{tmp_path / "clips"}"',
+        f"level.alarms=[{loud}]",
+        ON,
+    )
+    clips = [
+        one for one in Replay(asked, [recording], record=True).records() if one["type"] == "clip"
+    ]
+    assert clips
+    (sidecar, *_) = (tmp_path / "clips").rglob("*.json")
+    assert '"denoise": "logmmse"' in sidecar.read_text()
