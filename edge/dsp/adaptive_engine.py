@@ -197,9 +197,10 @@ class FrequencyEngine:
         self._weights *= self._kept
         self._weights += self._spectra.conj() * error
         # Constrained: of each partition's taps only the first block is linear convolution.
-        np.fft.irfft(self._weights, 2 * block, norm="forward", out=self._taps)
-        self._taps[:, block:] = 0.0
-        np.fft.rfft(self._taps, norm="forward", out=self._weights)
+        taps, weights = self._taps, self._weights
+        np.fft.irfft(weights, 2 * block, norm="forward", out=taps)  # type: ignore[arg-type] # it may
+        taps[:, block:] = 0.0
+        np.fft.rfft(taps, norm="forward", out=weights)  # type: ignore[arg-type] # as above
 
 
 def _quick(n: int) -> int:

@@ -35,17 +35,16 @@ class NoiseSpec:
 class AdaptiveSpec:
     """How what a reference foretells is taken out of a signal.
 
-    method : "nlms" (sample by sample, quick to follow, the delay is short, dear), "frequency"
-        (the same in blocks and bins: cheap, and as quick for a coloured reference), "line"
-        (hum: the reference is the signal's own past, and no channel is needed).
+    method : "frequency" (in blocks and bins: cheap, and quick for coloured references too),
+        "nlms" (sample by sample: 32 samples of delay, dear, slow for coloured references),
+        "line" (hum: the reference is the signal's own past; begin with `LINE`).
     length_s : how much of the reference's past is heard, 0.001 to 1: the echo of the room.
-        For "line" the longer, the narrower what is taken out.
-    step : how much of an error is learnt at once, over 0, below 1. "line" wants 0.01: a hum
-        stays, a voice doesn't.
+    step : how much of an error is learnt at once, over 0, below 1.
     leakage_per_s : the share of what was learnt that is forgotten in a second, 0 to 1
         (exclusive).
     guard : an error this many times larger than it was of late is another sound, not
-        something to learn from (double talk), 1 or more. Infinity: no guard.
+        something to learn from (double talk), 1 or more. The smaller, the longer a moved
+        microphone takes to be learnt anew. Infinity: no guard.
     block_s : "frequency" and "line" learn once a block, and lag by one, 0.001 to 0.1.
     ahead_s : "line" only: how far back the past begins, 0.001 to 1. What repeats after that
         time is hum.
@@ -55,10 +54,16 @@ class AdaptiveSpec:
     length_s: float = 0.064
     step: float = 0.4
     leakage_per_s: float = 0.01
-    guard: float = 2.0
+    guard: float = 1.5
     block_s: float = 0.016
     ahead_s: float = 0.05
 
+
+# A hum is what still repeats after 0.2 s; half a second of taps tells it from a voice, which a
+# larger step would learn too.
+LINE: Final = AdaptiveSpec(
+    method="line", length_s=0.5, step=0.007, leakage_per_s=0.003, ahead_s=0.2
+)
 
 _RANGES: Final[dict[str, tuple[float, float]]] = {
     "over_subtraction": (0.5, 10.0),

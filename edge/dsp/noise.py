@@ -136,7 +136,8 @@ class NoiseReducer:
         )
         frames = np.multiply(windows, self._window, out=self._frames[:n_frames])
         # Any other scale of the FFT is a float64 factor, and doubles its time.
-        spectrum = np.fft.rfft(frames, norm="forward", out=self._spectrum[:n_frames])
+        spectrum = self._spectrum[:n_frames]
+        np.fft.rfft(frames, norm="forward", out=spectrum)  # type: ignore[arg-type] # it may be
         self._gain.apply(spectrum)
         np.fft.irfft(spectrum, self._window.size, norm="forward", out=frames)
         frames *= self._unwindow

@@ -149,7 +149,7 @@ class NoiseGain:
         self._exponent = np.empty(n_bins, np.float32)
         self._cleaned = np.zeros(n_bins, np.float32)
         self._log_v = np.linspace(math.log(_TABLE_FROM), math.log(_TABLE_TO), 1024)
-        self._half_e1 = 0.5 * _e1(np.exp(self._log_v))
+        self._half_e1 = 0.5 * exponential_integral(np.exp(self._log_v))
         self.reset()
 
     def reset(self) -> None:
@@ -163,11 +163,11 @@ class NoiseGain:
         powers = np.square(spectra.real)
         powers += np.square(spectra.imag)
         powers += _TINY
-        for row, power in zip(spectra, powers, strict=True):
+        for number, power in enumerate(powers):
             # Windows that begin before the first sample hold less than the noise's power.
             self._n_windows += 1
             if self._n_windows > self._incomplete:
-                row *= self._next(power)
+                spectra[number] *= self._next(power)
 
     def _next(self, power: Float32) -> Float32:
         np.multiply(self._tracker.noise, self._over, out=self._noise)
@@ -231,7 +231,7 @@ _TABLE_FROM: Final = 1e-6
 _TABLE_TO: Final = 60.0
 
 
-def _e1(x: NDArray[np.float64]) -> NDArray[np.float64]:
+def exponential_integral(x: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the exponential integral of x > 0, to 1e-6.
 
     Source: Abramowitz and Stegun, 5.1.53 and 5.1.56.
