@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from dataclasses import asdict
 from pathlib import Path
@@ -21,12 +22,13 @@ from edge.service.designs import core_design
 from edge.types import FilterSpec
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from typing import Any
 
     from edge.capture.source import Source
     from edge.config.schema import Capture, Settings
     from edge.model.registry import ModelInfo
+    from edge.service.metering import SoundMeter
     from edge.types import StreamFormat
 
 
@@ -116,6 +118,16 @@ def build_rules(settings: Settings, model: ModelInfo) -> dict[str, Rule]:
     return {label: _rule(settings, model, label) for label in model.labels if label not in silent}
 
 
+def under_range_dbfs(settings: Settings, stream: StreamFormat) -> float:
+    """Return the level at which a stream is no more than its converter's own noise.
+
+    Rounding to steps of 1 has a power of 1/12; a float stream has none that matters.
+    """
+    bits = {"S16_LE": 16, "FLOAT_LE": 32, "S32_LE": 32}.get(stream.sample_format, 24)
+    rounding_dbfs = -20.0 * math.log10(2.0 ** (bits - 1) * math.sqrt(12.0))
+    return rounding_dbfs + settings.core.gain_db + settings.level.under_range_db
+
+
 def build_broker(settings: Settings) -> Broker:
     """Return the broker with its secrets read from their files."""
     publish = settings.publish
@@ -156,6 +168,41 @@ def describe_box(settings: Settings, source: Source, model: ModelInfo) -> Mappin
         "capabilities": ["level", "scores", "event", "health", "command"]
         + ["clip"] * settings.record.enabled,
     }
+
+
+def build_sound_meter(
+    settings: Settings,
+    stream: StreamFormat,
+    *,
+    updates_per_s: int = 1,
+    response: Sequence[tuple[float, float]] = (),
+) -> SoundMeter:
+    """Return what measures a stream as `listen` does, without a classifier.
+
+    Parameters
+    ----------
+    updates_per_s : levels a second; bands come each second.
+    response : of the microphone (Hz, dB), taken out.
+
+    Raises `ConfigError` as `build_pipeline`.
+    """
+    from edge.service.metering import SoundMeter
+
+    if stream.rate_hz < MIN_RATE_HZ:
+        raise ConfigError(
+            f"the source has {stream.rate_hz} Hz; {MIN_RATE_HZ} or more are needed",
+            "choose another rate or recording",
+        )
+    # No model's rate: nothing is decimated.
+    spec = CoreSpec(stream.rate_hz, stream.rate_hz, _filters(settings, stream.rate_hz))
+    return SoundMeter(
+        stream=stream,
+        design=core_design(spec, settings.state.path),
+        channel=_channel(settings.capture.channel, stream),
+        gain_db=settings.core.gain_db,
+        updates_per_s=updates_per_s,
+        response=response,
+    )
 
 
 def _channel(channel: int | str, stream: StreamFormat) -> int | None:
