@@ -17,6 +17,7 @@ ROOMS: dict[str, tuple[int, set[str]]] = {
         5,
         {
             *("service", "config", "capture", "model", "publish", "record", "playback", "analysis"),
+            "measure",
             *BASE,
         },
     ),
@@ -67,7 +68,7 @@ OWNERS = {
     "sqlite3": ("publish/outbox.py",),
     "systemd": ("service/notify.py",),
     "scipy": ("dsp/design.py", "dsp/standard.py", "dsp/correction_design.py"),
-    "matplotlib": ("analysis/picture.py",),
+    "matplotlib": ("analysis/picture.py", "analysis/daychart.py"),
     "pyrage": ("record/sealing.py",),
     "distributed": ("service/analyze/cluster.py",),
 }

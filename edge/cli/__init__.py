@@ -26,6 +26,8 @@ COMMANDS: Final = {
     "analyze": ("edge.cli.analyze", "analyze", "Take recordings apart, in idle time or by hand."),
     "watch": ("edge.cli.watch", "watch", "Show live what a box reports to its broker."),
     "clips": ("edge.cli.clips", "clips", "List, play, export, mark and delete clips."),
+    "meter": ("edge.cli.meter", "meter", "Show levels live, or a day of them."),
+    "calibrate": ("edge.cli.calibrate", "calibrate", "Find the sensitivity: dBFS to dB SPL."),
     "devices": ("edge.cli.devices", "devices", "List sound cards and the setting to paste."),
     "check": ("edge.cli.check", "check", "Open device, model and broker; say what to mend."),
     "config": ("edge.cli.config", "config", "Print the settings in force."),

@@ -105,7 +105,8 @@ class _Fit:
         sections = self._sections(numbers)
         power = _power(sections[:, :3], self._phi) / _power(sections[:, 3:], self._phi)
         error: Float64 = 10.0 * np.log10(power).sum(axis=0) - self._wanted_db
-        return error - error.mean()  # the level is set afterwards
+        level: Float64 = error - error.mean()  # which is set afterwards
+        return level
 
     def _sections(self, numbers: Float64) -> Float64:
         gains_db, centres, log_q = numbers.reshape(3, SECTIONS)

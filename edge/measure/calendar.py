@@ -28,11 +28,15 @@ KEPT_DAYS: Final = 2
 
 @dataclass(frozen=True, slots=True)
 class Minute:
-    """What was heard in a minute that began at `start` (aware), and whether the clock was right."""
+    """What was heard in a minute that began at `start` (aware), and whether the clock was right.
+
+    `offset_db` made its dBFS dB SPL; None: it was not calibrated.
+    """
 
     start: datetime
     summary: Summary
     clock_synchronised: bool
+    offset_db: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +49,8 @@ class Finished:
     length_s : 82,800 to 90,000 for a day.
     parts : of a day: "day", "evening", "night", those that were heard.
     clock_synchronised : in every minute of it.
+    offset_db : makes its dBFS dB SPL, that of its newest calibrated minute; those of another
+        offset were moved by the difference. None: no minute was calibrated.
     """
 
     kind: Kind
@@ -54,6 +60,7 @@ class Finished:
     summary: Summary
     parts: dict[str, Summary]
     clock_synchronised: bool
+    offset_db: float | None = None
 
     @property
     def name(self) -> str:
@@ -84,8 +91,15 @@ class _Span:
     parts: dict[str, Summary] = field(default_factory=dict)
     clock_synchronised: bool = True
     number: int = 1
+    offset_db: float | None = None
 
     def add(self, minute: Minute, part: str) -> None:
+        if minute.offset_db is not None and minute.offset_db != self.offset_db:
+            if self.offset_db is not None:
+                # Another gain or microphone: what was heard keeps its sound pressure level.
+                moved_db = self.offset_db - minute.offset_db
+                self.parts = {name: one.moved(moved_db) for name, one in self.parts.items()}
+            self.offset_db = minute.offset_db
         self.parts.setdefault(part, Summary()).merge(minute.summary)
         self.clock_synchronised &= minute.clock_synchronised
 
@@ -175,7 +189,7 @@ class Calendar:
             whole.merge(summary)
         start = at.astimezone(self._zone)
         length = timedelta(hours=1) if kind == "hour" else self._next_midnight(start) - at
-        parts = {part: _copy(one) for part, one in span.parts.items()} if kind == "day" else {}
+        parts = {part: one.moved(0.0) for part, one in span.parts.items()} if kind == "day" else {}
         return Finished(
             kind=kind,
             start=start,
@@ -184,6 +198,7 @@ class Calendar:
             summary=whole,
             parts=parts,
             clock_synchronised=span.clock_synchronised,
+            offset_db=span.offset_db,
         )
 
     def _hour_and_day(self, minute: Minute) -> tuple[datetime, datetime]:
@@ -198,12 +213,6 @@ class Calendar:
 
     def _next_midnight(self, local: datetime) -> datetime:
         return _utc(self._midnight(local + timedelta(hours=36 - local.hour)))
-
-
-def _copy(summary: Summary) -> Summary:
-    made = Summary()
-    made.merge(summary)
-    return made
 
 
 def _utc(moment: datetime) -> datetime:

@@ -69,6 +69,7 @@ class Daybook:
             "n": self._number + 1,
             "start": start.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
             "clock_synchronised": minute.clock_synchronised,
+            "offset_db": minute.offset_db,
             **minute.summary.to_json(),
         }
         text = json.dumps(line, allow_nan=False, separators=(",", ":"))
@@ -170,7 +171,8 @@ def _line(line: bytes) -> _Line:
     start = datetime.fromisoformat(body["start"])
     if start.tzinfo is None or not isinstance(body["clock_synchronised"], bool):
         raise ValueError("not a minute")
-    minute = Minute(start, Summary.from_json(body), body["clock_synchronised"])
+    offset_db = None if body["offset_db"] is None else float(body["offset_db"])
+    minute = Minute(start, Summary.from_json(body), body["clock_synchronised"], offset_db)
     return _Line(int(body["n"]), minute)
 
 

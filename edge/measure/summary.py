@@ -102,6 +102,24 @@ class Summary:
             self.bands = other.bands.copy() if self.bands is None else self.bands + other.bands
             self.bands_s += other.bands_s
 
+    def moved(self, by_db: float) -> Summary:
+        """Return a copy with every level so much higher; the classes move by whole 0.1 dB."""
+        gain = 10.0 ** (by_db / 10.0)
+        classes = round(by_db * CLASSES_PER_DB)
+        return Summary(
+            heard_s=self.heard_s,
+            lost_s=self.lost_s,
+            clipped_samples=self.clipped_samples,
+            exposure={name: energy * gain for name, energy in self.exposure.items()},
+            lafmax_dbfs=self.lafmax_dbfs + by_db,
+            lafmin_dbfs=self.lafmin_dbfs + by_db,
+            lasmax_dbfs=self.lasmax_dbfs + by_db,
+            lcpeak_dbfs=self.lcpeak_dbfs + by_db,
+            counts={tenth + classes: n for tenth, n in self.counts.items()},
+            bands=None if self.bands is None else self.bands * gain,
+            bands_s=self.bands_s,
+        )
+
     def leq_dbfs(self, name: str = "a") -> float | None:
         """Return the energy mean of "a", "c" or "z" over what was heard; None: nothing was."""
         return _decibels(self.exposure[name] / self.heard_s) if self.heard_s else None

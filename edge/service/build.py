@@ -23,12 +23,13 @@ from edge.service.designs import core_design
 from edge.types import FilterSpec
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from typing import Any
 
     from edge.capture.source import Source
     from edge.config.schema import Capture, Settings
     from edge.model.registry import ModelInfo
+    from edge.service.metering import SoundMeter
     from edge.types import StreamFormat
 
 
@@ -181,6 +182,41 @@ def describe_box(
         "capabilities": ["level", "scores", "event", "health", "command"]
         + ["clip"] * settings.record.enabled,
     }
+
+
+def build_sound_meter(
+    settings: Settings,
+    stream: StreamFormat,
+    *,
+    updates_per_s: int = 1,
+    response: Sequence[tuple[float, float]] = (),
+) -> SoundMeter:
+    """Return what measures a stream as `listen` does, without a classifier.
+
+    Parameters
+    ----------
+    updates_per_s : levels a second; bands come each second.
+    response : of the microphone (Hz, dB), taken out.
+
+    Raises `ConfigError` as `build_pipeline`.
+    """
+    from edge.service.metering import SoundMeter
+
+    if stream.rate_hz < MIN_RATE_HZ:
+        raise ConfigError(
+            f"the source has {stream.rate_hz} Hz; {MIN_RATE_HZ} or more are needed",
+            "choose another rate or recording",
+        )
+    # No model's rate: nothing is decimated.
+    spec = CoreSpec(stream.rate_hz, stream.rate_hz, _filters(settings, stream.rate_hz))
+    return SoundMeter(
+        stream=stream,
+        design=core_design(spec, settings.state.path),
+        channel=_channel(settings.capture.channel, stream),
+        gain_db=settings.core.gain_db,
+        updates_per_s=updates_per_s,
+        response=response,
+    )
 
 
 def _channel(channel: int | str, stream: StreamFormat) -> int | None:

@@ -129,3 +129,12 @@ def test_lden_weighs_the_evening_and_the_night() -> None:
     assert lden_dbfs(parts) == pytest.approx(-43.6, abs=0.05)
     del parts["night"]
     assert lden_dbfs(parts) is None
+
+
+@settings(max_examples=20, deadline=None)
+@given(seconds, st.integers(-200, 200))
+def test_a_summary_that_is_moved_has_every_level_moved(levels: list, tenths: int) -> None:
+    before, after = summary_of(levels), summary_of(levels).moved(tenths / 10)
+    for name, value in after.figures().items():
+        assert value == pytest.approx(before.figures()[name] + tenths / 10, abs=1e-6), name
+    assert (after.heard_s, after.lost_s) == (before.heard_s, before.lost_s)
