@@ -156,9 +156,9 @@ class Instrument:
         if self._clock is None:
             return
         begins, ends = (self._clock.utc(start + k * MINUTE_S * self._rate_hz) for k in (0, 1))
-        self._tell("minute", f"{self._stream_id}-{start}", summary, (begins, ends), {})
         at = datetime.fromtimestamp(self._clock.wall_s(start), UTC)
-        minute = Minute(at, summary, begins.synchronised)
+        minute = Minute(at, summary, begins.synchronised, self._calibrated.offset_db())
+        self._tell("minute", f"{self._stream_id}-{start}", minute, (begins, ends), {})
         self._keep(lambda book: book.append(minute))
         for done in self._calendar.add(minute):
             self._tell_finished(done)
@@ -172,23 +172,23 @@ class Instrument:
         )
         extra: dict[str, Any] = {"coverage": round(done.coverage, 4)}
         if done.kind == "day":
-            offset_db = self._calibrated.offset_db()
             levels = {f"laeq_{part}": done.parts[part].leq_dbfs() for part in done.parts}
-            extra |= named(levels | {"lden": done.lden_dbfs()}, offset_db)
+            extra |= named(levels | {"lden": done.lden_dbfs()}, done.offset_db)
             extra["coverage_by_part"] = {
                 part: round(done.part_coverage(part), 4) for part in done.parts
             }
         message_id = f"{self._topics.root.replace('/', '-')}-{done.name}"
-        self._tell(done.kind, message_id, done.summary, (times[0], times[1]), extra)
+        self._tell(done.kind, message_id, done, (times[0], times[1]), extra)
 
     def _tell(
         self,
         span: str,
         message_id: str,
-        summary: Summary,
+        what: Minute | Finished,
         times: tuple[Utc, Utc],
         extra: dict[str, Any],
     ) -> None:
+        summary = what.summary
         heard = {
             "heard_s": round(summary.heard_s, 3),
             "lost_s": round(summary.lost_s, 3),
@@ -202,7 +202,7 @@ class Instrument:
                 figures_dbfs=summary.figures(),
                 bands_dbfs=self._named(summary.bands_dbfs()),
                 times=times,
-                offset_db=self._calibrated.offset_db(),
+                offset_db=what.offset_db,
                 extra=heard | extra,
             )
         )
