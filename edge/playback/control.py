@@ -33,9 +33,10 @@ class QueueControl:
         share = 1.0 - math.exp(-elapsed_s / SMOOTHING_S)
         self._error_s += share * (queued_s - self.target_s - self._error_s)
         learned = self._learned + BANDWIDTH_RAD_S**2 * self._error_s * elapsed_s
-        self._learned = min(max(learned, -MAX_TRIM), MAX_TRIM)
-        wanted = 2 * BANDWIDTH_RAD_S * self._error_s + self._learned
+        wanted = 2 * BANDWIDTH_RAD_S * self._error_s + learned
         self.trim = min(max(wanted, -MAX_TRIM), MAX_TRIM)
+        if self.trim == wanted:  # at its limit it learns nothing of the clocks
+            self._learned = learned
         return self.trim
 
     def restart(self) -> None:

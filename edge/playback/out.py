@@ -100,6 +100,8 @@ class PlaybackOut:
         self._ended = threading.Event()
         self._stream: _Stream | None = None
         self._handed: deque[tuple[float, float]] = deque(maxlen=history)
+        self.trouble: DeviceError | None = None
+        """Why nothing is played now."""
         self._underruns = 0
         self._overfull = 0
         self._skipping = False
@@ -125,19 +127,18 @@ class PlaybackOut:
     def run(self) -> None:
         """Play until `stop` (playback thread)."""
         retry_s = FIRST_RETRY_S
-        told = False
         while not self._ended.is_set():
             try:
                 self._stream = self._open()
-                if told:
+                if self.trouble:
                     log.info("playback through %s is back", self._device)
-                told, retry_s = False, FIRST_RETRY_S
+                self.trouble, retry_s = None, FIRST_RETRY_S
                 self._play(self._stream)
             except DeviceError as error:
                 self._lost_cards += self._stream is not None
-                if not told:
+                if not self.trouble:
                     log.warning("nothing is played: %s", error)
-                told = True
+                self.trouble = error
             finally:
                 stream, self._stream = self._stream, None
                 if stream:
@@ -191,12 +192,13 @@ class PlaybackOut:
                 self._pass_on(stream, block)
 
     def _pass_on(self, stream: _Stream, block: Block) -> None:
-        queued_s = stream.observe(block.captured_s)
-        if queued_s is not None and self._is_overfull(queued_s):
+        age_s = time.monotonic() - block.captured_s
+        queued_s = stream.observe(age_s)
+        if self._is_overfull(age_s if queued_s is None else queued_s + age_s):
             self._overfull += 1
             stream.control.restart()
             return
-        self._write(stream, self._mix(block.samples))
+        self._write(stream, self._mix(block.samples), age_s)
         self._handed.append((block.captured_s, time.monotonic()))
 
     def _is_overfull(self, queued_s: float) -> bool:
@@ -215,10 +217,10 @@ class PlaybackOut:
             queued_s = stream.observe(None)
             if queued_s is not None and queued_s > self._target_s:
                 return
-            self._write(stream, self._mix(np.zeros(self._block_size, np.float32)))
+            self._write(stream, self._mix(np.zeros(self._block_size, np.float32)), 0.0)
 
-    def _write(self, stream: _Stream, mono: Float32) -> None:
-        if not stream.write(mono):
+    def _write(self, stream: _Stream, mono: Float32, age_s: float) -> None:
+        if not stream.write(mono, age_s):
             self._underruns += 1
 
     def _mix(self, samples: Float32) -> Float32:
@@ -251,11 +253,12 @@ class _Stream:
         self._moved_s = self._observed_s = time.monotonic()
         self._started = False
 
-    def observe(self, captured_s: float | None) -> float | None:
+    def observe(self, age_s: float | None) -> float | None:
         """Return what the card holds, in s; None when it stands still after an underrun.
 
-        With `captured_s` of a block: what it held then, and the control learns from it.
-        Raises `DeviceError` for a card that is lost or plays nothing any more.
+        With the age of a block: what it held when that one was captured, from which the
+        control learns. So it doesn't matter how late this thread woke up. Raises `DeviceError`
+        for a card that is lost or plays nothing any more.
         """
         queued = self.card.queued() if self._started else None
         now_s = time.monotonic()
@@ -268,24 +271,27 @@ class _Stream:
         if now_s - self._moved_s > STUCK_S:
             raise DeviceError("the sound card plays nothing any more", "unplug it and plug it in")
         queued_s = queued / self.card.rate_hz
-        if captured_s is not None:
-            self.queued_s = queued_s + now_s - captured_s
+        if age_s is not None:
+            self.queued_s = queued_s + age_s
             self.control.update(self.queued_s, now_s - self._observed_s)
             self._observed_s = now_s
         return queued_s
 
-    def write(self, mono: Float32) -> bool:
-        """Resample and write; return whether it followed what was played before."""
+    def write(self, mono: Float32, age_s: float) -> bool:
+        """Resample and write; return whether it followed what was played before.
+
+        What starts the card is preceded by so much silence that the queue was at its target
+        when the block was captured, `age_s` ago.
+        """
         due = self._resampler.process(mono, self.control.trim)
-        flowing = self._started and self.card.queued() is not None
-        taken = self.card.write(due) if flowing else None
         starting, self._started = not self._started, True
+        taken = None if starting else self.card.write(due)
+        flowing = taken is not None
         if taken is None:
+            n_silent = max(len(self._silence) - round(age_s * self.card.rate_hz), 0)
             # In one piece: the card starts with the first sample that it gets.
-            due = np.concatenate([self._silence, due])
-            taken = self.card.write(due)
-            if taken is None:  # it has only now told of the underrun
-                taken = self.card.write(due) or 0
+            due = np.concatenate([self._silence[:n_silent], due])
+            taken = self.card.write(due) or 0
             self.control.restart()
             self._observed_s = time.monotonic()
         self._written += taken

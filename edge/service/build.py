@@ -89,8 +89,8 @@ def build_pipeline(
             f"the source has {stream.rate_hz} Hz; {MIN_RATE_HZ} or more are needed",
             "convert the recording, or choose another",
         )
-    channel = _channel(settings.capture.channel, stream)
-    filters = _filters(settings, stream.rate_hz)
+    channel = heard_channel(settings.capture.channel, stream)
+    filters = chain_filters(settings, stream.rate_hz)
     spec = CoreSpec(stream.rate_hz, model.front_end.rate_hz, filters)
     return Pipeline(
         stream=stream,
@@ -158,7 +158,8 @@ def describe_box(settings: Settings, source: Source, model: ModelInfo) -> Mappin
     }
 
 
-def _channel(channel: int | str, stream: StreamFormat) -> int | None:
+def heard_channel(channel: int | str, stream: StreamFormat) -> int | None:
+    """Return the channel that is listened to; None: the mean. Raises `ConfigError`."""
     if isinstance(channel, str):
         return None
     if channel >= stream.channels:
@@ -169,7 +170,8 @@ def _channel(channel: int | str, stream: StreamFormat) -> int | None:
     return channel
 
 
-def _filters(settings: Settings, rate_hz: int) -> tuple[FilterSpec, ...]:
+def chain_filters(settings: Settings, rate_hz: int) -> tuple[FilterSpec, ...]:
+    """Return the filters of the core. Raises `ConfigError` for one beyond half the rate."""
     core = settings.core
     first = (FilterSpec("highpass", core.highpass_hz),) if core.highpass_hz else ()
     chain = tuple(FilterSpec(**asdict(one)) for one in core.filters)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from edge.monitor import Monitor
 from edge.playback.out import PlaybackOut
+from edge.service.priority import hurry
 from edge.types import Gap
 
 if TYPE_CHECKING:
@@ -22,6 +23,8 @@ THREAD: Final = "playback"
 
 class ListeningIn:
     """The signal path from the capture thread to a card.
+
+    Both threads ask for real-time priority: at 2.5 ms a period nobody may be before them.
 
     Parameters
     ----------
@@ -56,9 +59,13 @@ class ListeningIn:
             history=history,
         )
         self._supervisor: Supervisor | None = None
+        self._hurried = False
 
     def take(self, item: Period | Gap) -> None:
         """Filter a period and hand it on; never waits (capture thread)."""
+        if not self._hurried:  # the thread's own first call: nobody else can ask for it
+            self._hurried = True
+            hurry()
         if isinstance(item, Gap):
             self._monitor.restart()
             return
@@ -71,7 +78,7 @@ class ListeningIn:
     def start(self, supervisor: Supervisor) -> None:
         """Start the thread that plays."""
         self._supervisor = supervisor
-        supervisor.start(THREAD, self.out.run)
+        supervisor.start(THREAD, self._run)
 
     def stop(self, within_s: float = 1.0) -> None:
         """Fall silent."""
@@ -92,6 +99,10 @@ class ListeningIn:
             "playback_handed_p50_ms": _ms(now.handed_p50_s),
             "playback_handed_p99_ms": _ms(now.handed_p99_s),
         }
+
+    def _run(self) -> None:
+        hurry()
+        self.out.run()
 
 
 def _ms(seconds: float | None) -> float | None:
