@@ -31,7 +31,7 @@ COMMANDS: Final = {
     "config": ("edge.cli.config", "config", "Print the settings in force."),
     "model": ("edge.cli.model", "model", "Show models, or make one describe itself."),
     "latency": ("edge.cli.latency", "latency", "Measure how long a sound takes through the box."),
-    "synth": ("edge.cli.synth", "synth", "Synthesise test sounds into a file."),
+    "synth": ("edge.cli.synth", "synth", "Synthesise test sounds into a file, or play them."),
 }
 
 

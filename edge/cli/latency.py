@@ -21,12 +21,10 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from edge.config.schema import Settings
     from edge.service.latency import Latencies
 
 ROWS: Final = 16
 WIDTH: Final = 50
-PERIODS: Final = 16
 HANDED: Final = "end of a captured period -> its samples handed to the output"
 AROUND: Final = "impulse in -> impulse out, once around the loop"
 
@@ -68,9 +66,11 @@ def latency(
     way is that of listening in, with the filters of the settings. Stop the listening unit first.
     """
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    from edge.service.latency import measure_latency
+
     settings = load_settings(config_file, overrides)
     with quiet_alsa():
-        measured, facts = _measure(
+        measured = measure_latency(
             settings,
             input_device or settings.capture.device,
             output_device,
@@ -79,58 +79,15 @@ def latency(
             buffer_ms=buffer_ms,
         )
     if as_json:
-        click.echo(json.dumps(facts | _figures(measured)))
+        click.echo(json.dumps(_figures(measured)))
     else:
-        _show(measured, facts)
-
-
-def _measure(
-    settings: Settings,
-    input_device: str,
-    output_device: str,
-    *,
-    seconds: float,
-    period_size: int,
-    buffer_ms: float,
-) -> tuple[Latencies, dict[str, Any]]:
-    from edge.capture.alsa import AlsaSource
-    from edge.dsp.spec import CoreSpec
-    from edge.service.build import chain_filters, heard_channel
-    from edge.service.designs import core_design
-    from edge.service.latency import LatencyRun
-
-    with AlsaSource(
-        input_device,
-        rate_hz=settings.capture.rate_hz,
-        channels=settings.capture.channels,
-        period_size=period_size,
-        periods=PERIODS,
-        sample_format=settings.capture.sample_format,
-    ) as source:
-        stream = source.format
-        filters = chain_filters(settings, stream.rate_hz)
-        design = core_design(CoreSpec(stream.rate_hz, stream.rate_hz, filters), settings.state.path)
-        run = LatencyRun(
-            source,
-            output_device,
-            chain_sos=design.chain_sos,
-            channel=heard_channel(settings.capture.channel, stream),
-            buffer_ms=buffer_ms,
-        )
-        facts = {
-            "input": source.name,
-            "output": output_device,
-            "rate_hz": stream.rate_hz,
-            "period_size": stream.period_size,
-            "buffer_ms": buffer_ms,
-            "seconds": seconds,
-        }
-        return run.run(seconds), facts
+        _show(measured)
 
 
 def _figures(measured: Latencies) -> dict[str, Any]:
     counts = {key: value for key, value in asdict(measured.figures).items() if "handed" not in key}
     return {
+        **measured.facts,
         "handed": _percentiles(measured.handed_s),
         "around": _percentiles(measured.around_s),
         "real_time": measured.real_time,
@@ -150,11 +107,11 @@ def _percentiles(times_s: NDArray[np.float64]) -> dict[str, float | int]:
     return {"count": len(times_s), "p50_ms": p50, "p99_ms": p99, "p99_9_ms": p999, "max_ms": most}
 
 
-def _show(measured: Latencies, facts: dict[str, Any]) -> None:
+def _show(measured: Latencies) -> None:
     figures = _figures(measured)
-    period_ms = 1e3 * facts["period_size"] / facts["rate_hz"]
-    click.echo(f"{facts['input']} -> {facts['output']}, {facts['rate_hz']} Hz")
-    click.echo(f"periods of {period_ms:.2f} ms, {facts['buffer_ms']:g} ms wait in the output")
+    period_ms = 1e3 * figures["period_size"] / figures["rate_hz"]
+    click.echo(f"{figures['input']} -> {figures['output']}, {figures['rate_hz']} Hz")
+    click.echo(f"periods of {period_ms:.2f} ms, {figures['buffer_ms']:g} ms wait in the output")
     if not figures["real_time"]:
         click.echo("without real-time priority, which this user may not have")
     for title, key, times_s in (

@@ -187,7 +187,7 @@ def _open(device: str, sample_format: str, **settings: int) -> Any:  # noqa: ANN
     except alsaaudio.ALSAAudioError as error:
         raise DeviceError(
             f"{device} can't be opened for playing: {error}",
-            "`aplay -L` lists what plays here; export a clip to play it elsewhere",
+            "`aplay -L` lists what plays here",
         ) from error
 
 

@@ -11,13 +11,17 @@ from __future__ import annotations
 import gc
 import sys
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
 
+from edge.capture.alsa import AlsaSource
+from edge.dsp.spec import CoreSpec
 from edge.errors import DeviceError
 from edge.monitor import Monitor
 from edge.playback.out import PlaybackOut
+from edge.service.build import chain_filters, heard_channel
+from edge.service.designs import core_design
 from edge.service.priority import hurry
 from edge.service.supervisor import Supervisor
 from edge.types import Gap, Period
@@ -26,10 +30,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from edge.capture.source import Source
+    from edge.config.schema import Settings
     from edge.playback.out import Figures
 
     Float32 = NDArray[np.float32]
 
+PERIODS: Final = 16
 SETTLE_S: Final = 1.0
 PAUSE_S: Final = 0.1
 CLICK_S: Final = 0.002  # so long a click and its ringing last
@@ -114,12 +120,43 @@ class Clicks:
 class Latencies:
     """What was measured. Times are (n,) float64, in s."""
 
+    facts: dict[str, Any]
     handed_s: NDArray[np.float64] = field(repr=False)
     around_s: NDArray[np.float64] = field(repr=False)
     lost_clicks: int
     xruns: int
     figures: Figures
     real_time: bool
+
+
+def measure_latency(
+    settings: Settings,
+    input_device: str,
+    output_device: str,
+    *,
+    seconds: float,
+    period_size: int,
+    buffer_ms: float,
+) -> Latencies:
+    """Measure with the filters and the channel of the settings. Raises as `LatencyRun`."""
+    with AlsaSource(
+        input_device,
+        rate_hz=settings.capture.rate_hz,
+        channels=settings.capture.channels,
+        period_size=period_size,
+        periods=PERIODS,
+        sample_format=settings.capture.sample_format,
+    ) as source:
+        rate_hz = source.format.rate_hz
+        spec = CoreSpec(rate_hz, rate_hz, chain_filters(settings, rate_hz))
+        run = LatencyRun(
+            source,
+            output_device,
+            chain_sos=core_design(spec, settings.state.path).chain_sos,
+            channel=heard_channel(settings.capture.channel, source.format),
+            buffer_ms=buffer_ms,
+        )
+        return run.run(seconds)
 
 
 class LatencyRun:
@@ -145,6 +182,13 @@ class LatencyRun:
     ) -> None:
         stream = source.format
         self._source = source
+        self._facts = {
+            "input": source.name,
+            "output": device,
+            "rate_hz": stream.rate_hz,
+            "period_size": stream.period_size,
+            "buffer_ms": buffer_ms,
+        }
         self._monitor = Monitor(stream, chain_sos, channel=channel)
         self._out = PlaybackOut(
             device,
@@ -192,6 +236,7 @@ class LatencyRun:
                 "turn the volume up",
             )
         return Latencies(
+            facts=self._facts,
             handed_s=self._handed_s(),
             around_s=np.array(self._clicks.around_s),
             lost_clicks=self._clicks.lost,
