@@ -78,6 +78,74 @@ def clicks(
     return signal
 
 
+def bursts(
+    n_samples: int,
+    rate_hz: int,
+    *,
+    freq_hz: float = 4000.0,
+    burst_s: float = 0.2,
+    spacing_s: float = 1.0,
+    level_dbfs: float = -20.0,
+) -> Signal:
+    """Return tonebursts, `spacing_s` from start to start; `level_dbfs` is the tone's peak.
+
+    Each begins at phase zero and holds whole cycles, the nearest number to `burst_s`, at least one.
+
+    Source: IEC 61672-1:2013, 5.9 (tonebursts are cut from a steady sine at zero crossings).
+    """
+    cycles = max(round(burst_s * freq_hz), 1)
+    at_s = np.arange(n_samples) / rate_hz
+    since_s = at_s - np.floor(at_s / spacing_s) * spacing_s
+    tone_now = np.sin(2 * np.pi * freq_hz * since_s)
+    # Half a sample of grace: the last cycle ends between two samples.
+    sounding = since_s < cycles / freq_hz - 0.5 / rate_hz
+    return _float32(_amplitude(level_dbfs) * tone_now * sounding)
+
+
+def two_tone(
+    n_samples: int,
+    rate_hz: int,
+    *,
+    low_hz: float = 800.0,
+    high_hz: float = 1000.0,
+    each_s: float = 0.5,
+    level_dbfs: float = -20.0,
+) -> Signal:
+    """Return two tones in turn, `low_hz` first, without a jump; `level_dbfs` is their peak."""
+    high = np.floor(np.arange(n_samples) / (each_s * rate_hz)) % 2 == 1
+    cycles = np.cumsum(np.where(high, high_hz, low_hz)) / rate_hz
+    return _float32(_amplitude(level_dbfs) * np.sin(2 * np.pi * cycles))
+
+
+def temporal_three(
+    n_samples: int, rate_hz: int, *, freq_hz: float = 520.0, level_dbfs: float = -20.0
+) -> Signal:
+    """Return the evacuation signal: three tones of 0.5 s, 0.5 s apart, every 4 s.
+
+    `level_dbfs` is the tone's peak. Source: ISO 8201:2017 (the pattern; the tone is free).
+    """
+    on_s = 0.5
+    second = np.arange(n_samples) / rate_hz % 4.0
+    sounding = (second % 1.0 < on_s) & (second < 3.0)
+    # Half a cosine of 5 ms at each edge, so that nothing clicks.
+    edge_s = np.minimum(second % 1.0, on_s - second % 1.0)
+    gate = np.where(sounding, _ramp(edge_s / 0.005), 0.0)
+    return tone(n_samples, rate_hz, freq_hz=freq_hz, level_dbfs=level_dbfs) * _float32(gate)
+
+
+def faded(signal: Signal, rate_hz: int, fade_s: float) -> Signal:
+    """Return the signal with half a cosine at its begin and end, so that nothing clicks."""
+    n_samples = len(signal)
+    to_edge = np.minimum(np.arange(n_samples), np.arange(n_samples)[::-1]) / rate_hz
+    return signal * _float32(_ramp(to_edge / fade_s)) if fade_s else signal
+
+
+def _ramp(position: NDArray[np.floating]) -> NDArray[np.float64]:
+    """From 0 at 0 to 1 at 1 and after it."""
+    ramp: NDArray[np.float64] = 0.5 - 0.5 * np.cos(np.pi * np.clip(position, 0.0, 1.0))
+    return ramp
+
+
 def _float32(values: NDArray[np.floating]) -> Signal:
     return values.astype(np.float32)
 

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""Sound out through ALSA, blocking: for listening to a clip."""
+"""Sound out through ALSA: a clip, blocking, or a stream that never waits."""
 
 from __future__ import annotations
 
+import contextlib
+import errno
 from typing import TYPE_CHECKING, Any, Final
 
 import alsaaudio
@@ -13,17 +15,24 @@ from edge.errors import DeviceError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from numpy.typing import NDArray
+
     from edge.types import Samples
 
 PERIOD_SIZE: Final = 1024
 MAX_INTERRUPTIONS: Final = 100
 """Underruns in a row, or writes that took nothing, without one sample between them."""
 
-_FORMATS: Final = {
+_FORMATS: Final[dict[np.dtype[Any], str]] = {
     np.dtype("<i2"): "S16_LE",
     np.dtype("<i4"): "S32_LE",
     np.dtype("<f4"): "FLOAT_LE",
 }
+_BEST_FIRST: Final = ("S32_LE", "FLOAT_LE", "S16_LE")
+_DTYPES: Final = {name: dtype for dtype, name in _FORMATS.items()}
+_FULL_SCALE: Final = {"S16_LE": 2.0**15, "S32_LE": 2.0**31, "FLOAT_LE": 1.0}
+# One step of the format, and of float32, under full scale.
+_TOP: Final = {"S16_LE": 1 - 2.0**-15, "S32_LE": 1 - 2.0**-24, "FLOAT_LE": 1.0}
 
 
 def play(samples: Samples, rate_hz: int, device: str = "default") -> None:
@@ -41,7 +50,7 @@ def play(samples: Samples, rate_hz: int, device: str = "default") -> None:
     if samples.ndim != 2 or samples.dtype not in _FORMATS:
         message = f"samples are {samples.dtype} {samples.shape}, not (n_samples, channels)"
         raise ValueError(message)
-    pcm = _open(device, _FORMATS[samples.dtype], rate_hz, samples.shape[1])
+    pcm = _open_exactly(device, _FORMATS[samples.dtype], rate_hz, samples.shape[1])
     try:
         feed(pcm.write, samples, PERIOD_SIZE)
         pcm.drain()
@@ -49,7 +58,7 @@ def play(samples: Samples, rate_hz: int, device: str = "default") -> None:
         # What waits in the card would be played by closing it.
         pcm.drop()
         if isinstance(error, alsaaudio.ALSAAudioError):
-            raise DeviceError(f"{device} was lost: {error}", "plug it in again") from error
+            raise _lost(device, str(error)) from error
         raise
     finally:
         pcm.close()
@@ -58,39 +67,104 @@ def play(samples: Samples, rate_hz: int, device: str = "default") -> None:
 def feed(write: Callable[[bytes], int], samples: Samples, period_size: int) -> None:
     """Hand all samples to `write`, which returns how many of a period it took.
 
-    Raises `DeviceError` when it takes none any more, and what `write` raises other than for
-    an underrun: that one has only made a pause.
+    A negative number is an underrun, after which it goes on: that has only made a pause.
+    Raises `DeviceError` when it takes none any more, and what `write` raises.
     """
     start = interruptions = 0
     while start < len(samples):
-        try:
-            taken = write(samples[start : start + period_size].tobytes())
-        except alsaaudio.ALSAAudioError as error:
-            if "Broken pipe" not in str(error):  # EPIPE, by its only mark: the text
-                raise
-            taken = 0
-        start += taken
-        interruptions = 0 if taken else interruptions + 1
+        taken = write(samples[start : start + period_size].tobytes())
+        start += max(taken, 0)
+        interruptions = 0 if taken > 0 else interruptions + 1
         if interruptions > MAX_INTERRUPTIONS:
             raise DeviceError("the sound card takes no samples", "unplug it and plug it in again")
 
 
-def _open(device: str, sample_format: str, rate_hz: int, channels: int) -> Any:  # noqa: ANN401 - alsaaudio has no types
+class OutputCard:
+    """An open card that takes mono samples for all its channels and never waits.
+
+    Parameters
+    ----------
+    device : as ALSA names it.
+    rate_hz : asked for; `rate_hz` of the card is what it grants, the nearest.
+    period_size, buffer_size : asked for, in samples at the rate asked for.
+
+    Raises `DeviceError` when there is no such device, or one that takes no known format.
+    """
+
+    def __init__(self, device: str, *, rate_hz: int, period_size: int, buffer_size: int) -> None:
+        self._device = device
+        settings = {
+            "mode": alsaaudio.PCM_NONBLOCK,
+            "rate": rate_hz,
+            "periodsize": period_size,
+            "periods": max(-(-buffer_size // period_size), 2),
+        }
+        asked = _open(device, _BEST_FIRST[0], channels=1, **settings)
+        formats, fewest = asked.getformats(), asked.getchannels()[0]
+        best = next((name for name in _BEST_FIRST if name in formats), "")
+        if best != _BEST_FIRST[0] or fewest != 1:
+            asked.close()
+            asked = _open(device, best or "S16_LE", channels=fewest, **settings)
+        self._pcm = asked
+        granted = asked.info()
+        self.rate_hz = int(granted["rate"])
+        self.channels = int(granted["channels"])
+        self.sample_format = str(granted["format_name"])
+        self.buffer_size = int(granted["buffer_size"])
+        self._mono = np.empty(self.buffer_size, np.float32)
+        self._out = np.empty((self.buffer_size, self.channels), _DTYPES[self.sample_format])
+
+        if self.sample_format not in _DTYPES:
+            self.close()
+            raise DeviceError(
+                f"{device} takes none of {', '.join(_BEST_FIRST)}",
+                f"let ALSA convert it: plug{device}",
+            )
+
+    def queued(self) -> int | None:
+        """Return how many samples wait to be heard; None after an underrun.
+
+        Raises `DeviceError` when the card is lost.
+        """
+        room = self._pcm.avail()
+        if room == -errno.EPIPE:
+            return None
+        if room < 0:
+            raise _lost(self._device, errno.errorcode.get(-room, str(room)))
+        return max(self.buffer_size - int(room), 0)
+
+    def write(self, mono: NDArray[np.float32]) -> int | None:
+        """Take what there is room for and return how many; None: an underrun, nothing taken.
+
+        After an underrun the next `write` starts the card again. `mono` is (n_samples,), full
+        scale +-1.0, clipped to it; only read. Raises `DeviceError` when the card is lost.
+        """
+        mono = mono[: self.buffer_size]
+        n_samples = len(mono)
+        limited = self._mono[:n_samples]
+        np.clip(mono, -1.0, _TOP[self.sample_format], out=limited)
+        limited *= np.float32(_FULL_SCALE[self.sample_format])
+        out = self._out[:n_samples]
+        if self.sample_format == "FLOAT_LE":
+            out[:] = limited[:, None]
+        else:
+            out[:] = np.rint(limited, out=limited)[:, None]
+        try:
+            taken = int(self._pcm.write(out))
+        except alsaaudio.ALSAAudioError as error:
+            raise _lost(self._device, str(error)) from error
+        return None if taken < 0 else taken
+
+    def close(self) -> None:
+        """Fall silent and let go of the card."""
+        with contextlib.suppress(alsaaudio.ALSAAudioError):  # it is gone
+            self._pcm.drop()
+        self._pcm.close()
+
+
+def _open_exactly(device: str, sample_format: str, rate_hz: int, channels: int) -> Any:  # noqa: ANN401 - alsaaudio has no types
     wanted = {"rate": rate_hz, "channels": channels}
-    try:
-        pcm = alsaaudio.PCM(
-            type=alsaaudio.PCM_PLAYBACK,
-            device=device,
-            format=getattr(alsaaudio, f"PCM_FORMAT_{sample_format}"),
-            periodsize=PERIOD_SIZE,
-            **wanted,
-        )
-    except alsaaudio.ALSAAudioError as error:
-        raise DeviceError(
-            f"{device} can't be opened for playing: {error}",
-            "`aplay -L` lists what plays here; or export the clip and play it elsewhere",
-        ) from error
-    # The constructor takes the nearest without a word.
+    pcm = _open(device, sample_format, periodsize=PERIOD_SIZE, **wanted)
     granted = pcm.info()
     if granted["format_name"] != sample_format or any(
         granted[key] != value for key, value in wanted.items()
@@ -101,3 +175,21 @@ def _open(device: str, sample_format: str, rate_hz: int, channels: int) -> Any: 
             f"let ALSA convert it: plug{device}" if device.startswith("hw:") else "try `default`",
         )
     return pcm
+
+
+def _open(device: str, sample_format: str, **settings: int) -> Any:  # noqa: ANN401 - alsaaudio has no types
+    """Open; the constructor grants the nearest to what is asked for, without a word."""
+    sample_constant = getattr(alsaaudio, f"PCM_FORMAT_{sample_format}")
+    try:
+        return alsaaudio.PCM(
+            type=alsaaudio.PCM_PLAYBACK, device=device, format=sample_constant, **settings
+        )
+    except alsaaudio.ALSAAudioError as error:
+        raise DeviceError(
+            f"{device} can't be opened for playing: {error}",
+            "`aplay -L` lists what plays here",
+        ) from error
+
+
+def _lost(device: str, reason: str) -> DeviceError:
+    return DeviceError(f"{device} was lost: {reason}", "plug it in again")

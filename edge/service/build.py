@@ -98,8 +98,8 @@ def build_pipeline(
             f"the source has {stream.rate_hz} Hz; {MIN_RATE_HZ} or more are needed",
             "convert the recording, or choose another",
         )
-    channel = _channel(settings.capture.channel, stream)
-    filters = _filters(settings, stream.rate_hz)
+    channel = heard_channel(settings.capture.channel, stream)
+    filters = chain_filters(settings, stream.rate_hz)
     spec = CoreSpec(stream.rate_hz, model.front_end.rate_hz, filters, correction)
     return Pipeline(
         stream=stream,
@@ -208,18 +208,19 @@ def build_sound_meter(
             "choose another rate or recording",
         )
     # No model's rate: nothing is decimated.
-    spec = CoreSpec(stream.rate_hz, stream.rate_hz, _filters(settings, stream.rate_hz))
+    spec = CoreSpec(stream.rate_hz, stream.rate_hz, chain_filters(settings, stream.rate_hz))
     return SoundMeter(
         stream=stream,
         design=core_design(spec, settings.state.path),
-        channel=_channel(settings.capture.channel, stream),
+        channel=heard_channel(settings.capture.channel, stream),
         gain_db=settings.core.gain_db,
         updates_per_s=updates_per_s,
         response=response,
     )
 
 
-def _channel(channel: int | str, stream: StreamFormat) -> int | None:
+def heard_channel(channel: int | str, stream: StreamFormat) -> int | None:
+    """Return the channel that is listened to; None: the mean. Raises `ConfigError`."""
     if isinstance(channel, str):
         return None
     if channel >= stream.channels:
@@ -230,7 +231,8 @@ def _channel(channel: int | str, stream: StreamFormat) -> int | None:
     return channel
 
 
-def _filters(settings: Settings, rate_hz: int) -> tuple[FilterSpec, ...]:
+def chain_filters(settings: Settings, rate_hz: int) -> tuple[FilterSpec, ...]:
+    """Return the filters of the core. Raises `ConfigError` for one beyond half the rate."""
     core = settings.core
     first = (FilterSpec("highpass", core.highpass_hz),) if core.highpass_hz else ()
     chain = tuple(FilterSpec(**asdict(one)) for one in core.filters)

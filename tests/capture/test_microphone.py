@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from tools.lab.microphone import VirtualMicrophone, build
+from tools.lab.microphone import VirtualMicrophone
+from tools.lab.plugin import build
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,9 +21,9 @@ if TYPE_CHECKING:
 
 
 def test_it_is_compiled_once(lab: Path) -> None:
-    first = build(lab)
+    first = build("edgemic", lab)
     stamp = first.stat().st_mtime_ns
-    assert build(lab) == first
+    assert build("edgemic", lab) == first
     assert first.stat().st_mtime_ns == stamp
 
 
@@ -31,7 +32,7 @@ def test_without_a_compiler_it_says_what_to_install(
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(RuntimeError, match="gcc libc6-dev libasound2-dev"):
-        build(tmp_path)
+        build("edgemic", tmp_path)
 
 
 def test_when_it_does_not_compile_it_shows_the_compilers_words(
@@ -43,7 +44,7 @@ def test_when_it_does_not_compile_it_shows_the_compilers_words(
     compiler.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     with pytest.raises(RuntimeError, match=r"libasound2-dev\n.*asoundlib"):
-        build(tmp_path)
+        build("edgemic", tmp_path)
     assert not list(tmp_path.glob("*.so"))
 
 

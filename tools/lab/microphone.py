@@ -10,47 +10,13 @@ one process its own `name` or directory.
 
 from __future__ import annotations
 
-import hashlib
 import os
-import subprocess
-import tempfile
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-SOURCE = Path(__file__).with_name("pcm_edgemic.c")
-SYSTEM_CONFIG = Path("/usr/share/alsa/alsa.conf")
-MENDING = "apt-get install gcc libc6-dev libasound2-dev"
+from tools.lab.plugin import build, configure
 
-
-def build(directory: Path) -> Path:
-    """Compile the plugin into `directory`, unless this very source is there already.
-
-    Raises RuntimeError, with what the compiler said and the packages to install.
-    """
-    digest = hashlib.sha256(SOURCE.read_bytes()).hexdigest()[:12]
-    library = directory / f"libasound_module_pcm_edgemic-{digest}.so"
-    if library.exists():
-        return library
-    directory.mkdir(parents=True, exist_ok=True)
-    # Two builders at once each finish their own file; the rename picks one.
-    with tempfile.TemporaryDirectory(dir=directory) as scratch:
-        unfinished = Path(scratch) / "plugin.so"
-        _compile(unfinished)
-        unfinished.replace(library)
-    return library
-
-
-def _compile(output: Path) -> None:
-    command = ["cc", "-O2", "-Wall", "-Wextra", "-shared", "-fPIC", "-DPIC", "-o", str(output)]
-    try:
-        subprocess.run(
-            [*command, str(SOURCE), "-lasound", "-lm"], check=True, capture_output=True, text=True
-        )
-    except FileNotFoundError as error:
-        message = f"the virtual microphone needs a C compiler: {MENDING}"
-        raise RuntimeError(message) from error
-    except subprocess.CalledProcessError as error:
-        message = f"the virtual microphone can't be compiled: {MENDING}\n{error.stderr}"
-        raise RuntimeError(message) from error
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 class VirtualMicrophone:
@@ -78,26 +44,25 @@ class VirtualMicrophone:
     ) -> None:
         self.name = name
         directory = directory.resolve()
-        library = build(directory)
+        library = build("edgemic", directory)
         self._config = directory / f"{name}.conf"
         self._gone = directory / f"{name}.gone"
         self._asleep = directory / f"{name}.asleep"
         self._log = directory / f"{name}.overruns"
         for left_over in (self._gone, self._asleep, self._log):
             left_over.unlink(missing_ok=True)
-        self._config.write_text(
-            _include(SYSTEM_CONFIG)
-            + f"pcm_type.edgemic {{ lib {_quoted(library)} }}\n"
-            + f"pcm.{_quoted(name)} {{\n"
-            + "  type edgemic\n"
-            + f"  file {_quoted(raw.resolve())}\n"
-            + f"  rate {rate_hz}\n  channels {channels}\n  format {_quoted(sample_format)}\n"
-            + f"  loop {str(loop).lower()}\n  ppm {ppm}\n"
-            + f"  gone {_quoted(self._gone)}\n  asleep {_quoted(self._asleep)}\n"
-            + f"  log {_quoted(self._log)}\n"
-            + '  hint { show on description "Virtual microphone" }\n'
-            + "}\n"
-        )
+        device = {
+            "file": raw.resolve(),
+            "rate": rate_hz,
+            "channels": channels,
+            "format": sample_format,
+            "loop": loop,
+            "ppm": ppm,
+            "gone": self._gone,
+            "asleep": self._asleep,
+            "log": self._log,
+        }
+        configure(self._config, "edgemic", library, {name: device}, "Virtual microphone")
 
     def environment(self) -> dict[str, str]:
         """Return a copy of this process's environment in which ALSA finds the microphone."""
@@ -124,12 +89,3 @@ class VirtualMicrophone:
         if not self._log.exists():
             return []
         return [int(line) for line in self._log.read_text().split()]
-
-
-def _include(path: Path) -> str:
-    return f"<{path}>\n" if path.exists() else ""
-
-
-def _quoted(value: object) -> str:
-    text = str(value).replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{text}"'

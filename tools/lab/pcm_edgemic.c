@@ -19,16 +19,8 @@
  * therefore known to the sample, and can be seen in the samples themselves.
  * Only one reader at a time: a second one gets EBUSY (a lock on `log`, else on `file`).
  */
-#include <alsa/asoundlib.h>
-#include <alsa/pcm_external.h>
-#include <fcntl.h>
-#include <math.h>
-#include <stdint.h>
-#include <sys/file.h>
+#include "card.h"
 #include <sys/stat.h>
-#include <sys/timerfd.h>
-#include <time.h>
-#include <unistd.h>
 
 typedef struct {
   snd_pcm_ioplug_t io;
@@ -46,37 +38,18 @@ typedef struct {
   int64_t file_frames;
 } edgemic_t;
 
-static double monotonic_s(void) {
-  struct timespec now;
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  return (double)now.tv_sec + now.tv_nsec / 1e9;
-}
-
 static int64_t card_frame(const edgemic_t *mic) {
   return (int64_t)floor((monotonic_s() - mic->epoch_s) * mic->rate_hz);
 }
 
-static int flagged(const char *path) { return path && access(path, F_OK) == 0; }
-
 /*
- * Readable from the next period boundary on, as a card interrupts: an absolute
- * time, so that nothing drifts. Counted from the start and not from what was taken,
- * since alsa-lib may take the head of a period early.
+ * Readable from the next period boundary on, as a card interrupts. Counted from the
+ * start and not from what was taken, since alsa-lib may take the head of a period early.
  */
 static void arm(edgemic_t *mic) {
   int64_t period = (int64_t)mic->io.period_size;
   int64_t due = mic->start + (mic->taken / period + 1) * period;
-  /* 2 us late rather than early: an early wake-up would wait a second time. */
-  double at_s = mic->epoch_s + due / mic->rate_hz + 2e-6;
-  struct itimerspec timer = {{0, 0}, {0, 0}};
-  timer.it_value.tv_sec = (time_t)at_s;
-  timer.it_value.tv_nsec = (long)((at_s - floor(at_s)) * 1e9);
-  timerfd_settime(mic->timer_fd, TFD_TIMER_ABSTIME, &timer, NULL);
-}
-
-static void disarm(edgemic_t *mic) {
-  struct itimerspec never = {{0, 0}, {0, 0}};
-  timerfd_settime(mic->timer_fd, 0, &never, NULL);
+  arm_at(mic->timer_fd, mic->epoch_s + due / mic->rate_hz);
 }
 
 static int absent(edgemic_t *mic) {
@@ -93,16 +66,6 @@ static int suspended(edgemic_t *mic) {
   return -ESTRPIPE;
 }
 
-static void log_overrun(const edgemic_t *mic, int64_t lost) {
-  if (!mic->log)
-    return;
-  FILE *log = fopen(mic->log, "a");
-  if (!log)
-    return;
-  fprintf(log, "%lld\n", (long long)lost);
-  fclose(log);
-}
-
 static int edgemic_start(snd_pcm_ioplug_t *io) {
   edgemic_t *mic = io->private_data;
   int error = absent(mic);
@@ -116,7 +79,7 @@ static int edgemic_start(snd_pcm_ioplug_t *io) {
   }
   mic->start = card_frame(mic);
   if (mic->next > 0)
-    log_overrun(mic, mic->start - mic->next);
+    append_number(mic->log, mic->start - mic->next);
   mic->taken = mic->pointer = 0;
   mic->running = 1;
   arm(mic);
@@ -126,7 +89,7 @@ static int edgemic_start(snd_pcm_ioplug_t *io) {
 static int edgemic_stop(snd_pcm_ioplug_t *io) {
   edgemic_t *mic = io->private_data;
   mic->running = 0;
-  disarm(mic);
+  disarm(mic->timer_fd);
   return 0;
 }
 
@@ -141,7 +104,7 @@ static int edgemic_prepare(snd_pcm_ioplug_t *io) {
   mic->file_frames = file.st_size / (int64_t)mic->frame_bytes;
   mic->taken = mic->pointer = 0;
   mic->running = 0; /* alsa-lib prepares after an overrun without a stop */
-  disarm(mic);
+  disarm(mic->timer_fd);
   return 0;
 }
 
@@ -282,26 +245,6 @@ static int check(const settings_t *s) {
   return 0;
 }
 
-static int constrain(edgemic_t *mic, const settings_t *s) {
-  unsigned int access[] = {SND_PCM_ACCESS_RW_INTERLEAVED};
-  unsigned int format[] = {(unsigned int)snd_pcm_format_value(s->format)};
-  unsigned int rate[] = {(unsigned int)s->rate}, channels[] = {(unsigned int)s->channels};
-  unsigned int frame = (unsigned int)snd_pcm_format_physical_width((int)format[0]) / 8 * channels[0];
-  int error = snd_pcm_ioplug_set_param_list(&mic->io, SND_PCM_IOPLUG_HW_ACCESS, 1, access);
-  if (!error)
-    error = snd_pcm_ioplug_set_param_list(&mic->io, SND_PCM_IOPLUG_HW_FORMAT, 1, format);
-  if (!error)
-    error = snd_pcm_ioplug_set_param_list(&mic->io, SND_PCM_IOPLUG_HW_RATE, 1, rate);
-  if (!error)
-    error = snd_pcm_ioplug_set_param_list(&mic->io, SND_PCM_IOPLUG_HW_CHANNELS, 1, channels);
-  if (!error) /* 16 to 16384 frames: what USB and I2S cards allow, roughly */
-    error = snd_pcm_ioplug_set_param_minmax(&mic->io, SND_PCM_IOPLUG_HW_PERIOD_BYTES, 16 * frame,
-                                            16384 * frame);
-  if (!error)
-    error = snd_pcm_ioplug_set_param_minmax(&mic->io, SND_PCM_IOPLUG_HW_PERIODS, 2, 64);
-  return error;
-}
-
 static int open_files(edgemic_t *mic, const settings_t *s) {
   mic->file_fd = open(s->file, O_RDONLY | O_CLOEXEC);
   if (mic->file_fd < 0)
@@ -365,7 +308,7 @@ SND_PCM_PLUGIN_DEFINE_FUNC(edgemic) {
     release(mic);
     return error;
   }
-  error = constrain(mic, &settings);
+  error = constrain_card(&mic->io, settings.format, settings.rate, settings.channels);
   if (error < 0) {
     snd_pcm_ioplug_delete(&mic->io); /* closes, which releases mic */
     return error;

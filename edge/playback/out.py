@@ -1,0 +1,298 @@
+# SPDX-License-Identifier: MIT
+"""A stream out through a card with a clock of its own.
+
+==========  ============================================  =========================
+thread      calls                                         waits
+==========  ============================================  =========================
+capture     `take`                                        never
+any         `play_sound`, `figures`, `stop`               never
+playback    `run`: resamples, keeps the queue, writes     for the next block
+==========  ============================================  =========================
+
+The card is never waited for: samples are written as they come, at the pace of who captures.
+What keeps its queue at the target is the resampling. Before each block it should hold
+`target_s`: so late may a block be.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Literal
+
+import numpy as np
+
+from edge.errors import DeviceError
+from edge.playback.alsa import OutputCard
+from edge.playback.control import QueueControl
+from edge.playback.handover import Handover
+from edge.playback.resample import AdaptiveResampler
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from edge.playback.handover import Block
+
+    Float32 = NDArray[np.float32]
+
+log = logging.getLogger(__name__)
+
+HANDOVER_S: Final = 0.2
+STUCK_S: Final = 1.0
+FIRST_RETRY_S: Final = 0.5
+LAST_RETRY_S: Final = 30.0
+MAX_SOUNDS: Final = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """How it goes; counts since the start. `None`: nothing to tell yet."""
+
+    state: Literal["ok", "away"]
+    underruns: int
+    dropped_blocks: int
+    overfull_blocks: int
+    lost_cards: int
+    queued_s: float | None
+    trim_ppm: float
+    handed_p50_s: float | None
+    handed_p99_s: float | None
+
+
+class PlaybackOut:
+    """Takes mono blocks, plays them on the first card that `device` names, for years.
+
+    An absent or lost card is said once, tried again with growing pauses, and never disturbs
+    who gives the blocks: they are forgotten meanwhile.
+
+    Parameters
+    ----------
+    device : as ALSA names it.
+    rate_hz : of the blocks. The card may have another one.
+    block_size : the longest block, in samples.
+    target_s : what the card's queue should hold when a block comes.
+    history : of how many blocks the times are remembered.
+    """
+
+    def __init__(
+        self,
+        device: str,
+        *,
+        rate_hz: int,
+        block_size: int,
+        target_s: float = 0.01,
+        history: int = 4096,
+    ) -> None:
+        self._device = device
+        self._rate_hz = rate_hz
+        self._block_size = block_size
+        self._block_s = block_size / rate_hz
+        self._target_s = target_s
+        self._most_s = 2 * target_s + self._block_s
+        places = max(4, round(HANDOVER_S / self._block_s))
+        self._handover = Handover(places, block_size)
+        self._mixed = np.zeros(block_size, np.float32)
+        self._sounds: deque[tuple[Float32, bool]] = deque(maxlen=MAX_SOUNDS)
+        self._sound: tuple[Float32, bool] | None = None
+        self._ended = threading.Event()
+        self._stream: _Stream | None = None
+        self._handed: deque[tuple[float, float]] = deque(maxlen=history)
+        self.trouble: DeviceError | None = None
+        """Why nothing is played now."""
+        self._underruns = 0
+        self._overfull = 0
+        self._skipping = False
+        self._lost_cards = 0
+
+    def take(self, mono: Float32, captured_s: float) -> None:
+        """Hand a block on, (n_samples,) float32; never waits (capture thread).
+
+        `captured_s` is when its last sample was there, by CLOCK_MONOTONIC. The array is
+        copied. While the card is away nothing happens.
+        """
+        if self._stream is not None:
+            self._handover.give(mono, captured_s)
+
+    def play_sound(self, samples: Float32, *, alone: bool = False) -> None:
+        """Play (n_samples,) float32 once, at the rate of the blocks, after those before it.
+
+        It is mixed into the stream, or, `alone`, silences it meanwhile; and it sounds when no
+        block comes at all. The array must not be changed afterwards.
+        """
+        self._sounds.append((samples, alone))
+
+    def run(self) -> None:
+        """Play until `stop` (playback thread)."""
+        retry_s = FIRST_RETRY_S
+        while not self._ended.is_set():
+            try:
+                self._stream = self._open()
+                if self.trouble:
+                    log.info("playback through %s is back", self._device)
+                self.trouble, retry_s = None, FIRST_RETRY_S
+                self._play(self._stream)
+            except DeviceError as error:
+                self._lost_cards += self._stream is not None
+                if not self.trouble:
+                    log.warning("nothing is played: %s", error)
+                self.trouble = error
+            finally:
+                stream, self._stream = self._stream, None
+                if stream:
+                    stream.card.close()
+            self._ended.wait(retry_s)
+            retry_s = min(2 * retry_s, LAST_RETRY_S)
+
+    def stop(self) -> None:
+        """Let `run` return; what waits in the card is not played."""
+        self._ended.set()
+        self._handover.wake()
+
+    def figures(self) -> Figures:
+        """Return how it goes (any thread)."""
+        stream = self._stream
+        handed = self.handed()
+        late_s = handed[:, 1] - handed[:, 0]
+        p50_s, p99_s = np.percentile(late_s, (50, 99)).tolist() if len(late_s) else (None, None)
+        return Figures(
+            state="ok" if stream else "away",
+            underruns=self._underruns,
+            dropped_blocks=self._handover.dropped,
+            overfull_blocks=self._overfull,
+            lost_cards=self._lost_cards,
+            queued_s=stream.queued_s if stream else None,
+            trim_ppm=stream.control.trim * 1e6 if stream else 0.0,
+            handed_p50_s=p50_s,
+            handed_p99_s=p99_s,
+        )
+
+    def handed(self) -> NDArray[np.float64]:
+        """Return when the last blocks were captured and when handed to the card, (n, 2) s."""
+        return np.array(list(self._handed), np.float64).reshape(-1, 2)
+
+    def _open(self) -> _Stream:
+        card = OutputCard(
+            self._device,
+            rate_hz=self._rate_hz,
+            period_size=max(min(self._block_size, round(0.005 * self._rate_hz)), 16),
+            buffer_size=round(2 * (self._most_s + self._block_s) * self._rate_hz),
+        )
+        return _Stream(card, self._rate_hz, self._block_size, self._target_s)
+
+    def _play(self, stream: _Stream) -> None:
+        patience_s = self._target_s / 2 + self._block_s
+        while not self._ended.is_set():
+            block = self._handover.take(patience_s)
+            if block is None:
+                self._fill(stream)
+            else:
+                self._pass_on(stream, block)
+
+    def _pass_on(self, stream: _Stream, block: Block) -> None:
+        age_s = time.monotonic() - block.captured_s
+        queued_s = stream.observe(age_s)
+        if self._is_overfull(age_s if queued_s is None else queued_s + age_s):
+            self._overfull += 1
+            stream.control.restart()
+            return
+        self._write(stream, self._mix(block.samples), age_s)
+        self._handed.append((block.captured_s, time.monotonic()))
+
+    def _is_overfull(self, queued_s: float) -> bool:
+        """Whether to leave a block out: from the most on until the queue is short again.
+
+        A backlog that came at once would else be heard late for minutes: the clocks' control
+        takes away 1 ms in a second.
+        """
+        limit_s = self._target_s + self._block_s / 2 if self._skipping else self._most_s
+        self._skipping = queued_s > limit_s
+        return self._skipping
+
+    def _fill(self, stream: _Stream) -> None:
+        """Go on with sounds where no block comes."""
+        while self._sound or self._sounds:
+            queued_s = stream.observe(None)
+            if queued_s is not None and queued_s > self._target_s:
+                return
+            self._write(stream, self._mix(np.zeros(self._block_size, np.float32)), 0.0)
+
+    def _write(self, stream: _Stream, mono: Float32, age_s: float) -> None:
+        if not stream.write(mono, age_s):
+            self._underruns += 1
+
+    def _mix(self, samples: Float32) -> Float32:
+        """Return the block with the sound that is due added, or in its place."""
+        if self._sound is None and not self._sounds:
+            return samples
+        mixed = self._mixed[: len(samples)]
+        mixed[:] = samples
+        sound, alone = self._sound or self._sounds.popleft()
+        n_samples = min(len(sound), len(mixed))
+        if alone:
+            mixed[:] = 0.0
+        mixed[:n_samples] += sound[:n_samples]
+        rest = sound[n_samples:]
+        self._sound = (rest, alone) if len(rest) else None
+        return mixed
+
+
+class _Stream:
+    """What belongs to one opening of a card."""
+
+    def __init__(self, card: OutputCard, rate_hz: int, block_size: int, target_s: float) -> None:
+        self.card = card
+        self.control = QueueControl(target_s)
+        self.queued_s: float | None = None
+        self._resampler = AdaptiveResampler(rate_hz, card.rate_hz, block_size)
+        self._silence = np.zeros(round(target_s * card.rate_hz), np.float32)
+        self._written = 0
+        self._played = 0
+        self._moved_s = self._observed_s = time.monotonic()
+        self._started = False
+
+    def observe(self, age_s: float | None) -> float | None:
+        """Return what the card holds, in s; None when it stands still after an underrun.
+
+        With the age of a block: what it held when that one was captured, from which the
+        control learns. So it doesn't matter how late this thread woke up. Raises `DeviceError`
+        for a card that is lost or plays nothing any more.
+        """
+        queued = self.card.queued() if self._started else None
+        now_s = time.monotonic()
+        if queued is None:
+            self._moved_s = now_s
+            self.queued_s = None
+            return None
+        if (played := self._written - queued) != self._played:
+            self._played, self._moved_s = played, now_s
+        if now_s - self._moved_s > STUCK_S:
+            raise DeviceError("the sound card plays nothing any more", "unplug it and plug it in")
+        queued_s = queued / self.card.rate_hz
+        if age_s is not None:
+            self.queued_s = queued_s + age_s
+            self.control.update(self.queued_s, now_s - self._observed_s)
+            self._observed_s = now_s
+        return queued_s
+
+    def write(self, mono: Float32, age_s: float) -> bool:
+        """Resample and write; return whether it followed what was played before.
+
+        What starts the card is preceded by so much silence that the queue was at its target
+        when the block was captured, `age_s` ago.
+        """
+        due = self._resampler.process(mono, self.control.trim)
+        starting, self._started = not self._started, True
+        taken = None if starting else self.card.write(due)
+        flowing = taken is not None
+        if taken is None:
+            n_silent = max(len(self._silence) - round(age_s * self.card.rate_hz), 0)
+            # In one piece: the card starts with the first sample that it gets.
+            due = np.concatenate([self._silence[:n_silent], due])
+            taken = self.card.write(due) or 0
+            self.control.restart()
+            self._observed_s = time.monotonic()
+        self._written += taken
+        return flowing or starting

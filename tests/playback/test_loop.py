@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: MIT
+"""The virtual loop itself: what the other tests of this room lean on."""
+
+from __future__ import annotations
+
+import errno
+import shutil
+import subprocess
+import time
+from typing import TYPE_CHECKING, Any
+
+import alsaaudio
+import numpy as np
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from tools.lab.loop import VirtualLoop
+
+    Join = Callable[..., VirtualLoop]
+
+PERIOD_SIZE = 240
+
+
+def opened(loop: VirtualLoop, kind: int) -> Any:  # noqa: ANN401 - alsaaudio has no types
+    device = loop.output if kind == alsaaudio.PCM_PLAYBACK else loop.input
+    sizes = {"periodsize": PERIOD_SIZE, "periods": 16}
+    return alsaaudio.PCM(type=kind, device=device, rate=48000, channels=1, **sizes)
+
+
+def test_what_is_played_is_captured_to_the_bit(join: Join) -> None:
+    loop = join()
+    ramp = np.arange(1, 1201, dtype="<i2")
+    card, microphone = (opened(loop, kind) for kind in (0, 1))
+    microphone.read()
+    assert card.write(ramp) == len(ramp)
+    heard = np.concatenate([np.frombuffer(microphone.read()[1], "<i2") for _ in range(12)])
+    first = int(np.flatnonzero(heard)[0])
+    np.testing.assert_array_equal(heard[first : first + len(ramp)], ramp)
+    assert not heard[:first].any()
+    assert not heard[first + len(ramp) :].any()
+    card.drop()
+    card.close()
+    microphone.close()
+
+
+def test_a_card_that_gets_nothing_stops_and_says_so(join: Join) -> None:
+    loop = join()
+    card = opened(loop, alsaaudio.PCM_PLAYBACK)
+    period = np.zeros(PERIOD_SIZE, "<i2")
+    card.write(period)
+    time.sleep(0.03)
+    assert card.write(period) == -errno.EPIPE
+    assert card.write(period) == PERIOD_SIZE
+    (lasted,) = loop.xruns(loop.output)
+    assert lasted >= 0.03 * 48000 - PERIOD_SIZE - 1
+    card.drop()
+    card.close()
+
+
+def test_a_blocking_writer_is_paced_by_the_cards_clock(join: Join) -> None:
+    loop = join(output_ppm=-50000)
+    card = opened(loop, alsaaudio.PCM_PLAYBACK)
+    period = np.zeros(PERIOD_SIZE, "<i2")
+    began_s = time.monotonic()
+    written = sum(card.write(period) for _ in range(200))
+    card.drain()
+    lasted_s = time.monotonic() - began_s
+    assert written == 200 * PERIOD_SIZE
+    assert lasted_s == pytest.approx(written / (48000 * 0.95), abs=0.1)
+    card.close()
+
+
+@pytest.mark.skipif(shutil.which("aplay") is None, reason="alsa-utils is not installed")
+def test_another_program_plays_and_another_one_records(join: Join, tmp_path: Path) -> None:
+    """ALSA's own two, which know nothing of this project."""
+    loop = join()
+    ramp = np.arange(1, 9601, dtype="<i2")
+    shape = ["-q", "-t", "raw", "-f", "S16_LE", "-r", "48000", "-c", "1"]
+    heard = tmp_path / "heard.raw"
+    with heard.open("wb") as file:
+        recorder = subprocess.Popen(
+            ["arecord", "-D", loop.input, *shape, "-s", "48000"],
+            env=loop.environment(),
+            stdout=file,
+        )
+    time.sleep(0.1)
+    subprocess.run(
+        ["aplay", "-D", loop.output, *shape],
+        env=loop.environment(),
+        input=ramp.tobytes(),
+        check=True,
+    )
+    assert recorder.wait(10) == 0
+    recorded = np.fromfile(heard, "<i2")
+    first = int(np.flatnonzero(recorded)[0])
+    np.testing.assert_array_equal(recorded[first : first + len(ramp)], ramp)

@@ -1,0 +1,318 @@
+# SPDX-License-Identifier: MIT
+"""The stream out on the real alsa-lib: what is heard is captured from the cable."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from edge.capture.alsa import AlsaSource
+from edge.playback.out import PlaybackOut
+from edge.types import Period
+from tests.conftest import wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from tools.lab.loop import VirtualLoop
+
+    Join = Callable[..., VirtualLoop]
+
+TARGET_S = 0.06
+"""Much, so that others who use this machine are not measured."""
+
+
+@contextmanager
+def playing(device: str, rate_hz: int = 48000, block_size: int = 480) -> Iterator[PlaybackOut]:
+    out = PlaybackOut(device, rate_hz=rate_hz, block_size=block_size, target_s=TARGET_S)
+    thread = threading.Thread(target=out.run, name="playback")
+    thread.start()
+    try:
+        yield out
+    finally:
+        out.stop()
+        thread.join(2.0)
+        assert not thread.is_alive(), "it stops within two seconds, whatever the card does"
+
+
+def give(out: PlaybackOut, seconds: float, rate_hz: int = 48000, block_size: int = 480) -> float:
+    """Hand a 1 kHz tone of half of full scale on as it would be captured.
+
+    Returns the longest time that one hand-over took, in s.
+    """
+    tone = 0.5 * np.sin(2 * np.pi * 1000 / rate_hz * np.arange(rate_hz))
+    blocks = tone.astype(np.float32).reshape(-1, block_size)
+    began_s, longest_s = time.monotonic(), 0.0
+    for number in range(round(seconds * rate_hz / block_size)):
+        due_s = began_s + number * block_size / rate_hz
+        time.sleep(max(due_s - time.monotonic(), 0.0))
+        before_s = time.thread_time()
+        out.take(blocks[number % len(blocks)], time.monotonic())
+        longest_s = max(longest_s, time.thread_time() - before_s)
+    return longest_s
+
+
+@contextmanager
+def hearing(loop: VirtualLoop, **settings: int) -> Iterator[list[np.ndarray]]:
+    """Capture what is on the cable, (n, channels), until the end."""
+    asked = {"rate_hz": 48000, "channels": 1, "period_size": 480, "periods": 32, **settings}
+    heard: list[np.ndarray] = []
+    ended = threading.Event()
+    with AlsaSource(loop.input, **asked) as source:
+
+        def read() -> None:
+            while not ended.is_set():
+                item = source.read()
+                if isinstance(item, Period):
+                    heard.append(item.samples.copy())
+
+        reader = threading.Thread(target=read)
+        reader.start()
+        try:
+            yield heard
+        finally:
+            ended.set()
+            reader.join()
+
+
+def is_heard(heard: list[np.ndarray]) -> bool:
+    """Whether something loud was heard in the last periods."""
+    return bool(heard) and np.abs(np.concatenate(heard[-5:])).max() > 8000
+
+
+def is_away(out: PlaybackOut) -> bool:
+    return out.figures().state == "away"
+
+
+def is_ok(out: PlaybackOut) -> bool:
+    return out.figures().state == "ok"
+
+
+@pytest.mark.parametrize(
+    ("rate_hz", "channels", "sample_format"),
+    [
+        (8000, 1, "S16_LE"),
+        (48000, 1, "S32_LE"),
+        (48000, 2, "S16_LE"),
+        (96000, 8, "S32_LE"),
+        (192000, 2, "S32_LE"),
+    ],
+)
+def test_what_is_given_is_heard_in_every_channel(
+    join: Join, rate_hz: int, channels: int, sample_format: str
+) -> None:
+    loop = join(
+        **{f"{end}_rate_hz": rate_hz for end in ("output", "input")},
+        **{f"{end}_channels": channels for end in ("output", "input")},
+        **{f"{end}_format": sample_format for end in ("output", "input")},
+    )
+    block_size = rate_hz // 100
+    with (
+        hearing(loop, rate_hz=rate_hz, channels=channels, period_size=block_size) as heard,
+        playing(loop.output, rate_hz, block_size) as out,
+    ):
+        wait_until(lambda: is_ok(out), "the card is open")
+        give(out, 1.0, rate_hz, block_size)
+        assert out.figures().underruns == 0
+    samples = np.concatenate(heard) / (2.0**15 if sample_format == "S16_LE" else 2.0**31)
+    first = int(np.flatnonzero(np.abs(samples[:, 0]) > 0.1)[0]) + rate_hz // 10
+    tone = samples[first : first + rate_hz // 2]
+    assert (tone == tone[:, :1]).all(), "the same in each channel"
+    # The clocks are the same, so the tone is; what is left of it are the control's few ppm.
+    turns = np.exp(-2j * np.pi * 1000 / rate_hz * np.arange(rate_hz // 50))
+    each = tone[:, 0].reshape(-1, rate_hz // 50) @ turns / (rate_hz // 100)
+    assert np.abs(each) == pytest.approx(0.5, abs=2e-3)
+
+
+def test_a_card_of_another_rate_plays_at_the_right_pitch(join: Join) -> None:
+    loop = join(output_rate_hz=44100, input_rate_hz=44100)
+    with hearing(loop, rate_hz=44100) as heard, playing(loop.output) as out:
+        wait_until(lambda: is_ok(out), "the card is open")
+        give(out, 1.0)
+        assert out.figures().underruns == 0
+    mono = np.concatenate(heard)[:, 0] / 2.0**15
+    first = int(np.flatnonzero(np.abs(mono) > 0.1)[0]) + 4410
+    spectrum = np.abs(np.fft.rfft(mono[first : first + 22050]))
+    assert spectrum.argmax() == 500
+
+
+def test_clocks_200_ppm_apart_never_run_dry(join: Join) -> None:
+    """Twenty seconds, a card that is too fast and one that is too slow; captured and played."""
+    loops = [join(output_ppm=100 * sign, input_ppm=-100 * sign) for sign in (1, -1)]
+    queues: list[list[float]] = [[], []]
+    with ExitStack() as stack:
+        outs = [stack.enter_context(playing(loop.output)) for loop in loops]
+        ended = threading.Event()
+
+        def listen_in(loop: VirtualLoop, out: PlaybackOut, queue: list[float]) -> None:
+            asked = {"rate_hz": 48000, "channels": 1, "period_size": 480, "periods": 32}
+            with AlsaSource(loop.input, **asked) as source:
+                while not ended.is_set():
+                    item = source.read()
+                    if isinstance(item, Period):
+                        out.take(item.samples[:, 0].astype(np.float32) * 1e-6, item.mono_s)
+                    if out.figures().queued_s is not None:
+                        queue.append(out.figures().queued_s)
+
+        threads = [
+            threading.Thread(target=listen_in, args=each)
+            for each in zip(loops, outs, queues, strict=True)
+        ]
+        for thread in threads:
+            thread.start()
+        time.sleep(20)
+        ended.set()
+        for thread in threads:
+            thread.join()
+        figures = [out.figures() for out in outs]
+    assert [one.underruns for one in figures] == [0, 0]
+    assert [one.overfull_blocks + one.dropped_blocks for one in figures] == [0, 0]
+    assert [loop.xruns(loop.output) for loop in loops] == [[], []]
+    for queue in queues:
+        # Before the first second is over, an early or late start may still be seen.
+        assert max(abs(queued_s - TARGET_S) for queued_s in queue[100:]) < 0.02
+        assert abs(np.mean(queue[-400:]) - TARGET_S) < 0.002
+    assert figures[0].trim_ppm == pytest.approx(-200, abs=80)
+    assert figures[1].trim_ppm == pytest.approx(200, abs=80)
+
+
+def test_an_unplugged_card_disturbs_nobody_and_plays_again_when_it_is_back(
+    join: Join, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    loop = join()
+    with hearing(loop) as heard, playing(loop.output) as out:
+        wait_until(lambda: is_ok(out), "the card is open")
+        give(out, 0.5)
+        assert is_heard(heard)
+        loop.unplug(loop.output)
+        assert give(out, 1.5) < 0.02
+        assert is_away(out)
+        assert "No such device" in str(out.trouble)
+        assert not is_heard(heard)
+        loop.plug(loop.output)
+        wait_until(lambda: is_ok(out), "the card is open again")
+        give(out, 0.5)
+        assert is_heard(heard)
+        assert out.figures().lost_cards == 1
+    said = [record.getMessage() for record in caplog.records]
+    assert [text.split(":")[0] for text in said] == [
+        "nothing is played",
+        f"playback through {loop.output} is back",
+    ]
+
+
+def test_a_card_that_is_not_there_is_waited_for(
+    join: Join, caplog: pytest.LogCaptureFixture
+) -> None:
+    loop = join()
+    loop.unplug(loop.output)
+    with playing(loop.output) as out:
+        give(out, 0.8)
+        assert is_away(out)
+        assert out.figures().lost_cards == 0
+        loop.plug(loop.output)
+        wait_until(lambda: is_ok(out), "the card is open")
+    assert len(caplog.records) == 1, "it is said once"
+
+
+def test_a_card_that_hangs_is_never_waited_for(join: Join) -> None:
+    loop = join()
+    with playing(loop.output) as out:
+        wait_until(lambda: is_ok(out), "the card is open")
+        give(out, 0.3)
+        loop.hang(loop.output)
+        assert give(out, 2.0) < 0.02, "who captures goes on"
+        assert "plays nothing any more" in str(out.trouble)
+        loop.wake(loop.output)
+        wait_until(lambda: is_ok(out), "the card is open again")
+
+
+def test_a_pause_is_an_underrun_and_a_backlog_after_it_does_not_stay_in_the_queue(
+    join: Join,
+) -> None:
+    loop = join()
+    block = np.zeros(480, np.float32)
+    with playing(loop.output) as out:
+        wait_until(lambda: is_ok(out), "the card is open")
+        give(out, 0.3)
+        stopped_s = time.monotonic()
+        time.sleep(0.4)
+        for number in range(12):  # of 40 that were missed: as a card's buffer gives them
+            out.take(block, stopped_s + 0.28 + number * 0.01)
+        give(out, 0.5)
+        figures = out.figures()
+        assert figures.underruns >= 1
+        assert figures.overfull_blocks > 0
+        assert figures.queued_s is not None
+        assert figures.queued_s < 2 * TARGET_S + 0.02
+    assert len(loop.xruns(loop.output)) == figures.underruns
+
+
+def test_blocks_that_come_faster_than_they_can_be_played_are_dropped_and_counted(
+    join: Join,
+) -> None:
+    loop = join()
+    with playing(loop.output) as out:
+        wait_until(lambda: is_ok(out), "the card is open")
+        for _ in range(500):
+            out.take(np.zeros(480, np.float32), time.monotonic())
+        wait_until(lambda: out.figures().overfull_blocks + out.figures().dropped_blocks > 450, "")
+
+
+def test_a_sound_is_mixed_in(join: Join) -> None:
+    loop = join()
+    with hearing(loop) as heard, playing(loop.output) as out:
+        wait_until(lambda: is_ok(out), "the card is open")
+        out.play_sound(np.full(24000, 0.25, np.float32))
+        give(out, 0.5)
+        time.sleep(0.1)
+    assert np.concatenate(heard).max() == pytest.approx(0.75 * 32768, abs=1000)
+
+
+def test_a_sound_alone_silences_the_rest(join: Join) -> None:
+    loop = join()
+    with hearing(loop) as heard, playing(loop.output) as out:
+        wait_until(lambda: is_ok(out), "the card is open")
+        out.play_sound(np.full(480 * 200, 0.25, np.float32), alone=True)
+        give(out, 0.5)
+    assert np.concatenate(heard).max() < 0.3 * 32768
+
+
+def test_a_sound_is_heard_to_its_end_though_nothing_is_captured(join: Join) -> None:
+    loop = join()
+    with hearing(loop) as heard, playing(loop.output) as out:
+        wait_until(lambda: is_ok(out), "the card is open")
+        out.play_sound(np.full(24000, 0.5, np.float32))
+        time.sleep(1.0)
+    mono = np.concatenate(heard)[:, 0]
+    assert np.count_nonzero(mono > 16000) == pytest.approx(24000, abs=100)
+
+
+def test_samples_beyond_full_scale_are_clipped_not_wrapped(join: Join) -> None:
+    loop = join()
+    with hearing(loop) as heard, playing(loop.output) as out:
+        wait_until(lambda: is_ok(out), "the card is open")
+        out.play_sound(np.repeat(np.float32([3.0, -3.0]), 4800))
+        time.sleep(0.5)
+    mono = np.concatenate(heard)[:, 0]
+    assert mono.max() == 32767
+    assert mono.min() == -32768
+    assert np.count_nonzero(np.diff(np.sign(mono[np.abs(mono) > 30000]))) == 1
+
+
+def test_the_time_from_capture_to_hand_over_is_known(join: Join) -> None:
+    with playing(join().output) as out:
+        wait_until(lambda: is_ok(out), "the card is open")
+        assert out.figures().handed_p50_s is None
+        give(out, 0.3)
+        figures = out.figures()
+        assert out.handed().shape == (30, 2)
+    assert figures.handed_p50_s is not None
+    assert 0 < figures.handed_p50_s <= figures.handed_p99_s
