@@ -35,7 +35,7 @@ import numpy as np
 
 from edge.dsp.bands import BandMeter
 from edge.dsp.branch import Branches
-from edge.dsp.convert import to_mono
+from edge.dsp.chain import Chain
 from edge.dsp.filters import BlockFilter
 from edge.dsp.levels import LevelMeter
 from edge.dsp.resample import resampler
@@ -89,14 +89,10 @@ class Pipeline:
         reference: int | None = None,
     ) -> None:
         self._batch = batch = max(stream.rate_hz // BATCHES_PER_S, 1)
-        self._channel = channel
-        self._gain = 10.0 ** (gain_db / 20.0)
         self._detector = detector
         self._kept: Samples | None = None  # made when the first period tells the integer type
         self._n_kept = 0
-        self._mono = np.zeros(batch, np.float32)
-        self._chain = BlockFilter(design.chain_sos, batch)
-        self._settled = False  # the filters, on the microphone's offset
+        self._chain = Chain(design.chain_sos, channel, gain_db, batch)
         self._branches = branches or Branches(None, None)
         self._reference = reference
         self._other = np.zeros(batch, np.float32)  # of the reference
@@ -165,15 +161,9 @@ class Pipeline:
         if self._kept is None or self._n_kept == 0:
             return out
         raw, self._n_kept = self._kept[: self._n_kept], 0
-        mono, clipped = to_mono(raw, self._channel, self._gain, self._mono)
-        settle, self._settled = not self._settled, True
-        if settle:  # else the offset is a click that a high-pass passes on
-            self._chain.reset(settled_at=float(mono.mean()))
-            self._correction.reset()
-        filtered = self._chain.process(mono)
-        other = None
-        if self._reference is not None:
-            other, _ = to_mono(raw, self._reference, self._gain, self._other)
+        settle = not self._chain.settled
+        filtered, clipped = self._chain.process(raw)
+        other = self._chain.hear(raw, self._reference, self._other)
         measured, heard = self._branches.process(filtered, other)
         return out + self._take(measured, heard, clipped, settle=settle)
 
@@ -193,7 +183,7 @@ class Pipeline:
     def _work_off(self) -> list[Measured]:
         """Work on whatever waits."""
         out = [*self._work(), *self._measure_bands()]
-        out += self._take(*self._branches.flush(self._mono[:0]))
+        out += self._take(*self._branches.flush(self._other[:0]))
         return [*out, *self._patches.cut(), *self._measure_bands()]
 
     def _skip(self, gap: Gap) -> list[Measured]:
@@ -202,6 +192,7 @@ class Pipeline:
         self._sample_index += gap.lost_samples
         out += self._meter.gap(gap.lost_samples)
         out += self._bands.gap(gap.lost_samples) if self._bands else ()
-        self._settled = False
+        self._chain.restart()
+        self._correction.reset()
         self._patches.restart(self._sample_index)
         return out
