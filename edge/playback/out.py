@@ -102,6 +102,7 @@ class PlaybackOut:
         self._handed: deque[tuple[float, float]] = deque(maxlen=history)
         self.trouble: DeviceError | None = None
         """Why nothing is played now."""
+        self._hung = False
         self._underruns = 0
         self._overfull = 0
         self._skipping = False
@@ -130,9 +131,8 @@ class PlaybackOut:
         while not self._ended.is_set():
             try:
                 self._stream = self._open()
-                if self.trouble:
-                    log.info("playback through %s is back", self._device)
-                self.trouble, retry_s = None, FIRST_RETRY_S
+                if not self._hung:  # one that hangs opens as well; it is back when it plays
+                    self._heal()
                 self._play(self._stream)
             except DeviceError as error:
                 self._lost_cards += self._stream is not None
@@ -142,9 +142,17 @@ class PlaybackOut:
             finally:
                 stream, self._stream = self._stream, None
                 if stream:
+                    self._hung = stream.hung
                     stream.card.close()
+            if not self.trouble:
+                retry_s = FIRST_RETRY_S
             self._ended.wait(retry_s)
             retry_s = min(2 * retry_s, LAST_RETRY_S)
+
+    def _heal(self) -> None:
+        if self.trouble:
+            log.info("playback through %s is back", self._device)
+        self.trouble, self._hung = None, False
 
     def stop(self) -> None:
         """Let `run` return; what waits in the card is not played."""
@@ -158,7 +166,7 @@ class PlaybackOut:
         late_s = handed[:, 1] - handed[:, 0]
         p50_s, p99_s = np.percentile(late_s, (50, 99)).tolist() if len(late_s) else (None, None)
         return Figures(
-            state="ok" if stream else "away",
+            state="ok" if stream and not self.trouble else "away",
             underruns=self._underruns,
             dropped_blocks=self._handover.dropped,
             overfull_blocks=self._overfull,
@@ -190,6 +198,8 @@ class PlaybackOut:
                 self._fill(stream)
             else:
                 self._pass_on(stream, block)
+            if self._hung and stream.moving:
+                self._heal()
 
     def _pass_on(self, stream: _Stream, block: Block) -> None:
         age_s = time.monotonic() - block.captured_s
@@ -250,6 +260,7 @@ class _Stream:
         self._silence = np.zeros(round(target_s * card.rate_hz), np.float32)
         self._written = 0
         self._played = 0
+        self.moving = self.hung = False
         self._moved_s = self._observed_s = time.monotonic()
         self._started = False
 
@@ -267,8 +278,9 @@ class _Stream:
             self.queued_s = None
             return None
         if (played := self._written - queued) != self._played:
-            self._played, self._moved_s = played, now_s
+            self._played, self._moved_s, self.moving = played, now_s, True
         if now_s - self._moved_s > STUCK_S:
+            self.hung = True
             raise DeviceError("the sound card plays nothing any more", "unplug it and plug it in")
         queued_s = queued / self.card.rate_hz
         if age_s is not None:

@@ -222,6 +222,8 @@ static snd_pcm_sframes_t edgeloop_transfer(snd_pcm_ioplug_t *io,
 static int edgeloop_drain(snd_pcm_ioplug_t *io) {
   edgeloop_t *loop = io->private_data;
   const struct timespec moment = {0, 1000000};
+  if (!loop->running && loop->moved) /* less than a buffer was written, and that was all */
+    edgeloop_start(io);
   while (loop->running && !flagged(loop->gone) && card_frame(loop) < loop->start + loop->moved)
     nanosleep(&moment, NULL);
   return 0;

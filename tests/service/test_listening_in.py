@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: MIT
+"""Listening in, from a period to the cable."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from edge.capture.alsa import AlsaSource
+from edge.capture.synth import SynthSource
+from edge.service.listening_in import ListeningIn
+from edge.service.priority import PRIORITY, hurry
+from edge.service.supervisor import Supervisor
+from edge.types import Gap, Period
+from tests.conftest import wait_until
+from tools.lab.loop import VirtualLoop
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+NO_FILTERS = np.zeros((0, 6))
+
+
+@pytest.fixture
+def loop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> VirtualLoop:
+    loop = VirtualLoop(tmp_path, name=tmp_path.name)
+    monkeypatch.setenv("ALSA_CONFIG_PATH", loop.environment()["ALSA_CONFIG_PATH"])
+    return loop
+
+
+def test_what_a_source_delivers_is_heard_with_the_gain_and_told_in_health(
+    loop: VirtualLoop,
+) -> None:
+    supervisor = Supervisor()
+    heard = []
+    asked = {"rate_hz": 48000, "channels": 1, "period_size": 480, "periods": 32}
+    source = SynthSource("tone", period_size=480, gaps=[(4800, 480)])
+    with AlsaSource(loop.input, **asked) as microphone:
+        listening = ListeningIn(
+            loop.output, stream=source.format, chain_sos=NO_FILTERS, gain_db=6.0, buffer_ms=60.0
+        )
+        listening.start(supervisor)
+        wait_until(lambda: listening.figures()["playback"] == "ok", "the card is open")
+        end_s = time.monotonic() + 0.7
+        while time.monotonic() < end_s:
+            item = source.read()
+            assert isinstance(item, Period | Gap)
+            # In a thread of its own, as in the listener: it asks for real-time priority.
+            supervisor.start("capture", lambda item=item: listening.take(item))
+            supervisor.join("capture", 1.0)
+            heard.append(microphone.read().samples.copy())
+        figures = listening.figures()
+        listening.stop()
+    assert supervisor.failure is None
+    level_dbfs = 20 * np.log10(np.concatenate(heard).max() / 32768)
+    assert level_dbfs == pytest.approx(-14.0, abs=0.1)
+    assert figures["playback_handed_p99_ms"] >= figures["playback_handed_p50_ms"] > 0
+    assert set(figures) == {
+        "playback",
+        *(f"playback_{name}" for name in ("underruns", "dropped_blocks", "lost_cards", "ppm")),
+        *(f"playback_{name}_ms" for name in ("queued", "handed_p50", "handed_p99")),
+    }
+
+
+def test_an_alarm_sounds_through_it(loop: VirtualLoop) -> None:
+    supervisor = Supervisor()
+    asked = {"rate_hz": 48000, "channels": 1, "period_size": 480, "periods": 32}
+    stream = SynthSource("silence").format
+    with AlsaSource(loop.input, **asked) as microphone:
+        listening = ListeningIn(loop.output, stream=stream, chain_sos=NO_FILTERS)
+        listening.start(supervisor)
+        wait_until(lambda: listening.figures()["playback"] == "ok", "the card is open")
+        listening.play_sound(np.full(4800, 0.5, np.float32))
+        heard = np.concatenate([microphone.read().samples for _ in range(50)])
+        listening.stop()
+    assert heard.max() == pytest.approx(16384, abs=50)
+
+
+def test_without_a_card_it_says_so_and_takes_what_comes(loop: VirtualLoop) -> None:
+    loop.unplug(loop.output)
+    supervisor = Supervisor()
+    source = SynthSource("tone", pace="fast")
+    listening = ListeningIn(loop.output, stream=source.format, chain_sos=NO_FILTERS)
+    listening.start(supervisor)
+
+    def capture() -> None:
+        for _ in range(100):
+            listening.take(source.read())
+
+    supervisor.start("capture", capture)
+    assert supervisor.join("capture", 5.0)
+    assert listening.figures()["playback"] == "away"
+    listening.stop()
+    assert supervisor.join("playback", 0.1)
+    assert supervisor.failure is None
+
+
+def test_a_hurried_thread_is_scheduled_in_real_time_and_no_other() -> None:
+    told: list[tuple[bool, int, int]] = []
+
+    def hurried() -> None:
+        allowed = hurry()
+        policy = os.sched_getscheduler(0) & ~os.SCHED_RESET_ON_FORK
+        told.append((allowed, policy, os.sched_getparam(0).sched_priority))
+
+    supervisor = Supervisor()
+    supervisor.start("hurried", hurried)
+    supervisor.join("hurried", 5.0)
+    ((allowed, policy, priority),) = told
+    assert (policy, priority) == ((os.SCHED_RR, PRIORITY) if allowed else (os.SCHED_OTHER, 0))
+    assert os.sched_getscheduler(0) == os.SCHED_OTHER

@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: MIT
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from edge.dsp.design import chain_sos
+from edge.dsp.filters import filter_samples
+from edge.monitor import Monitor
+from edge.types import FilterSpec, StreamFormat
+
+FORMAT = StreamFormat(48000, 2, 120, "S16_LE")
+SOS = chain_sos([FilterSpec("highpass", 100.0), FilterSpec("peaking", 1000.0, 2.0, 6.0)], 48000)
+
+
+def captured(n_samples: int) -> np.ndarray:
+    return np.random.default_rng(0).integers(-9000, 9000, (n_samples, 2)).astype(np.int16)
+
+
+@settings(max_examples=25)
+@given(st.lists(st.integers(0, 120), min_size=1, max_size=30))
+def test_any_cut_of_the_periods_is_heard_the_same_and_as_the_chain_says(cuts: list[int]) -> None:
+    samples = captured(sum(cuts))
+    monitor = Monitor(FORMAT, SOS, channel=1, gain=0.5)
+    bounds = np.cumsum([0, *cuts])
+    parts = [monitor.process(samples[a:b]).copy() for a, b in itertools.pairwise(bounds)]
+    mono = samples[:, 1].astype(np.float32) * np.float32(0.5 / 32768)
+    # It starts settled on the mean of its first samples, which a high-pass takes away.
+    first = next((n for n in cuts if n), 0)
+    offset = mono[:first].mean() if first else 0.0
+    expected = filter_samples(SOS, mono - offset)
+    np.testing.assert_allclose(np.concatenate(parts), expected, atol=2e-5)
+
+
+def test_without_filters_it_is_the_mean_of_the_channels() -> None:
+    samples = captured(120)
+    heard = Monitor(FORMAT, np.zeros((0, 6))).process(samples)
+    np.testing.assert_allclose(heard, samples.mean(axis=1) / 32768, atol=1e-6)
+
+
+def test_an_offset_of_the_microphone_does_not_click_at_the_start_nor_after_a_gap() -> None:
+    monitor = Monitor(FORMAT, SOS)
+    offset = np.full((120, 2), 8000, np.int16)
+    for _ in range(2):
+        heard = [np.abs(monitor.process(offset)).max() for _ in range(20)]
+        assert max(heard) < 1e-4
+        monitor.restart()
+
+
+def test_a_cleaner_comes_after_the_filters() -> None:
+    class Halving:
+        def process(self, x: np.ndarray) -> np.ndarray:
+            return x * np.float32(0.5)
+
+    samples = captured(120)
+    plain = Monitor(FORMAT, SOS).process(samples).copy()
+    cleaned = Monitor(FORMAT, SOS, cleaner=Halving()).process(samples)
+    np.testing.assert_allclose(cleaned, plain / 2, rtol=1e-6)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, 1e30])
+def test_what_is_no_sound_is_silence_and_is_forgotten(bad: float) -> None:
+    monitor = Monitor(StreamFormat(48000, 1, 120, "FLOAT_LE"), SOS)
+    samples = np.zeros((120, 1), np.float32)
+    samples[5] = bad
+    assert np.isfinite(monitor.process(samples)).all()
+    assert not monitor.process(np.zeros((120, 1), np.float32)).any()
