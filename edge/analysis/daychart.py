@@ -61,7 +61,7 @@ def draw_day(levels: DayLevels) -> bytes:
     """Return the chart as PNG, 1350 x 900."""
     figure = Figure(figsize=SIZE_INCHES, dpi=DPI, facecolor="white")
     canvas = FigureCanvasAgg(figure)
-    axes = figure.add_axes((0.075, 0.095, 0.905, 0.685))
+    axes = figure.add_axes((0.075, 0.095, 0.885, 0.685))
     figure.text(0.03, 0.965, levels.title, size=20, weight="bold", va="top", color=INK)
     for row, line in enumerate(levels.lines):
         figure.text(0.03, 0.905 - 0.042 * row, line, size=TEXT, va="top", color=INK)

@@ -173,6 +173,15 @@ class Detector:
 
 
 @section
+class Playback:
+    """The filtered sound back out, and sounds on command."""
+
+    device: str
+    listen_in: bool
+    buffer_ms: Annotated[float, Interval(ge=2.0, le=500.0)]
+
+
+@section
 class Publish:
     """The broker. Secrets live in files: none is ever a setting."""
 
@@ -278,6 +287,7 @@ class Settings:
     level: LevelSettings
     model: Model
     detector: Detector
+    playback: Playback
     publish: Publish
     health: Health
     record: Record

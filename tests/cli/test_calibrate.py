@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
+from edge.capture.alsa import AlsaSource
 from edge.measure.calibration import CalibrationStore
 from tools.lab.microphone import VirtualMicrophone
 
@@ -177,3 +178,47 @@ def test_a_recording_that_ends_is_no_calibrator(calibrate: Calibrate) -> None:
     done = calibrate("x", *source, *length)
     assert done.returncode == 1
     assert "no calibrator was heard" in done.stderr
+
+
+def test_a_microphone_that_the_unit_holds_is_said_with_the_way_out(
+    calibrate: Calibrate, play: Callable[..., VirtualMicrophone]
+) -> None:
+    play(tone(-41.1), "held")
+    with AlsaSource("held", rate_hz=RATE_HZ, channels=1, period_size=1024, periods=16):
+        done = calibrate("held")
+    assert done.returncode == 69
+    assert "the unit is running and holds the microphone" in done.stderr
+    assert "publish to edge/edge/command/calibrate" in done.stderr
+    assert "systemctl stop edge-listen" in done.stderr
+
+
+def test_a_real_calibrators_recording_makes_the_meter_read_94_db(
+    calibrate: Calibrate,
+    edge: Callable[..., Done],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    data: Path,
+) -> None:
+    """Two channels of 32 bit; the right one is silent. Then the recording of a quiet room."""
+    settings = ["--set", "capture.channels=2", "--set", "capture.channel=0"]
+    for name, level in (("ref94dB", 94.0), ("ref38dB", 36.4)):
+        raw = data / f"reference/spl/{name}_48000Hz_32bitsPCM.raw"
+        directory = tmp_path / name  # another path: ALSA reads its configuration anew
+        microphone = VirtualMicrophone(
+            directory, raw, channels=2, sample_format="S32_LE", loop=True, name="reference"
+        )
+        monkeypatch.setenv("ALSA_CONFIG_PATH", microphone.environment()["ALSA_CONFIG_PATH"])
+        if name == "ref94dB":
+            assert calibrate("reference", *settings).returncode == 0
+        where = (
+            "--set",
+            'capture.device="reference"',
+            "--set",
+            f'state.directory="{tmp_path / "state"}"',
+        )
+        done = edge("meter", "--plain", "--seconds", "5", *settings, *where)
+        lines = [line for line in done.stdout.splitlines() if "LAeq,1s" in line]
+        assert all(line.endswith(" dB") for line in lines), done.stdout
+        # The first seconds hold the start of the filters and of the recording.
+        levels = [float(re.findall(r"LAeq,1s ([\d.]+)", line)[0]) for line in lines[2:]]
+        assert levels == pytest.approx([level] * len(levels), abs=0.1 if level == 94.0 else 0.3)
