@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from edge.capture.source import Source
     from edge.config.schema import Capture, Settings
     from edge.model.registry import ModelInfo
+    from edge.service.listening_in import ListeningIn
     from edge.service.metering import SoundMeter
     from edge.types import StreamFormat
 
@@ -182,6 +183,24 @@ def describe_box(
         "capabilities": ["level", "scores", "event", "health", "command"]
         + ["clip"] * settings.record.enabled,
     }
+
+
+def build_playback(settings: Settings, stream: StreamFormat) -> ListeningIn | None:
+    """Return the way to the loudspeaker; None: there is none. Raises as `build_pipeline`."""
+    playback = settings.playback
+    if not playback.device:
+        return None
+    from edge.service.listening_in import ListeningIn  # alsaaudio, of which a replay has none
+
+    spec = CoreSpec(stream.rate_hz, stream.rate_hz, chain_filters(settings, stream.rate_hz))
+    return ListeningIn(
+        playback.device,
+        stream=stream,
+        chain_sos=core_design(spec, settings.state.path).chain_sos,
+        channel=heard_channel(settings.capture.channel, stream),
+        gain_db=settings.core.gain_db,
+        buffer_ms=playback.buffer_ms,
+    )
 
 
 def build_sound_meter(

@@ -8,6 +8,7 @@ capture     reads a period, `Pipeline.process`, hands on   the sound card only
 inference   classifier and detector on the newest patch    the model
 measure     minutes, alarms, calibration                   the disk
 record      judges, encodes and writes clips               the disk
+playback    the filtered sound, and sounds on command      the output card
 publish     outbox and broker                              its inbox
 mqtt        the client's network loop, commands            the broker
 main        watchdog, health, signals                      nothing
@@ -37,6 +38,7 @@ from edge.service.memory import settle_memory
 from edge.service.notify import INFERENCE_STALL_S, Progress, tell, watchdog_interval_s
 from edge.service.recording import build_recorder, recording_figures
 from edge.service.reporter import Reporter
+from edge.service.sounding import Sounding
 from edge.service.stream import StreamWatch
 from edge.service.supervisor import Mailbox, Supervisor
 from edge.service.uplink import Uplink
@@ -46,6 +48,7 @@ if TYPE_CHECKING:
     from edge.config.schema import Settings
     from edge.pipeline import Measured
     from edge.record.recorder import Recorder
+    from edge.service.commands import Handler
     from edge.types import Event, Message, Scores
 
 log = logging.getLogger(__name__)
@@ -105,7 +108,11 @@ class Listener:
             tell=lambda event: self._hand_on_events([event]),
             send=self._send,
         )
-        more = {"calibrate": (self._instrument.desk.request, "level_db")}
+        self._playback = build.build_playback(settings, stream)
+        more: dict[str, tuple[Handler, str]] = {
+            "calibrate": (self._instrument.desk.request, "level_db"),
+            "play": (Sounding(self._playback, stream.rate_hz).play, "sound"),
+        }
         orders = Orders(self._recorder, settings.record.max_command_s, more)
         commands = orders.commands(self._topics, self._send)
         self._uplink = Uplink(settings, commands.received) if settings.publish.url else None
@@ -156,6 +163,8 @@ class Listener:
         self._reporter.silence()
         if self._recorder:
             self._supervisor.start("record", self._recorder.run)
+        if self._playback:
+            self._playback.start(self._supervisor)
         self._supervisor.start("measure", self._instrument.run)
         self._supervisor.start("inference", self._infer)
         self._supervisor.start("capture", self._capture)
@@ -204,6 +213,8 @@ class Listener:
         captured = self._supervisor.join("capture", JOIN_S)
         if captured:
             self._source.close()
+        if self._playback:
+            self._playback.stop(JOIN_S)
         self._patches.close()
         if self._supervisor.join("inference", JOIN_S):
             self._hand_on_events(self._pipeline.close_events())
@@ -234,6 +245,8 @@ class Listener:
             if item is None:
                 break
             self._stream.note(item)
+            if self._playback and self._settings.playback.listen_in:
+                self._playback.take(item)
             if self._recorder:
                 self._recorder.keep(item)
             self._hand_on(self._pipeline.process(item))
@@ -303,6 +316,7 @@ class Listener:
         }
         recording = recording_figures(self._recorder)
         figures |= self._instrument.figures()
+        figures |= self._playback.figures() if self._playback else {}
         return figures | recording | (self._uplink.figures() if self._uplink else {})
 
     def _inference_stall_s(self) -> float:

@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: MIT
+"""What the box plays: alarms on command, and the filtered sound as it is heard."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from edge.service.commands import CommandError
+from edge.service.sounding import Sounding
+from tests.conftest import wait_until
+from tests.service.conftest import body_of
+from tools.lab.loop import VirtualLoop
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from tests.conftest import Mosquitto
+
+Start = "Callable[..., Listener]"
+
+
+class Loop:
+    """The captured end of a loop of two cards, as a microphone of the listener."""
+
+    def __init__(self, directory: Path) -> None:
+        self.cards = VirtualLoop(directory)
+        self.name = self.cards.input
+
+    def environment(self) -> dict[str, str]:
+        return self.cards.environment()
+
+
+def test_a_tone_on_command_comes_out_of_one_card_and_into_the_other(
+    listen: Start, mosquitto: Callable[..., Mosquitto], tmp_path: Path
+) -> None:
+    loop = Loop(tmp_path / "loop")
+    server = mosquitto()
+    ear = server.subscribe()
+    settings = ("capture.period_size=240", "record.enabled=false", f'playback.device="{loop.cards.output}"')
+    listener = listen(f'publish.url="{server.url}"', *settings, on=loop)
+    listener.wait_ready()
+    wait_until(lambda: "playback=ok" in listener.log(), "the output is open")
+    quiet = body_of(ear, "level")
+    assert quiet["laeq_dbfs"] < -80
+    say(server, "play", '{"sound": "tone", "seconds": 3, "level_dbfs": -20}')
+    answer = body_of(ear, "command/play/result")
+    assert (answer["ok"], answer["sound"], answer["playback"]) == (True, "tone", "ok")
+    wait_until(lambda: loudest(ear.lines()) > -24, "the tone is heard")
+    # The peak is told: a sine's RMS is 3 dB under it.
+    assert loudest(ear.lines()) == pytest.approx(-23.0, abs=0.3)
+    say(server, "play", '"siren"')
+    ear.wait_for("sounds are: alarm")
+    assert listener.stop() == 0
+
+
+def test_who_listens_in_hears_the_room_and_a_lost_card_disturbs_nothing(
+    listen: Start, tmp_path: Path
+) -> None:
+    """The scene is heard through one card and comes out of another, which then vanishes."""
+    loop = Loop(tmp_path / "loop")
+    listener = listen(
+        'publish.url=""',
+        "record.enabled=false",
+        f'playback.device="{loop.cards.output}"',
+        "playback.listen_in=true",
+        "capture.period_size=240",
+        on=loop,
+    )
+    listener.wait_ready()
+    wait_until(lambda: "playback=ok" in listener.log(), "the output is open")
+    loop.cards.unplug(loop.cards.output)
+    wait_until(lambda: "playback=away" in listener.log(), "the lost card is told")
+    loop.cards.plug(loop.cards.output)
+    wait_until(lambda: "is back" in listener.log(), "the card is back")
+    assert " xruns=0 " in listener.log().splitlines()[-1] or "xruns=0" in listener.log()
+    assert listener.stop() == 0
+
+
+def say(server: Mosquitto, command: str, payload: str) -> None:
+    topic = ("-t", f"edge/edge/command/{command}", "-m", payload)
+    subprocess.run(["mosquitto_pub", "-p", str(server.port), *topic], check=True)
+
+
+def loudest(lines: list[str]) -> float:
+    levels = [json.loads(line.partition(" ")[2]) for line in lines if "/level {" in line]
+    return max((level["laeq_dbfs"] for level in levels), default=-200.0)
+
+
+@pytest.mark.parametrize(
+    ("body", "why"),
+    [
+        ({"sound": "siren"}, "sounds are: alarm"),
+        ({"seconds": 0}, "0.1 to 60"),
+        ({"seconds": "long"}, "no number"),
+        ({"level_dbfs": 3}, "-80 to 0"),
+        ({"level_dbfs": float("nan")}, "no number"),
+        ({"loudness": 1}, "keys are"),
+    ],
+)
+def test_a_wrong_command_to_play_is_answered_with_the_reason(
+    body: dict[str, Any], why: str
+) -> None:
+    class Loudspeaker:
+        """Nothing may reach it."""
+
+    with pytest.raises(CommandError) as refused:
+        Sounding(Loudspeaker(), 48000).play(body, lambda _: None)  # type: ignore[arg-type]
+    assert why in f"{refused.value} {refused.value.help}"
+
+
+def test_a_box_without_a_loudspeaker_says_so() -> None:
+    with pytest.raises(CommandError, match="no loudspeaker"):
+        Sounding(None, 48000).play({}, lambda _: None)
