@@ -16,13 +16,14 @@ from edge.config.load import load_settings
 from edge.errors import EXIT_OK
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from edge.capture.source import Source
     from edge.cli.meterreading import Reading
     from edge.config.schema import Settings
     from edge.measure.calibration import Calibration
     from edge.service.metering import SoundMeter
+    from edge.types import Bands, Level
 
 TODAY = "today"
 
@@ -128,6 +129,15 @@ def _calibrated(calibration: Calibration | None) -> str:
     return f"calibrated {date} by {calibration.method}: {sensitivity}{correction}"
 
 
+def _updates(
+    source: Source, sound_meter: SoundMeter, more: Callable[[], bool]
+) -> Iterator[list[Level | Bands]]:
+    """Give what was measured, as it comes, to the end of the source."""
+    while more() and (item := source.read()):
+        yield sound_meter.process(item)
+    yield sound_meter.flush()
+
+
 def _print_lines(
     source: Source, sound_meter: SoundMeter, reading: Reading, more: Callable[[], bool]
 ) -> None:
@@ -136,8 +146,8 @@ def _print_lines(
     click.echo(reading.heading)
     click.echo(reading.calibrated)
     n_updates = 0
-    while more() and (item := source.read()):
-        for measured in sound_meter.process(item):
+    for update in _updates(source, sound_meter, more):
+        for measured in update:
             if reading.take(measured):
                 n_updates += 1
                 if n_updates % UPDATES_PER_S == 0:
@@ -154,8 +164,8 @@ def _draw(
 
     # Drawn when there is something new, eight times a second: no thread draws besides.
     with Live(MeterFace(reading), console=Console(), screen=True, auto_refresh=False) as live:
-        while more() and (item := source.read()):
-            if sum(reading.take(measured) for measured in sound_meter.process(item)):
+        for update in _updates(source, sound_meter, more):
+            if sum(reading.take(measured) for measured in update):
                 live.refresh()
     click.echo(reading.heading)
     click.echo(reading.calibrated)
