@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 def check(config_file: Path | None, overrides: tuple[str, ...]) -> int:
     """Open state directory, clips, model, device and broker; exit with the first failure's code.
 
-    A directory that can't be written and a broker that is away are warnings only: the
-    box listens without them. Filters are designed here, so that the unit starts in less than
-    a second.
+    A directory that can't be written, a broker or a loudspeaker that is away are warnings
+    only: the box listens without them. Filters are designed here, so that the unit starts in
+    less than a second.
     """
     settings = load_settings(config_file, overrides)
     click.echo("ok       settings")
@@ -37,6 +37,8 @@ def check(config_file: Path | None, overrides: tuple[str, ...]) -> int:
         _report("clips", _clips, settings, "warning")
     steps = (("model", _model), ("device", _device), ("secrets", _secrets))
     codes = [_report(name, step, settings, "FAILED ") for name, step in steps]
+    if settings.playback.device:
+        _report("playback", _playback, settings, "warning")
     _report("broker", _broker, settings, "warning")
     return next((code for code in codes if code), EXIT_OK)
 
@@ -80,7 +82,29 @@ def _device(settings: Settings) -> str:
         source.read()
         stream = source.format
     _design(settings, stream)
-    return f"{source.name}, {stream.rate_hz} Hz, {stream.channels} ch, {stream.sample_format}"
+    return (
+        f"{source.name}, {stream.rate_hz} Hz, {stream.channels} ch, {stream.sample_format};"
+        f" {_calibration(settings, source.name)}"
+    )
+
+
+def _calibration(settings: Settings, device: str) -> str:
+    from edge.service.calibrated import Calibrated
+
+    made = Calibrated(settings, device).current
+    if made is None:
+        return "not calibrated, levels are dBFS"
+    return f"calibrated {made.time[:10]}: {made.sensitivity_dbfs:.1f} dBFS at 94 dB"
+
+
+def _playback(settings: Settings) -> str:
+    from edge.playback.alsa import OutputCard
+
+    device = settings.playback.device
+    with quiet_alsa():
+        card = OutputCard(device, rate_hz=48000, period_size=240, buffer_size=960)
+    card.close()
+    return f"{device}, {card.rate_hz} Hz, {card.channels} ch, {card.sample_format}"
 
 
 def _design(settings: Settings, stream: StreamFormat) -> None:

@@ -327,3 +327,17 @@ class TestWatch:
         done = edge("watch", "--set", f'publish.url="{url}"', "--seconds", "1")
         assert done.returncode == EXIT_CONFIG
         assert "publish.url" in done.stderr
+
+
+def test_check_says_what_levels_are_and_whether_the_loudspeaker_is_there(
+    edge: Edge, tmp_path: Path
+) -> None:
+    state = ("--set", f'state.directory="{tmp_path}"', "--set", 'publish.url=""')
+    done = edge("check", *SYNTH, *state, "--set", 'playback.device="nobody"')
+    assert done.returncode == EXIT_OK, "without it the box listens all the same"
+    assert "not calibrated, levels are dBFS" in done.stdout
+    assert "warning  playback: nobody can't be opened" in done.stdout
+    assert edge("calibrate", "--sensitivity=-30", *SYNTH, *state).returncode == EXIT_OK
+    done = edge("check", *SYNTH, *state)
+    assert "-30.0 dBFS at 94 dB" in done.stdout
+    assert "playback" not in done.stdout
