@@ -94,8 +94,14 @@ class NlmsEngine:
         self._guard = Guard(spec.guard, block_s)
         self._weights = np.zeros(n_taps, np.float32)
         self._past = np.zeros(n_taps - 1 + self.block, np.float32)
+        stride = self._past.itemsize
+        self._overlapping = as_strided(
+            self._past, (self.block, n_taps), (stride, stride), writeable=False
+        )
         self._windows = np.empty((self.block, n_taps), np.float32)
-        self._moves = np.empty((self.block, self.block))
+        self._system = np.empty((self.block, self.block))
+        self._earlier = np.tri(self.block, k=-1)
+        self._itself = np.eye(self.block)
         self._error = np.empty(self.block, np.float32)
         self.reset()
 
@@ -109,19 +115,15 @@ class NlmsEngine:
         """Return one block without what its reference foretells."""
         self._past[: -self.block] = self._past[self.block :].copy()
         self._past[-self.block :] = reference
-        stride = self._past.itemsize
-        # Overlapping rows are no matrix for BLAS: copied out.
-        self._windows[:] = as_strided(
-            self._past, (self.block, self._n_taps), (stride, stride), writeable=False
-        )
+        self._windows[:] = self._overlapping  # BLAS takes no overlapping rows
         before = x - self._windows @ self._weights
         trust = self._guard.trust(math.sqrt(float(np.dot(before, before)) / self.block))
         products = (self._windows @ self._windows.T).astype(np.float64)
         powers = products.diagonal() + self._n_taps * _SILENCE
-        # Column j: how far what is learnt from error j moves the later outputs.
-        np.multiply(products, self._step * trust / powers, out=self._moves)
-        system = np.tril(self._moves, -1)
-        system.flat[:: self.block + 1] = 1.0
+        # Column j: how far what is learnt from error j moves the later errors.
+        system = np.multiply(products, self._step * trust / powers, out=self._system)
+        system *= self._earlier
+        system += self._itself
         error = np.linalg.solve(system, before)
         self._weights *= np.float32(self._kept)
         learnt = (self._step * trust) * error / powers
