@@ -98,6 +98,7 @@ def _denoise(*, as_json: bool) -> int:
     figures = {
         "cost_ms_per_s": denoise.cost(),
         "spectral": denoise.spectral(),
+        "unseen": denoise.unseen(),
         "adaptive_db": denoise.adaptive(),
         "line": denoise.line(),
         "classifier": denoise_classifier.measure(),
@@ -107,7 +108,7 @@ def _denoise(*, as_json: bool) -> int:
         return 0
     print("\n".join(stamp(number)))
     print("\nnoise/ratio in dB: change of SI-SDR, its worst, noise in pauses lowered by, dB")
-    for name, row in figures["spectral"].items():
+    for name, row in (figures["spectral"] | figures["unseen"]).items():
         worst = f"{row['worst_db']:+5.1f} ({row['worst']})"
         lowered = f"{row['pauses_lowered_db']:.1f}"
         print(f"  {name}: {row['si_sdr_change_db']:+.1f}, {worst}, {lowered}")

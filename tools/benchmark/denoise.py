@@ -11,7 +11,15 @@ import numpy as np
 
 from edge.dsp.clean_spec import LINE, AdaptiveSpec, NoiseSpec
 from tools.benchmark.denoisers import PEERS, SIDES, stream
-from tools.benchmark.scenes import RATE_HZ, Scene, noises, scene, wanted_sounds
+from tools.benchmark.scenes import (
+    RATE_HZ,
+    Scene,
+    noises,
+    scene,
+    unseen_noises,
+    unseen_sounds,
+    wanted_sounds,
+)
 from tools.benchmark.stopwatch import interleave
 
 if TYPE_CHECKING:
@@ -47,18 +55,29 @@ def si_sdr_db(wanted: Float64, heard: Float64) -> float:
 
 def spectral() -> dict[str, Any]:
     """Return each side's figures by noise and ratio, over all wanted sounds."""
-    sounds = wanted_sounds()
-    unwanted = noises(25.0)
+    sounds, unwanted = wanted_sounds(), noises(25.0)
     rows: dict[str, Any] = {}
-    for side, reduce in SIDES.items():
-        ratios = SNR_DB if side == "ours" else PEER_SNR_DB
-        for name, noise in unwanted.items():
-            for snr_db in ratios:
-                outcomes = {
-                    sound: _outcome(scene(samples, noise, snr_db), reduce, late=side in PEERS)
-                    for sound, samples in sounds.items()
-                }
-                rows[f"{side}/{name}/{snr_db}"] = _summary(outcomes)
+    for side in SIDES:
+        rows |= _rows(side, sounds, unwanted, SNR_DB if side == "ours" else PEER_SNR_DB)
+    return rows
+
+
+def unseen() -> dict[str, Any]:
+    """Return our figures for sounds and noises that no constant was chosen by."""
+    return _rows("ours", unseen_sounds(), unseen_noises(25.0), PEER_SNR_DB)
+
+
+def _rows(
+    side: str, sounds: dict[str, Float32], unwanted: dict[str, Float64], ratios: tuple[int, ...]
+) -> dict[str, Any]:
+    rows = {}
+    for name, noise in unwanted.items():
+        for snr_db in ratios:
+            outcomes = {
+                sound: _outcome(scene(samples, noise, snr_db), SIDES[side], late=side in PEERS)
+                for sound, samples in sounds.items()
+            }
+            rows[f"{side}/{name}/{snr_db}"] = _summary(outcomes)
     return rows
 
 

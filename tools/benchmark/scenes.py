@@ -31,7 +31,6 @@ SPEECH_S: Final = 12.0
 EVENTS: Final = (
     *("dog_bark", "baby_cry", "rooster", "person_sneeze", "clock_tick", "fire_crackling"),
 )
-CLIPS_PER_EVENT: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,17 +69,28 @@ def scene(sound: Float32, noise: Float64, snr_db: float, lead_s: float = LEAD_S)
 
 def wanted_sounds() -> dict[str, Float32]:
     """Return 12 s of three speakers, and two clips of each event, a second apart."""
+    n = int(SPEECH_S * RATE_HZ)
+    voices = {name: voice[:n] for name, voice in _voices().items()}
+    return voices | {event: _events(event, slice(0, 2)) for event in EVENTS}
+
+
+def unseen_sounds() -> dict[str, Float32]:
+    """Return other words of the speakers and other clips, which no constant was chosen by."""
+    n = int(SPEECH_S * RATE_HZ)
+    voices = {name: voice[-n // 3 :] for name, voice in _voices().items()}
+    return voices | {event: _events(event, slice(6, 8)) for event in EVENTS}
+
+
+def _voices() -> dict[str, Float32]:
     speakers = sorted((DATA / "field").glob("*-0000.ogg"))
-    sounds = {
-        f"speech_{number}": read(path)[: int(SPEECH_S * RATE_HZ)]
-        for number, path in enumerate(speakers, start=1)
-    }
+    return {f"speech_{number}": read(path) for number, path in enumerate(speakers, start=1)}
+
+
+def _events(label: str, which: slice) -> Float32:
     pause = np.zeros(RATE_HZ, np.float32)
-    for event in EVENTS:
-        clips = [read(path) for path in esc10(event)[:CLIPS_PER_EVENT]]
-        evened = [0.5 * clip / np.abs(clip).max() for clip in clips]
-        sounds[event] = np.concatenate([part for clip in evened for part in (clip, pause)])
-    return sounds
+    clips = [read(path) for path in esc10(label)[which]]
+    evened = [0.5 * clip / np.abs(clip).max() for clip in clips]
+    return np.concatenate([part for clip in evened for part in (clip, pause)])
 
 
 def noises(seconds: float) -> dict[str, Float64]:
@@ -94,6 +104,20 @@ def noises(seconds: float) -> dict[str, Float64]:
         "hum": _hum(n, random),
         "pink": _pink(n, random),
     }
+
+
+def unseen_noises(seconds: float) -> dict[str, Float64]:
+    """Return other recordings of rain and engines, which no constant was chosen by."""
+    n = int(seconds * RATE_HZ)
+    field = DATA / "field-dev/audio"
+    recordings = {
+        "drops": esc10("rain")[11],
+        "rain with drops": esc10("rain")[17],
+        "motor": field / "engine-fs370189_e3479.flac",
+        "compressor": field / "machine_hum-fs376927_cd0d3.flac",
+        "helicopter": esc10("helicopter")[5],
+    }
+    return {name: _repeated(read(path), n) for name, path in recordings.items()}
 
 
 def esc10(label: str) -> list[Path]:
