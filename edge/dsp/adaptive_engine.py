@@ -28,6 +28,7 @@ _NLMS_BLOCK: Final = 32
 _SILENCE: Final = 1e-14
 # The guard's notion of a usual error follows in this time.
 _USUAL_S: Final = 0.3
+_LEAST_USUAL: Final = 1e-3  # of the reference, so that a perfect past doesn't end the learning
 _POWER_S: Final = 0.1  # over which a bin's power of the reference is averaged
 
 
@@ -47,9 +48,10 @@ class Engine(Protocol):
 class Guard:
     """How much of an error may be learnt from, 0 to 1 (double talk).
 
-    An error well over the usual one is another sound: it counts as if it were `times` the
-    usual one, both in what is learnt and in what is usual from then on. So a path that has
-    really changed is learnt all the same, a little later.
+    What counts is the error relative to the reference, which is the same when the source
+    starts or grows louder. One well over the usual is another sound: it counts as if it were
+    `times` the usual one, both in what is learnt and in what is usual from then on. So a path
+    that has really changed is learnt all the same, a little later.
     """
 
     def __init__(self, times: float, block_s: float) -> None:
@@ -61,14 +63,14 @@ class Guard:
         """Forget what is usual."""
         self._usual = -1.0
 
-    def trust(self, error_rms: float) -> float:
-        """Return the factor for the step, by the error of a block."""
+    def trust(self, error_power: float, reference_power: float) -> float:
+        """Return the factor for the step, by the powers of a block, per sample or bin."""
+        error = math.sqrt(error_power / (reference_power + _SILENCE))
         if self._usual < 0.0:
-            self._usual = error_rms
-        most = self._times * self._usual + math.sqrt(_SILENCE)
-        counted = min(error_rms, most)
-        self._usual += self._following * (counted - self._usual)
-        return 1.0 if error_rms <= most else most / error_rms
+            self._usual = error
+        most = self._times * max(self._usual, _LEAST_USUAL)
+        self._usual += self._following * (min(error, most) - self._usual)
+        return 1.0 if error <= most else most / error
 
 
 class NlmsEngine:
@@ -94,8 +96,14 @@ class NlmsEngine:
         self._guard = Guard(spec.guard, block_s)
         self._weights = np.zeros(n_taps, np.float32)
         self._past = np.zeros(n_taps - 1 + self.block, np.float32)
+        stride = self._past.itemsize
+        self._overlapping = as_strided(
+            self._past, (self.block, n_taps), (stride, stride), writeable=False
+        )
         self._windows = np.empty((self.block, n_taps), np.float32)
-        self._moves = np.empty((self.block, self.block))
+        self._system = np.empty((self.block, self.block))
+        self._earlier = np.tri(self.block, k=-1)
+        self._itself = np.eye(self.block)
         self._error = np.empty(self.block, np.float32)
         self.reset()
 
@@ -109,19 +117,17 @@ class NlmsEngine:
         """Return one block without what its reference foretells."""
         self._past[: -self.block] = self._past[self.block :].copy()
         self._past[-self.block :] = reference
-        stride = self._past.itemsize
-        # Overlapping rows are no matrix for BLAS: copied out.
-        self._windows[:] = as_strided(
-            self._past, (self.block, self._n_taps), (stride, stride), writeable=False
-        )
+        self._windows[:] = self._overlapping  # BLAS takes no overlapping rows
         before = x - self._windows @ self._weights
-        trust = self._guard.trust(math.sqrt(float(np.dot(before, before)) / self.block))
         products = (self._windows @ self._windows.T).astype(np.float64)
         powers = products.diagonal() + self._n_taps * _SILENCE
-        # Column j: how far what is learnt from error j moves the later outputs.
-        np.multiply(products, self._step * trust / powers, out=self._moves)
-        system = np.tril(self._moves, -1)
-        system.flat[:: self.block + 1] = 1.0
+        trust = self._guard.trust(
+            float(np.dot(before, before)) / self.block, float(powers.mean()) / self._n_taps
+        )
+        # Column j: how far what is learnt from error j moves the later errors.
+        system = np.multiply(products, self._step * trust / powers, out=self._system)
+        system *= self._earlier
+        system += self._itself
         error = np.linalg.solve(system, before)
         self._weights *= np.float32(self._kept)
         learnt = (self._step * trust) * error / powers
@@ -173,8 +179,9 @@ class FrequencyEngine:
         )
         error = self._padded[block:]
         np.subtract(x, foretold[block:], out=error)
-        trust = self._guard.trust(math.sqrt(float(np.dot(error, error)) / block))
-        self._learn(trust)
+        # Parseval's: each bin but two stands for two, of spectra scaled by their length.
+        heard = 2.0 * float(self._power.sum(dtype=np.float64)) / len(self._spectra)
+        self._learn(self._guard.trust(float(np.dot(error, error)) / block, heard))
         return error
 
     def _hear(self, reference: Float32) -> None:

@@ -247,3 +247,14 @@ def test_calls_that_cant_be_are_refused() -> None:
         AdaptiveFilter(LINE, RATE_HZ, 100).process(x, x)
     with pytest.raises(ValueError, match="has 99 samples"):
         AdaptiveFilter(NLMS, RATE_HZ, 100).process(x, x[:99])
+
+
+@pytest.mark.parametrize("spec", [NLMS, FREQUENCY], ids=["nlms", "frequency"])
+def test_a_source_that_starts_after_silence_is_learnt_in_2_s(spec: AdaptiveSpec) -> None:
+    """Its first error is no other sound: the reference has grown as much."""
+    reference = white(7 * RATE_HZ)
+    reference[: 3 * RATE_HZ] = 0.0
+    x = through(room(200), reference) + white(reference.size, 1e-5, seed=10)
+    reference += white(reference.size, 1e-5, seed=11)
+    y = cancel(x, reference, RATE_HZ, spec)
+    assert lowered_db(x, y, slice(5 * RATE_HZ, None)) > 20.0

@@ -14,6 +14,7 @@ from tools.benchmark.stopwatch import pin, stamp
 
 PEERS = ("kaldi_native_fbank", "librosa", "sklearn")
 ANALYSIS_PEERS = ("librosa", "sklearn")
+DENOISE_PEERS = ("noisereduce", "webrtc_noise_gain")
 
 
 def main() -> int:
@@ -29,6 +30,9 @@ def main() -> int:
     commands.add_parser("analysis", help="the idle-time analysis against plain librosa")
     speech_parser = commands.add_parser("speech", help="how well the speech veto works")
     speech_parser.add_argument("--clips", type=int, default=240, help="recordings, of all classes")
+    about_denoise = "noise reduction: noise, sound, classifier and cost, against others"
+    denoise_parser = commands.add_parser("denoise", help=about_denoise)
+    denoise_parser.add_argument("--json", action="store_true", help="figures for programs")
     args = parser.parse_args()
     # librosa warns once per short chunk of the naive reference, 100 times a second.
     warnings.filterwarnings("ignore", message="n_fft=.* is too large for input signal")
@@ -40,12 +44,11 @@ def main() -> int:
         return 0
     if args.command == "speech":
         return _speech(args.clips)
+    if args.command == "denoise":
+        return _denoise(as_json=args.json)
     if args.command == "core" and args.seconds < logmel.NAIVE_SHARE:
         parser.error(f"--seconds must be {logmel.NAIVE_SHARE} or more, not {args.seconds}")
-    peers = ANALYSIS_PEERS if args.command == "analysis" else PEERS
-    missing = [peer for peer in peers if not _importable(peer)]
-    if missing:
-        print(f"tools/bench: {', '.join(missing)} missing: install the extra `bench`")
+    if _missing(ANALYSIS_PEERS if args.command == "analysis" else PEERS):
         return 1
     return _analysis() if args.command == "analysis" else _core(args.seconds, as_json=args.json)
 
@@ -80,6 +83,48 @@ def _speech(clips: int) -> int:
     print(f"others lost: {figures['others_lost']:.1%}")
     print(f"  by class: {', '.join(f'{label} {share:.0%}' for label, share in lost.items())}")
     return 0
+
+
+def _denoise(*, as_json: bool) -> int:
+    if _missing(DENOISE_PEERS):
+        return 1
+    # They import the peers.
+    from tools.benchmark import denoise, denoise_classifier, scenes
+
+    if not scenes.DATA.exists():
+        print("tools/bench: the recordings of ../shared/data are missing")
+        return 1
+    number = pin()
+    figures = {
+        "cost_ms_per_s": denoise.cost(),
+        "spectral": denoise.spectral(),
+        "unseen": denoise.unseen(),
+        "adaptive_db": denoise.adaptive(),
+        "line": denoise.line(),
+        "classifier": denoise_classifier.measure(),
+    }
+    if as_json:
+        print(json.dumps(figures, indent=2))
+        return 0
+    print("\n".join(stamp(number)))
+    print("\nnoise/ratio in dB: change of SI-SDR, its worst, noise in pauses lowered by, dB")
+    for name, row in (figures["spectral"] | figures["unseen"]).items():
+        worst = f"{row['worst_db']:+5.1f} ({row['worst']})"
+        lowered = f"{row['pauses_lowered_db']:.1f}"
+        print(f"  {name}: {row['si_sdr_change_db']:+.1f}, {worst}, {lowered}")
+    _print_figures("a reference through a room, lowered by, dB", figures["adaptive_db"])
+    _print_figures("line enhancer, hum in speech", figures["line"])
+    _print_figures("classifier, clips named right", figures["classifier"])
+    _print_figures("CPU ms per second of sound", figures["cost_ms_per_s"])
+    return 0
+
+
+def _missing(peers: tuple[str, ...]) -> bool:
+    """Say which peers are missing."""
+    missing = [peer for peer in peers if not _importable(peer)]
+    if missing:
+        print(f"tools/bench: {', '.join(missing)} missing: install the extra `bench`")
+    return bool(missing)
 
 
 def _print_log_mel(rows: dict[str, dict[str, float]]) -> None:

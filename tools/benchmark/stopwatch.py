@@ -17,7 +17,10 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[2]
 MEASURED = ("edge/dsp", "edge/analysis", "edge/pipeline.py", "edge/ring.py", "tools/benchmark")
-PACKAGES = ("numpy", "scipy", "librosa", "kaldi-native-fbank", "scikit-learn", "soxr")
+PACKAGES = (
+    *("numpy", "scipy", "librosa", "kaldi-native-fbank", "scikit-learn", "soxr"),
+    *("noisereduce", "webrtc-noise-gain"),
+)
 
 
 def pin() -> int:
