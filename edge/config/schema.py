@@ -91,12 +91,12 @@ class Adaptive:
     method: Literal["off", "frequency", "nlms", "line"]
     apply_to: list[Destination]
     reference_channel: Annotated[int, Interval(ge=0, le=31)]
-    length_s: Annotated[float, Interval(ge=0.001, le=1.0)]
-    step: Annotated[float, Interval(ge=1e-6, le=0.999)]
+    length_s: Annotated[float, Interval(ge=0.0, le=1.0)]
+    step: Annotated[float, Interval(ge=0.0, le=0.999)]
     leakage_per_s: Annotated[float, Interval(ge=0.0, le=0.999)]
-    guard: Annotated[float, Interval(ge=1.0, le=1000.0)]
-    block_s: Annotated[float, Interval(ge=0.001, le=0.1)]
-    ahead_s: Annotated[float, Interval(ge=0.001, le=1.0)]
+    guard: Annotated[float, Interval(ge=0.0, le=1000.0)]
+    block_s: Annotated[float, Interval(ge=0.0, le=0.1)]
+    ahead_s: Annotated[float, Interval(ge=0.0, le=1.0)]
 
 
 @section

@@ -3,21 +3,21 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from edge.dsp.branch import Branches
 from edge.dsp.clean import Cleaner
-from edge.dsp.clean_spec import AdaptiveSpec, NoiseSpec
+from edge.dsp.clean_spec import LINE, AdaptiveSpec, NoiseSpec, check_clean_spec
 from edge.dsp.convert import from_mono, to_mono
 from edge.errors import ConfigError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from edge.config.schema import Destination, Settings
+    from edge.config.schema import Adaptive, Denoise, Destination, Settings
     from edge.record.history import Stretch
     from edge.types import Samples, StreamFormat
 
@@ -29,15 +29,40 @@ BLOCK_S: Final = 1.0  # of a clip at a time: its windows are four times as many 
 
 
 def specs_for(settings: Settings, where: Destination) -> Specs:
-    """Return what is asked for on the way to a destination."""
-    adaptive, denoise = asdict(settings.adaptive), asdict(settings.denoise)
-    for asked in (adaptive, denoise):
-        if asked.pop("method") == "off" or where not in asked.pop("apply_to"):
-            asked.clear()
-    adaptive.pop("reference_channel", None)
-    return (
-        AdaptiveSpec(method=settings.adaptive.method, **adaptive) if adaptive else None,  # type: ignore[arg-type] # not "off"
-        NoiseSpec(method=settings.denoise.method, **denoise) if denoise else None,  # type: ignore[arg-type] # not "off"
+    """Return what is asked for on the way to a destination.
+
+    Raises `ConfigError` for a figure that is out of its method's range.
+    """
+    adaptive, denoise = settings.adaptive, settings.denoise
+    try:
+        return (
+            _adaptive(adaptive) if where in adaptive.apply_to else None,
+            _noise(denoise) if where in denoise.apply_to else None,
+        )
+    except ValueError as error:
+        raise ConfigError(str(error), "see [adaptive] and [denoise]; 0 suits the method") from None
+
+
+def _adaptive(asked: Adaptive) -> AdaptiveSpec | None:
+    if asked.method == "off":
+        return None
+    base = LINE if asked.method == "line" else AdaptiveSpec(method=asked.method)
+    own = asdict(asked)
+    given = {name: own[name] for name in asdict(base) if name != "method" and own[name]}
+    spec = replace(base, **given)
+    check_clean_spec(spec)
+    return spec
+
+
+def _noise(asked: Denoise) -> NoiseSpec | None:
+    if asked.method == "off":
+        return None
+    return NoiseSpec(
+        method=asked.method,
+        over_subtraction=asked.over_subtraction,
+        floor_db=asked.floor_db,
+        window_s=asked.window_s,
+        memory_s=asked.memory_s,
     )
 
 

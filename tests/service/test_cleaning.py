@@ -10,6 +10,7 @@ import pytest
 import soundfile
 
 from edge.config.load import load_settings
+from edge.dsp.clean_spec import LINE, AdaptiveSpec
 from edge.errors import ConfigError
 from edge.record.history import Stretch
 from edge.service.cleaning import NOTHING, ClipCleaner, reference_channel, specs_for
@@ -125,6 +126,19 @@ def test_a_reference_that_is_not_there_is_refused(
 
 def test_a_line_enhancer_needs_no_second_channel() -> None:
     assert reference_channel(settings('adaptive.method="line"'), MONO) is None
+
+
+def test_zero_is_what_suits_the_method_and_another_figure_is_taken() -> None:
+    line = specs_for(settings('adaptive.method="line"'), "clips")[0]
+    assert line == LINE
+    frequency = specs_for(settings('adaptive.method="frequency"', "adaptive.step=0.2"), "clips")[0]
+    assert frequency == AdaptiveSpec(method="frequency", step=0.2)
+
+
+def test_a_figure_that_can_not_be_is_refused_with_its_range() -> None:
+    asked = settings('adaptive.method="frequency"', "adaptive.guard=0.5")
+    with pytest.raises(ConfigError, match="guard must be 1 to"):
+        specs_for(asked, "clips")
 
 
 def test_a_replayed_clip_says_that_it_was_cleaned(recording: Path, tmp_path: Path) -> None:
