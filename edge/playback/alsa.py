@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import errno
 from typing import TYPE_CHECKING, Any, Final
 
@@ -13,7 +14,7 @@ import numpy as np
 from edge.errors import DeviceError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from numpy.typing import NDArray
 
@@ -33,6 +34,9 @@ _DTYPES: Final = {name: dtype for dtype, name in _FORMATS.items()}
 _FULL_SCALE: Final = {"S16_LE": 2.0**15, "S32_LE": 2.0**31, "FLOAT_LE": 1.0}
 # One step of the format, and of float32, under full scale.
 _TOP: Final = {"S16_LE": 1 - 2.0**-15, "S32_LE": 1 - 2.0**-24, "FLOAT_LE": 1.0}
+
+# The rest of its arguments is whatever the format of the message wants.
+_HEAR_NOTHING: Final = ctypes.CFUNCTYPE(None, ctypes.c_char_p, ctypes.c_int)(lambda *_: None)
 
 
 def play(samples: Samples, rate_hz: int, device: str = "default") -> None:
@@ -99,12 +103,13 @@ class OutputCard:
             "periodsize": period_size,
             "periods": max(-(-buffer_size // period_size), 2),
         }
-        asked = _open(device, _BEST_FIRST[0], channels=1, **settings)
-        formats, fewest = asked.getformats(), asked.getchannels()[0]
-        best = next((name for name in _BEST_FIRST if name in formats), "")
-        if best != _BEST_FIRST[0] or fewest != 1:
-            asked.close()
-            asked = _open(device, best or "S16_LE", channels=fewest, **settings)
+        with _silence():
+            asked = _open(device, _BEST_FIRST[0], channels=1, **settings)
+            formats, fewest = asked.getformats(), asked.getchannels()[0]
+            best = next((name for name in _BEST_FIRST if name in formats), "")
+            if best != _BEST_FIRST[0] or fewest != 1:
+                asked.close()
+                asked = _open(device, best or "S16_LE", channels=fewest, **settings)
         self._pcm = asked
         granted = asked.info()
         self.rate_hz = int(granted["rate"])
@@ -189,6 +194,17 @@ def _open(device: str, sample_format: str, **settings: int) -> Any:  # noqa: ANN
             f"{device} can't be opened for playing: {error}",
             "`aplay -L` lists what plays here",
         ) from error
+
+
+@contextlib.contextmanager
+def _silence() -> Iterator[None]:
+    """Keep alsa-lib from writing to standard error: a card that is away is tried for years."""
+    handler = ctypes.CDLL("libasound.so.2").snd_lib_error_set_handler
+    handler(_HEAR_NOTHING)
+    try:
+        yield
+    finally:
+        handler(None)
 
 
 def _lost(device: str, reason: str) -> DeviceError:

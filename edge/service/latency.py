@@ -63,6 +63,7 @@ class Clicks:
         self._state: Literal["quiet", "sent", "passed"] = "quiet"
         self._until = round(SETTLE_S * rate_hz)
         self._noise = 0.0
+        self._deaf_until = 0
         self._first = 0
         self._silence = np.zeros(0, np.float32)
         self.around_s: list[float] = []
@@ -84,7 +85,7 @@ class Clicks:
             if end > self._until:
                 self.lost += 1
                 self._rest(end)
-            return mono if end <= after else silence
+            return mono if sample_index < after else silence
         if self._state == "passed":
             self.around_s.append((sample_index + at - self._first) / self._rate_hz)
             self._rest(end)
@@ -95,7 +96,7 @@ class Clicks:
 
     def _wait(self, mono: Float32, end: int) -> None:
         """Listen to the noise; send a click when it is time."""
-        if mono.size:
+        if mono.size and end > self._deaf_until:  # the click before this one rings no more
             self._noise = max(float(np.abs(mono).max()), 0.99 * self._noise)
         if end < self._until:
             return
@@ -108,6 +109,7 @@ class Clicks:
     def _rest(self, end: int) -> None:
         self._state = "quiet"
         self._noise = 0.0
+        self._deaf_until = end + len(self._silence) + round(CLICK_S * self._rate_hz)
         self._until = end + round(PAUSE_S * self._rate_hz)
 
     def _find(self, mono: Float32, start: int) -> int | None:
