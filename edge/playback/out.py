@@ -27,6 +27,7 @@ import numpy as np
 
 from edge.errors import DeviceError
 from edge.playback.alsa import OutputCard
+from edge.playback.arrival import Arrival
 from edge.playback.control import QueueControl
 from edge.playback.handover import Handover
 from edge.playback.resample import AdaptiveResampler
@@ -94,6 +95,7 @@ class PlaybackOut:
         self._most_s = 2 * target_s + self._block_s
         places = max(4, round(HANDOVER_S / self._block_s))
         self._handover = Handover(places, block_size)
+        self._arrival = Arrival(rate_hz)
         self._mixed = np.zeros(block_size, np.float32)
         self._sounds: deque[tuple[Float32, bool]] = deque()
         self._sound: tuple[Float32, bool] | None = None
@@ -109,15 +111,20 @@ class PlaybackOut:
         self._skipping = False
         self._lost_cards = 0
 
-    def take(self, mono: Float32, captured_s: float) -> None:
+    def take(self, mono: Float32, brought_s: float) -> None:
         """Hand (n_samples,) float32 on, of any length; never waits (capture thread).
 
-        `captured_s` is when its last sample was there, by CLOCK_MONOTONIC. The array is
-        copied. While the card is away nothing happens.
+        `brought_s` is when it was read, by CLOCK_MONOTONIC. The array is copied. While the
+        card is away it is forgotten.
         """
+        captured_s = self._arrival.observe(len(mono), brought_s)
         if self._stream is not None:
             for start in range(0, len(mono), self._block_size):
                 self._handover.give(mono[start : start + self._block_size], captured_s)
+
+    def skip(self, lost_samples: int) -> None:
+        """Take note of a gap (capture thread)."""
+        self._arrival.skip(lost_samples)
 
     def play_sound(self, samples: Float32, *, alone: bool = False) -> None:
         """Play (n_samples,) float32 once, at the rate of the blocks, after those before it.

@@ -68,6 +68,7 @@ class ListeningIn:
             hurry()
         if isinstance(item, Gap):
             self._monitor.restart()
+            self.out.skip(item.lost_samples)
             return
         self.out.take(self._monitor.process(item.samples), item.mono_s)
 
