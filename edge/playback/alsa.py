@@ -103,28 +103,24 @@ class OutputCard:
             "periodsize": period_size,
             "periods": max(-(-buffer_size // period_size), 2),
         }
-        with _silence():
-            asked = _open(device, _BEST_FIRST[0], channels=1, **settings)
-            formats, fewest = asked.getformats(), asked.getchannels()[0]
-            best = next((name for name in _BEST_FIRST if name in formats), "")
-            if best != _BEST_FIRST[0] or fewest != 1:
-                asked.close()
-                asked = _open(device, best or "S16_LE", channels=fewest, **settings)
-        self._pcm = asked
-        granted = asked.info()
+        try:
+            self._pcm, granted = _open_best(device, **settings)
+        except alsaaudio.ALSAAudioError as error:  # pulled out in this very moment
+            raise _lost(device, str(error)) from error
         self.rate_hz = int(granted["rate"])
         self.channels = int(granted["channels"])
         self.sample_format = str(granted["format_name"])
         self.buffer_size = int(granted["buffer_size"])
-        self._mono = np.empty(self.buffer_size, np.float32)
-        self._out = np.empty((self.buffer_size, self.channels), _DTYPES[self.sample_format])
-
         if self.sample_format not in _DTYPES:
             self.close()
             raise DeviceError(
                 f"{device} takes none of {', '.join(_BEST_FIRST)}",
                 f"let ALSA convert it: plug{device}",
             )
+        self._mono = np.empty(self.buffer_size, np.float32)
+        self._out: NDArray[Any] = np.empty(
+            (self.buffer_size, self.channels), _DTYPES[self.sample_format]
+        )
 
     def queued(self) -> int | None:
         """Return how many samples wait to be heard; None after an underrun.
@@ -165,6 +161,18 @@ class OutputCard:
         with contextlib.suppress(alsaaudio.ALSAAudioError):  # it is gone
             self._pcm.drop()
         self._pcm.close()
+
+
+def _open_best(device: str, **settings: int) -> tuple[Any, dict[str, Any]]:
+    """Open with the best format and the fewest channels on offer; return ALSA's account too."""
+    with _silence():
+        pcm = _open(device, _BEST_FIRST[0], channels=1, **settings)
+        formats, fewest = pcm.getformats(), pcm.getchannels()[0]
+        best = next((name for name in _BEST_FIRST if name in formats), "S16_LE")
+        if best != _BEST_FIRST[0] or fewest != 1:
+            pcm.close()
+            pcm = _open(device, best, channels=fewest, **settings)
+        return pcm, pcm.info()
 
 
 def _open_exactly(device: str, sample_format: str, rate_hz: int, channels: int) -> Any:  # noqa: ANN401 - alsaaudio has no types

@@ -47,7 +47,6 @@ class ListeningIn:
         gain_db: float = 0.0,
         buffer_ms: float = 10.0,
         cleaner: Cleaner | None = None,
-        history: int = 4096,
     ) -> None:
         gain = 10.0 ** (gain_db / 20.0)
         self._monitor = Monitor(stream, chain_sos, channel=channel, gain=gain, cleaner=cleaner)
@@ -56,7 +55,6 @@ class ListeningIn:
             rate_hz=stream.rate_hz,
             block_size=stream.period_size,
             target_s=buffer_ms / 1000.0,
-            history=history,
         )
         self._supervisor: Supervisor | None = None
         self._hurried = False
