@@ -3,38 +3,32 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edge.dsp.convert import to_mono
-from edge.dsp.filters import BlockFilter
+from edge.dsp.chain import Chain
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from edge.dsp.clean import Cleaner
     from edge.types import Samples, StreamFormat
 
     Float32 = NDArray[np.float32]
 
 
-class Cleaner(Protocol):
-    """A filter that is not linear: noise reduction."""
-
-    def process(self, x: Float32) -> Float32:
-        """Return the cleaned samples that are due, valid until the next call."""
-
-
 class Monitor:
-    """One channel through the chain, period by period, its state kept between calls.
+    """One channel through chain and cleaner, period by period, their state kept between calls.
 
     Parameters
     ----------
     stream : the format as granted by the source.
     chain_sos : (n_sections, 6) float64, the designed filters.
     channel : from 0; None: the mean of all.
-    gain : linear, applied first.
-    cleaner : after the filters.
+    gain_db : applied first.
+    cleaner : after the filters; what it gives lags, and comes in blocks of its own.
+    reference : the channel that an adaptive filter listens to.
     """
 
     def __init__(
@@ -43,15 +37,14 @@ class Monitor:
         chain_sos: NDArray[np.float64],
         *,
         channel: int | None = None,
-        gain: float = 1.0,
+        gain_db: float = 0.0,
         cleaner: Cleaner | None = None,
+        reference: int | None = None,
     ) -> None:
-        self._channel = channel
-        self._gain = gain
+        self._chain = Chain(chain_sos, channel, gain_db, stream.period_size)
         self._cleaner = cleaner
-        self._mono = np.zeros(stream.period_size, np.float32)
-        self._chain = BlockFilter(chain_sos, stream.period_size)
-        self._settled = False
+        self._reference = reference
+        self._other = np.zeros(stream.period_size, np.float32)
 
     def process(self, samples: Samples) -> Float32:
         """Return what is heard of one period, (n_samples,) float32, valid until the next call.
@@ -60,13 +53,14 @@ class Monitor:
         ----------
         samples : (n_samples, channels) as a source delivers them, up to a period; only read.
         """
-        mono, _ = to_mono(samples, self._channel, self._gain, self._mono)
-        if not self._settled and mono.size:  # else the offset is a click that a high-pass passes
-            self._chain.reset(settled_at=float(mono.mean()))
-            self._settled = True
-        filtered = self._chain.process(mono)
-        return self._cleaner.process(filtered) if self._cleaner else filtered
+        filtered, _ = self._chain.process(samples)
+        if self._cleaner is None:
+            return filtered
+        other = self._chain.hear(samples, self._reference, self._other)
+        return self._cleaner.process(filtered, other)
 
     def restart(self) -> None:
         """Begin anew after a gap."""
-        self._settled = False
+        self._chain.restart()
+        if self._cleaner:
+            self._cleaner.reset()

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import errno
 from typing import TYPE_CHECKING, Any, Final
 
@@ -13,7 +14,7 @@ import numpy as np
 from edge.errors import DeviceError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from numpy.typing import NDArray
 
@@ -33,6 +34,9 @@ _DTYPES: Final = {name: dtype for dtype, name in _FORMATS.items()}
 _FULL_SCALE: Final = {"S16_LE": 2.0**15, "S32_LE": 2.0**31, "FLOAT_LE": 1.0}
 # One step of the format, and of float32, under full scale.
 _TOP: Final = {"S16_LE": 1 - 2.0**-15, "S32_LE": 1 - 2.0**-24, "FLOAT_LE": 1.0}
+
+# The rest of its arguments is whatever the format of the message wants.
+_HEAR_NOTHING: Final = ctypes.CFUNCTYPE(None, ctypes.c_char_p, ctypes.c_int)(lambda *_: None)
 
 
 def play(samples: Samples, rate_hz: int, device: str = "default") -> None:
@@ -99,27 +103,24 @@ class OutputCard:
             "periodsize": period_size,
             "periods": max(-(-buffer_size // period_size), 2),
         }
-        asked = _open(device, _BEST_FIRST[0], channels=1, **settings)
-        formats, fewest = asked.getformats(), asked.getchannels()[0]
-        best = next((name for name in _BEST_FIRST if name in formats), "")
-        if best != _BEST_FIRST[0] or fewest != 1:
-            asked.close()
-            asked = _open(device, best or "S16_LE", channels=fewest, **settings)
-        self._pcm = asked
-        granted = asked.info()
+        try:
+            self._pcm, granted = _open_best(device, **settings)
+        except alsaaudio.ALSAAudioError as error:  # pulled out in this very moment
+            raise _lost(device, str(error)) from error
         self.rate_hz = int(granted["rate"])
         self.channels = int(granted["channels"])
         self.sample_format = str(granted["format_name"])
         self.buffer_size = int(granted["buffer_size"])
-        self._mono = np.empty(self.buffer_size, np.float32)
-        self._out = np.empty((self.buffer_size, self.channels), _DTYPES[self.sample_format])
-
         if self.sample_format not in _DTYPES:
             self.close()
             raise DeviceError(
                 f"{device} takes none of {', '.join(_BEST_FIRST)}",
                 f"let ALSA convert it: plug{device}",
             )
+        self._mono = np.empty(self.buffer_size, np.float32)
+        self._out: NDArray[Any] = np.empty(
+            (self.buffer_size, self.channels), _DTYPES[self.sample_format]
+        )
 
     def queued(self) -> int | None:
         """Return how many samples wait to be heard; None after an underrun.
@@ -162,6 +163,18 @@ class OutputCard:
         self._pcm.close()
 
 
+def _open_best(device: str, **settings: int) -> tuple[Any, dict[str, Any]]:
+    """Open with the best format and the fewest channels on offer; return ALSA's account too."""
+    with _silence():
+        pcm = _open(device, _BEST_FIRST[0], channels=1, **settings)
+        formats, fewest = pcm.getformats(), pcm.getchannels()[0]
+        best = next((name for name in _BEST_FIRST if name in formats), "S16_LE")
+        if best != _BEST_FIRST[0] or fewest != 1:
+            pcm.close()
+            pcm = _open(device, best, channels=fewest, **settings)
+        return pcm, pcm.info()
+
+
 def _open_exactly(device: str, sample_format: str, rate_hz: int, channels: int) -> Any:  # noqa: ANN401 - alsaaudio has no types
     wanted = {"rate": rate_hz, "channels": channels}
     pcm = _open(device, sample_format, periodsize=PERIOD_SIZE, **wanted)
@@ -189,6 +202,17 @@ def _open(device: str, sample_format: str, **settings: int) -> Any:  # noqa: ANN
             f"{device} can't be opened for playing: {error}",
             "`aplay -L` lists what plays here",
         ) from error
+
+
+@contextlib.contextmanager
+def _silence() -> Iterator[None]:
+    """Keep alsa-lib from writing to standard error: a card that is away is tried for years."""
+    handler = ctypes.CDLL("libasound.so.2").snd_lib_error_set_handler
+    handler(_HEAR_NOTHING)
+    try:
+        yield
+    finally:
+        handler(None)
 
 
 def _lost(device: str, reason: str) -> DeviceError:

@@ -27,6 +27,7 @@ import numpy as np
 
 from edge.errors import DeviceError
 from edge.playback.alsa import OutputCard
+from edge.playback.arrival import Arrival
 from edge.playback.control import QueueControl
 from edge.playback.handover import Handover
 from edge.playback.resample import AdaptiveResampler
@@ -94,8 +95,9 @@ class PlaybackOut:
         self._most_s = 2 * target_s + self._block_s
         places = max(4, round(HANDOVER_S / self._block_s))
         self._handover = Handover(places, block_size)
+        self._arrival = Arrival(rate_hz)
         self._mixed = np.zeros(block_size, np.float32)
-        self._sounds: deque[tuple[Float32, bool]] = deque(maxlen=MAX_SOUNDS)
+        self._sounds: deque[tuple[Float32, bool]] = deque()
         self._sound: tuple[Float32, bool] | None = None
         self._ended = threading.Event()
         self._stream: _Stream | None = None
@@ -103,31 +105,43 @@ class PlaybackOut:
         self.trouble: DeviceError | None = None
         """Why nothing is played now."""
         self._hung = False
+        self._retry_s = FIRST_RETRY_S
         self._underruns = 0
         self._overfull = 0
         self._skipping = False
         self._lost_cards = 0
 
-    def take(self, mono: Float32, captured_s: float) -> None:
-        """Hand a block on, (n_samples,) float32; never waits (capture thread).
+    def take(self, mono: Float32, brought_s: float) -> None:
+        """Hand (n_samples,) float32 on, of any length; never waits (capture thread).
 
-        `captured_s` is when its last sample was there, by CLOCK_MONOTONIC. The array is
-        copied. While the card is away nothing happens.
+        `brought_s` is when it was read, by CLOCK_MONOTONIC. The array is copied. While the
+        card is away it is forgotten.
         """
+        captured_s = self._arrival.observe(len(mono), brought_s)
         if self._stream is not None:
-            self._handover.give(mono, captured_s)
+            for start in range(0, len(mono), self._block_size):
+                self._handover.give(mono[start : start + self._block_size], captured_s)
+
+    def skip(self, lost_samples: int) -> None:
+        """Take note of a gap (capture thread)."""
+        self._arrival.skip(lost_samples)
 
     def play_sound(self, samples: Float32, *, alone: bool = False) -> None:
         """Play (n_samples,) float32 once, at the rate of the blocks, after those before it.
 
         It is mixed into the stream, or, `alone`, silences it meanwhile; and it sounds when no
-        block comes at all. The array must not be changed afterwards.
+        block comes at all. The array must not be changed afterwards. Raises `DeviceError`
+        when the card is away, as an alarm is not to be heard hours late, and when too many
+        sounds wait.
         """
+        if self._stream is None:
+            raise self.trouble or DeviceError(f"{self._device} is not open yet", "try again")
+        if len(self._sounds) >= MAX_SOUNDS:
+            raise DeviceError(f"{MAX_SOUNDS} sounds wait to be played", "wait for their end")
         self._sounds.append((samples, alone))
 
     def run(self) -> None:
         """Play until `stop` (playback thread)."""
-        retry_s = FIRST_RETRY_S
         while not self._ended.is_set():
             try:
                 self._stream = self._open()
@@ -144,15 +158,15 @@ class PlaybackOut:
                 if stream:
                     self._hung = stream.hung
                     stream.card.close()
-            if not self.trouble:
-                retry_s = FIRST_RETRY_S
-            self._ended.wait(retry_s)
-            retry_s = min(2 * retry_s, LAST_RETRY_S)
+                self._sounds.clear()
+                self._sound = None
+            self._ended.wait(self._retry_s)
+            self._retry_s = min(2 * self._retry_s, LAST_RETRY_S)
 
     def _heal(self) -> None:
         if self.trouble:
             log.info("playback through %s is back", self._device)
-        self.trouble, self._hung = None, False
+        self.trouble, self._hung, self._retry_s = None, False, FIRST_RETRY_S
 
     def stop(self) -> None:
         """Let `run` return; what waits in the card is not played."""
@@ -204,11 +218,11 @@ class PlaybackOut:
     def _pass_on(self, stream: _Stream, block: Block) -> None:
         age_s = time.monotonic() - block.captured_s
         queued_s = stream.observe(age_s)
-        if self._is_overfull(age_s if queued_s is None else queued_s + age_s):
+        if queued_s is not None and self._is_overfull(queued_s + age_s):
             self._overfull += 1
             stream.control.restart()
             return
-        self._write(stream, self._mix(block.samples), age_s)
+        self._underruns += not stream.write(self._mix(block.samples), age_s)
         self._handed.append((block.captured_s, time.monotonic()))
 
     def _is_overfull(self, queued_s: float) -> bool:
@@ -227,11 +241,8 @@ class PlaybackOut:
             queued_s = stream.observe(None)
             if queued_s is not None and queued_s > self._target_s:
                 return
-            self._write(stream, self._mix(np.zeros(self._block_size, np.float32)), 0.0)
-
-    def _write(self, stream: _Stream, mono: Float32, age_s: float) -> None:
-        if not stream.write(mono, age_s):
-            self._underruns += 1
+            stream.write(self._mix(np.zeros(self._block_size, np.float32)), 0.0)
+            stream.resting = True
 
     def _mix(self, samples: Float32) -> Float32:
         """Return the block with the sound that is due added, or in its place."""
@@ -261,8 +272,9 @@ class _Stream:
         self._written = 0
         self._played = 0
         self.moving = self.hung = False
+        self.resting = True  # that it then runs dry is no underrun
         self._moved_s = self._observed_s = time.monotonic()
-        self._started = False
+        self._flowing = False
 
     def observe(self, age_s: float | None) -> float | None:
         """Return what the card holds, in s; None when it stands still after an underrun.
@@ -271,7 +283,7 @@ class _Stream:
         control learns. So it doesn't matter how late this thread woke up. Raises `DeviceError`
         for a card that is lost or plays nothing any more.
         """
-        queued = self.card.queued() if self._started else None
+        queued = self.card.queued() if self._flowing else None
         now_s = time.monotonic()
         if queued is None:
             self._moved_s = now_s
@@ -290,21 +302,25 @@ class _Stream:
         return queued_s
 
     def write(self, mono: Float32, age_s: float) -> bool:
-        """Resample and write; return whether it followed what was played before.
-
-        What starts the card is preceded by so much silence that the queue was at its target
-        when the block was captured, `age_s` ago.
-        """
+        """Resample and write; return False where the card had run dry before."""
         due = self._resampler.process(mono, self.control.trim)
-        starting, self._started = not self._started, True
-        taken = None if starting else self.card.write(due)
-        flowing = taken is not None
-        if taken is None:
-            n_silent = max(len(self._silence) - round(age_s * self.card.rate_hz), 0)
-            # In one piece: the card starts with the first sample that it gets.
-            due = np.concatenate([self._silence[:n_silent], due])
-            taken = self.card.write(due) or 0
-            self.control.restart()
-            self._observed_s = time.monotonic()
-        self._written += taken
-        return flowing or starting
+        taken = self.card.write(due) if self._flowing else None
+        followed = taken is not None or not self._flowing or self.resting
+        self._written += self._begin(due, age_s) if taken is None else taken
+        self.resting = False
+        return followed
+
+    def _begin(self, due: Float32, age_s: float) -> int:
+        """Start a card that stands still so that its queue was at its target `age_s` ago.
+
+        Younger samples are preceded by silence; of older ones, the first are left out: what
+        was late once would else stay late.
+        """
+        lead = len(self._silence) - round(age_s * self.card.rate_hz)
+        # In one piece: the card starts with the first sample that it gets.
+        due = np.concatenate([self._silence[:lead], due]) if lead > 0 else due[-lead:]
+        taken = (self.card.write(due) or 0) if len(due) else 0
+        self._flowing = taken > 0
+        self.control.restart()
+        self._observed_s = time.monotonic()
+        return taken

@@ -18,7 +18,7 @@ from edge.model.registry import shipped_model
 from edge.pipeline import BATCHES_PER_S, Pipeline
 from edge.publish.broker import Broker, read_password
 from edge.publish.payloads import Topics
-from edge.service.cleaning import build_branches, reference_channel
+from edge.service.cleaning import build_branches, build_cleaner, reference_channel, specs_for
 from edge.service.designs import core_design
 from edge.types import FilterSpec
 
@@ -200,6 +200,8 @@ def build_playback(settings: Settings, stream: StreamFormat) -> ListeningIn | No
         channel=heard_channel(settings.capture.channel, stream),
         gain_db=settings.core.gain_db,
         buffer_ms=playback.buffer_ms,
+        cleaner=build_cleaner(specs_for(settings, "playback"), stream, stream.period_size),
+        reference=reference_channel(settings, stream),
     )
 
 

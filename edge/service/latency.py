@@ -63,6 +63,7 @@ class Clicks:
         self._state: Literal["quiet", "sent", "passed"] = "quiet"
         self._until = round(SETTLE_S * rate_hz)
         self._noise = 0.0
+        self._deaf_until = 0
         self._first = 0
         self._silence = np.zeros(0, np.float32)
         self.around_s: list[float] = []
@@ -84,7 +85,7 @@ class Clicks:
             if end > self._until:
                 self.lost += 1
                 self._rest(end)
-            return mono if end <= after else silence
+            return mono if sample_index < after else silence
         if self._state == "passed":
             self.around_s.append((sample_index + at - self._first) / self._rate_hz)
             self._rest(end)
@@ -95,7 +96,7 @@ class Clicks:
 
     def _wait(self, mono: Float32, end: int) -> None:
         """Listen to the noise; send a click when it is time."""
-        if mono.size:
+        if mono.size and end > self._deaf_until:  # the click before this one rings no more
             self._noise = max(float(np.abs(mono).max()), 0.99 * self._noise)
         if end < self._until:
             return
@@ -108,6 +109,7 @@ class Clicks:
     def _rest(self, end: int) -> None:
         self._state = "quiet"
         self._noise = 0.0
+        self._deaf_until = end + len(self._silence) + round(CLICK_S * self._rate_hz)
         self._until = end + round(PAUSE_S * self._rate_hz)
 
     def _find(self, mono: Float32, start: int) -> int | None:
@@ -199,7 +201,6 @@ class LatencyRun:
         )
         self._clicks = Clicks(stream.rate_hz, self._out)
         self._supervisor = Supervisor()
-        self._captured: list[tuple[int, float]] = []
         self._real_time = False
 
     def run(self, seconds: float) -> Latencies:
@@ -235,9 +236,10 @@ class LatencyRun:
                 "join output and input by a cable, or stand the loudspeaker before the microphone; "
                 "turn the volume up",
             )
+        handed = self._out.handed()
         return Latencies(
             facts=self._facts,
-            handed_s=self._handed_s(),
+            handed_s=handed[:, 1] - handed[:, 0],
             around_s=np.array(self._clicks.around_s),
             lost_clicks=self._clicks.lost,
             xruns=self._source.xruns,
@@ -255,36 +257,8 @@ class LatencyRun:
             item = self._source.read()
             if isinstance(item, Gap):
                 self._monitor.restart()
+                self._out.skip(item.lost_samples)
             if not isinstance(item, Period):
                 continue
             mono = self._monitor.process(item.samples)
             self._out.take(self._clicks.process(mono, item.sample_index), item.mono_s)
-            self._captured.append((item.sample_index + len(mono), item.mono_s))
-
-    def _handed_s(self) -> NDArray[np.float64]:
-        """Return of each period the time from its end to when the card had it."""
-        end_of = dict(
-            zip((at for _, at in self._captured), period_ends(self._captured), strict=True)
-        )
-        return np.array([handed - end_of[at] for at, handed in self._out.handed() if at in end_of])
-
-
-def period_ends(captured: list[tuple[int, float]]) -> NDArray[np.float64]:
-    """Return when each period really ended, by CLOCK_MONOTONIC.
-
-    A read returns some time after it: as late as the thread wakes up. The card's clock is a
-    straight line through these times, that of the read which was woken up soonest.
-
-    Parameters
-    ----------
-    captured : sample index after each period, and when the read of it returned.
-    """
-    if not captured:
-        return np.zeros(0)
-    index, at_s = np.array(captured, np.float64).T
-    index, start_s = index - index[0], at_s[0]
-    slope, offset = np.polyfit(index, at_s - start_s, 1) if len(index) > 1 else (0.0, 0.0)
-    line = offset + slope * index
-    soonest = (at_s - start_s - line).min()
-    ends: NDArray[np.float64] = start_s + line + soonest
-    return ends

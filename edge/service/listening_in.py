@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from edge.monitor import Cleaner
+    from edge.dsp.clean import Cleaner
     from edge.service.supervisor import Supervisor
     from edge.types import Period, StreamFormat
 
@@ -34,7 +34,7 @@ class ListeningIn:
     channel : from 0; None: the mean of all.
     gain_db : before the filters.
     buffer_ms : what waits in the card when a period comes: so late may one be.
-    cleaner : after the filters.
+    cleaner, reference : after the filters, as `Monitor` takes them.
     """
 
     def __init__(
@@ -47,16 +47,21 @@ class ListeningIn:
         gain_db: float = 0.0,
         buffer_ms: float = 10.0,
         cleaner: Cleaner | None = None,
-        history: int = 4096,
+        reference: int | None = None,
     ) -> None:
-        gain = 10.0 ** (gain_db / 20.0)
-        self._monitor = Monitor(stream, chain_sos, channel=channel, gain=gain, cleaner=cleaner)
+        self._monitor = Monitor(
+            stream,
+            chain_sos,
+            channel=channel,
+            gain_db=gain_db,
+            cleaner=cleaner,
+            reference=reference,
+        )
         self.out = PlaybackOut(
             device,
             rate_hz=stream.rate_hz,
             block_size=stream.period_size,
             target_s=buffer_ms / 1000.0,
-            history=history,
         )
         self._supervisor: Supervisor | None = None
         self._hurried = False
@@ -68,6 +73,7 @@ class ListeningIn:
             hurry()
         if isinstance(item, Gap):
             self._monitor.restart()
+            self.out.skip(item.lost_samples)
             return
         self.out.take(self._monitor.process(item.samples), item.mono_s)
 

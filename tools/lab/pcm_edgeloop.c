@@ -124,6 +124,15 @@ static void arm(edgeloop_t *loop) {
   arm_at(loop->timer_fd, loop->epoch_s + (double)(loop->start + due) / loop->rate_hz);
 }
 
+/*
+ * A card moves samples in bursts, here eight a period. Were each one told at once,
+ * alsa-lib would read one sample after the other and never sleep.
+ */
+static int64_t told(const edgeloop_t *loop, int64_t elapsed) {
+  int64_t period = (int64_t)loop->io.period_size, burst = period > 8 ? period / 8 : 1;
+  return elapsed - elapsed % period % burst;
+}
+
 static int absent(edgeloop_t *loop) {
   if (!flagged(loop->gone))
     return 0;
@@ -192,7 +201,7 @@ static snd_pcm_sframes_t edgeloop_pointer(snd_pcm_ioplug_t *io) {
     loop->starved = 1;
     return -EPIPE;
   }
-  loop->pointer = elapsed % (int64_t)io->buffer_size;
+  loop->pointer = told(loop, elapsed) % (int64_t)io->buffer_size;
   return loop->pointer;
 }
 
