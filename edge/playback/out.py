@@ -46,6 +46,7 @@ STUCK_S: Final = 1.0
 FIRST_RETRY_S: Final = 0.5
 LAST_RETRY_S: Final = 30.0
 MAX_SOUNDS: Final = 8
+SOUND_AHEAD_S: Final = 0.1  # written ahead of a sound to which no block comes
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,7 +201,9 @@ class PlaybackOut:
             self._device,
             rate_hz=self._rate_hz,
             period_size=max(min(self._block_size, round(0.005 * self._rate_hz)), 16),
-            buffer_size=round(2 * (self._most_s + self._block_s) * self._rate_hz),
+            buffer_size=round(
+                max(2 * (self._most_s + self._block_s), 2 * SOUND_AHEAD_S) * self._rate_hz
+            ),
         )
         return _Stream(card, self._rate_hz, self._block_size, self._target_s)
 
@@ -239,7 +242,8 @@ class PlaybackOut:
         """Go on with sounds where no block comes."""
         while self._sound or self._sounds:
             queued_s = stream.observe(None)
-            if queued_s is not None and queued_s > self._target_s:
+            # Nobody waits for a sound: it may lie further ahead than a stream.
+            if queued_s is not None and queued_s > max(self._target_s, SOUND_AHEAD_S):
                 return
             stream.write(self._mix(np.zeros(self._block_size, np.float32)), 0.0)
             stream.resting = True
