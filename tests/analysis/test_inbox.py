@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,7 +16,6 @@ from edge.analysis.inbox import Inbox
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from pathlib import Path
 
 
 def put(clips: Path, number: int, label: str = "rain", suffixes: Iterable[str] = ()) -> str:
@@ -79,7 +79,7 @@ def test_a_folder_that_has_been_quiet_is_not_listed_again_until_it_changes(
     real = os.scandir
     monkeypatch.setattr(os, "scandir", lambda path: listed.append(path) or real(path))
     assert inbox.next() is None
-    looked_into = [path for path in listed if path != tmp_path]
+    looked_into = [path for path in listed if Path(path) != tmp_path]
     assert looked_into == []
     newest = put(tmp_path, 1500, label="dog")
     assert take(inbox) == newest
