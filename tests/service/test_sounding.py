@@ -41,11 +41,7 @@ def test_a_tone_on_command_comes_out_of_one_card_and_into_the_other(
     loop = Loop(tmp_path / "loop")
     server = mosquitto()
     ear = server.subscribe()
-    settings = (
-        "capture.period_size=240",
-        "record.enabled=false",
-        f'playback.device="{loop.cards.output}"',
-    )
+    settings = ("capture.period_size=240", "record.enabled=false", f'playback.device="{loop.cards.output}"')
     listener = listen(f'publish.url="{server.url}"', *settings, on=loop)
     listener.wait_ready()
     wait_until(lambda: "playback=ok" in listener.log(), "the output is open")
