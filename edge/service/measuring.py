@@ -164,7 +164,7 @@ class Measuring:
             if rule.name not in resting
         ]
         self._alarms = [
-            going_on.pop(rule, None) or Alarm(rule, self._rate_hz, self._stream_id)
+            going_on.pop(rule) if rule in going_on else Alarm(rule, self._rate_hz, self._stream_id)
             for rule in rules
         ]
         for alarm in going_on.values():
