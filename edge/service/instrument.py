@@ -9,7 +9,7 @@ import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from edge.clock import format_utc, wall_clock_synchronised
+from edge.clock import format_utc, utc_now
 from edge.decibels import named
 from edge.dsp.bands import bands_of
 from edge.errors import ConfigError
@@ -139,7 +139,7 @@ class Instrument:
 
     def _now(self) -> Utc:
         if self._clock is None:
-            return Utc(format_utc(time.time()), wall_clock_synchronised())
+            return utc_now()
         return self._clock.utc_of_mono(time.monotonic())
 
     def _tell_calibration(self, facts: dict[str, Any]) -> None:

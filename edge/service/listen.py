@@ -89,7 +89,7 @@ class Listener:
         stream_id = f"{settings.node.id}-{time.time_ns() // 1_000_000:x}"
         self._calibrated = Calibrated(settings, self._source.name)
         self._pipeline = build.build_pipeline(
-            settings, stream, model, stream_id, self._calibrated.correction
+            settings, stream, model, stream_id, self._calibrated.response
         )
         self._clock = StreamClock(stream.rate_hz)
         self._patches: Mailbox[Patch] = Mailbox()
