@@ -177,7 +177,8 @@ class Instrument:
             extra["coverage_by_part"] = {
                 part: round(done.part_coverage(part), 4) for part in done.parts
             }
-        message_id = f"{self._topics.root.replace('/', '-')}-{done.name}"
+        # With the run in it: what a day book has lost makes another run tell an hour once more.
+        message_id = f"{self._stream_id}-{done.name}"
         self._tell(done.kind, message_id, done, (times[0], times[1]), extra)
 
     def _tell(
