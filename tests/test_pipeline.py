@@ -126,6 +126,23 @@ def test_a_microphone_s_offset_is_no_click_behind_its_correction() -> None:
         assert level.laeq_dbfs == pytest.approx(peak_dbfs - 3.01, abs=0.5)
 
 
+@pytest.mark.parametrize("lost_samples", [RATE_HZ // 3, RATE_HZ, 5 * RATE_HZ + 77])
+def test_bands_keep_to_the_seconds_of_the_levels_across_a_gap(lost_samples: int) -> None:
+    path = pipeline(period_size=10_000)
+    samples = noise(10_000)
+    out = [one for k in range(7) for one in path.process(Period(k * 10_000, samples, 0.0))]
+    out += path.process(Gap(70_000, lost_samples, "xrun", 0.0))
+    for start in range(70_000 + lost_samples, 270_000 + lost_samples, 10_000):
+        out += path.process(Period(start, samples, 0.0))
+    out += path.flush()
+    levels, bands = (
+        [(one.sample_index, one.end_index, one.n_samples, one.gap) for one in out if type(one) is k]
+        for k in (Level, Bands)
+    )
+    assert levels == bands
+    assert any(gap for *_, gap in levels)
+
+
 def test_levels_are_those_of_the_filtered_signal() -> None:
     samples = noise(2 * RATE_HZ)
     levels, _ = run(pipeline(), samples, [1024])
