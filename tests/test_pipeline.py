@@ -38,6 +38,7 @@ DESIGNS: dict[tuple[int, tuple[FilterSpec, ...]], CoreDesign] = {}
 def pipeline(
     rate_hz: int = RATE_HZ,
     filters: tuple[FilterSpec, ...] = (HIGHPASS,),
+    *,
     period_size: int = 1024,
     channel: int | None = None,
     cleaned: str = "",
