@@ -80,6 +80,11 @@ class StreamClock:
         return Utc(format_utc(self._wall() - self._mono() + mono_s), wall_clock_synchronised())
 
 
+def utc_now() -> Utc:
+    """Return the UTC of now, as far as the box knows."""
+    return Utc(format_utc(time.time()), wall_clock_synchronised())
+
+
 def format_utc(wall_s: float) -> str:
     """Return seconds since 1970 as ISO 8601 UTC with milliseconds."""
     moment = datetime.fromtimestamp(wall_s, UTC)

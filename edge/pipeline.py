@@ -34,6 +34,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edge.dsp.bands import BandMeter
+from edge.dsp.batch import Batch
 from edge.dsp.branch import Branches
 from edge.dsp.chain import Chain
 from edge.dsp.filters import BlockFilter
@@ -47,7 +48,7 @@ if TYPE_CHECKING:
 
     from edge.dsp.spec import CoreDesign, LogMelSpec
     from edge.model.detector import Detector
-    from edge.types import Event, Period, Samples, Scores, StreamFormat
+    from edge.types import Event, Period, Scores, StreamFormat
 
     Float32 = NDArray[np.float32]
 
@@ -88,16 +89,16 @@ class Pipeline:
         branches: Branches | None = None,
         reference: int | None = None,
     ) -> None:
-        self._batch = batch = max(stream.rate_hz // BATCHES_PER_S, 1)
+        batch = max(stream.rate_hz // BATCHES_PER_S, 1)
+        self._batch = Batch(batch)
         self._detector = detector
-        self._kept: Samples | None = None  # made when the first period tells the integer type
-        self._n_kept = 0
         self._chain = Chain(design.chain_sos, channel, gain_db, batch)
         self._branches = branches or Branches(None, None)
         self._reference = reference
         self._other = np.zeros(batch, np.float32)  # of the reference
         most = batch + self._branches.delay_samples  # what they may give at once
         self._correction = BlockFilter(design.correction_sos, most)  # of the microphone
+        self._settled = False  # whether correction and weightings have the signal's offset
         self._meter = LevelMeter(stream.rate_hz, design.a_sos, design.c_sos, most)
         band_meter = (stream.rate_hz, design.bands_sos, design.halving_taps, most)
         self._bands = BandMeter(*band_meter) if bands else None
@@ -129,8 +130,8 @@ class Pipeline:
         self._sample_index += len(item.samples)
         rest = item.samples
         while len(rest):
-            rest = rest[self._keep(rest) :]
-            if self._n_kept == self._batch:
+            rest = rest[self._batch.keep(rest) :]
+            if self._batch.full:
                 out += self._work()
         return out
 
@@ -146,32 +147,23 @@ class Pipeline:
         """Return the offsets of what still sounds when the stream ends."""
         return self._detector.flush(self._sample_index)
 
-    def _keep(self, samples: Samples) -> int:
-        """Copy what fits into the batch; return how many."""
-        if self._kept is None:
-            self._kept = np.zeros((self._batch, samples.shape[1]), samples.dtype)
-        n = min(len(samples), self._batch - self._n_kept)
-        self._kept[self._n_kept : self._n_kept + n] = samples[:n]
-        self._n_kept += n
-        return n
-
     def _work(self) -> list[Measured]:
         """Hear, filter, measure and decimate the batch that is kept."""
         out: list[Measured] = list(self._measure_bands())  # of the batch before, if they wait
-        if self._kept is None or self._n_kept == 0:
+        if (raw := self._batch.take()) is None:
             return out
-        raw, self._n_kept = self._kept[: self._n_kept], 0
-        settle = not self._chain.settled
         filtered, clipped = self._chain.process(raw)
         other = self._chain.hear(raw, self._reference, self._other)
         measured, heard = self._branches.process(filtered, other)
-        return out + self._take(measured, heard, clipped, settle=settle)
+        return out + self._take(measured, heard, clipped)
 
-    def _take(
-        self, measured: Float32, heard: Float32, clipped: int = 0, *, settle: bool = False
-    ) -> list[Level]:
+    def _take(self, measured: Float32, heard: Float32, clipped: int = 0) -> list[Level]:
         """Measure and decimate what has come through the branches."""
         self._patches.write(heard)
+        settle = measured.size > 0 and not self._settled
+        if settle:  # else an offset, where no high-pass takes it, is a click behind a correction
+            self._correction.reset(settled_at=float(measured.mean()))
+            self._settled = True
         self._band_input = self._correction.process(measured)
         return self._meter.process(self._band_input, clipped, settle=settle)
 
@@ -193,6 +185,6 @@ class Pipeline:
         out += self._meter.gap(gap.lost_samples)
         out += self._bands.gap(gap.lost_samples) if self._bands else ()
         self._chain.restart()
-        self._correction.reset()
+        self._settled = False
         self._patches.restart(self._sample_index)
         return out

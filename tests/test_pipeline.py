@@ -38,9 +38,11 @@ DESIGNS: dict[tuple[int, tuple[FilterSpec, ...]], CoreDesign] = {}
 def pipeline(
     rate_hz: int = RATE_HZ,
     filters: tuple[FilterSpec, ...] = (HIGHPASS,),
+    *,
     period_size: int = 1024,
     channel: int | None = None,
     cleaned: str = "",
+    design_of: CoreSpec | None = None,
 ) -> Pipeline:
     key = (rate_hz, filters)
     if key not in DESIGNS:
@@ -48,7 +50,7 @@ def pipeline(
     rule = Rule(0.5, 0.3, 1, 0.5, 0.5, 60.0)
     return Pipeline(
         stream=StreamFormat(rate_hz, 1, period_size, "S16_LE"),
-        design=DESIGNS[key],
+        design=design(design_of) if design_of else DESIGNS[key],
         front_end=LogMelSpec(),
         patch_frames=96,
         patch_hop=48,
@@ -106,6 +108,40 @@ def test_at_the_model_s_own_rate_a_patch_is_the_plain_log_mel() -> None:
     for k, patch in enumerate(patches):
         np.testing.assert_allclose(patch.frames, whole[48 * k : 48 * k + 96], atol=1e-4)
         assert (patch.sample_index, patch.n_samples) == (48 * 160 * k, 95 * 160 + 400)
+
+
+def test_a_microphone_s_offset_is_no_click_behind_its_correction() -> None:
+    """Without a high-pass the correction meets the offset, at the start and behind a gap."""
+    bass_shy = ((20.0, -12.0), (200.0, 0.0), (1000.0, 0.0))
+    spec = CoreSpec(RATE_HZ, 16000, (), bass_shy)
+    path = pipeline(filters=(), design_of=spec)
+    tone = 100.0 * np.sin(2 * np.pi * 1000.0 * np.arange(RATE_HZ) / RATE_HZ)
+    samples = (tone + 8000.0).round().astype(np.int16)[:, None]
+    levels, _ = run(path, samples, [1024])
+    gap = path.process(Gap(RATE_HZ, RATE_HZ, "xrun", 0.0))
+    behind, _ = run(path, samples, [1024], start=2 * RATE_HZ)
+    peak_dbfs = 20 * np.log10(100.0 / 32768)
+    assert not any(isinstance(one, Level) for one in gap)
+    for level in (*levels, *behind):
+        assert level.lcpeak_dbfs == pytest.approx(peak_dbfs, abs=0.5)
+        assert level.laeq_dbfs == pytest.approx(peak_dbfs - 3.01, abs=0.5)
+
+
+@pytest.mark.parametrize("lost_samples", [RATE_HZ // 3, RATE_HZ, 5 * RATE_HZ + 77])
+def test_bands_keep_to_the_seconds_of_the_levels_across_a_gap(lost_samples: int) -> None:
+    path = pipeline(period_size=10_000)
+    samples = noise(10_000)
+    out = [one for k in range(7) for one in path.process(Period(k * 10_000, samples, 0.0))]
+    out += path.process(Gap(70_000, lost_samples, "xrun", 0.0))
+    for start in range(70_000 + lost_samples, 270_000 + lost_samples, 10_000):
+        out += path.process(Period(start, samples, 0.0))
+    out += path.flush()
+    levels, bands = (
+        [(one.sample_index, one.end_index, one.n_samples, one.gap) for one in out if type(one) is k]
+        for k in (Level, Bands)
+    )
+    assert levels == bands
+    assert any(gap for *_, gap in levels)
 
 
 def test_levels_are_those_of_the_filtered_signal() -> None:

@@ -10,7 +10,7 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from edge.types import Period
+    from edge.types import Period, Samples
 
     Float64 = NDArray[np.float64]
 
@@ -25,6 +25,12 @@ DEAD_DB: Final = 60.0
 
 OPPOSED: Final = -0.8
 """A correlation below this: of opposite polarity, and their mean loses 10 dB and more."""
+
+MENDED: Final = 0.2
+"""A correlation from this on: of one polarity again. A quiet room, of which each channel hears
+its own noise, proves neither."""
+
+_WILD: Final = 64.0  # no converter says this: damage of a float source, and no sound
 
 
 class ChannelCheck:
@@ -43,6 +49,7 @@ class ChannelCheck:
         self._channels = channels
         self._periods = 0
         self._told: list[str] = []
+        self._opposed: tuple[int, int] | None = None  # which two were, until they are not
         self.trouble = ""
         """What is wrong, for people; empty: nothing."""
         self.reset()
@@ -58,16 +65,11 @@ class ChannelCheck:
         self._n_samples += len(period.samples)
         self._periods += 1
         if self._channels > 1 and self._periods % EVERY_PERIODS == 0:
-            scale = (
-                1.0
-                if period.samples.dtype == np.float32
-                else 2.0 ** (1 - 8 * period.samples.itemsize)
-            )
-            samples = np.nan_to_num(period.samples.astype(np.float64) * scale)
+            samples = _sound(period.samples)
             self._looked_at += len(samples)
             self._sum += samples.sum(axis=0)
             self._product += samples.T @ samples
-        if self._n_samples >= self._rate_hz:
+        if self._n_samples >= self._rate_hz and (self._looked_at or self._channels == 1):
             self._told = [*self._told[1 - SURE_S :], self._judge()]
             self.reset()
             if len(self._told) == SURE_S and len(set(self._told)) == 1:
@@ -85,8 +87,20 @@ class ChannelCheck:
             numbers = ", ".join(map(str, np.flatnonzero(dead)))
             return f"channel {numbers} is dead while others hear: capture.channel names one"
         correlation = covariance / np.sqrt(np.outer(power, power))
+        if self._opposed and (not self.trouble or correlation[self._opposed] >= MENDED):
+            self._opposed = None
         opposed = np.argwhere(np.triu(correlation, 1) < OPPOSED)
-        if len(opposed):
-            one, other = opposed[0]
-            return f"channels {one} and {other} are of opposite polarity: their mean cancels"
-        return ""
+        if len(opposed) and not self._opposed:
+            self._opposed = (int(opposed[0, 0]), int(opposed[0, 1]))
+        if not self._opposed:
+            return ""
+        one, other = self._opposed
+        return f"channels {one} and {other} are of opposite polarity: their mean cancels"
+
+
+def _sound(samples: Samples) -> Float64:
+    """Return samples with a full scale of +-1.0, and 0 where they are damaged."""
+    if samples.dtype == np.float32:
+        # A NaN fails the comparison too.
+        return np.where(np.abs(samples) <= _WILD, samples, 0.0).astype(np.float64)
+    return samples.astype(np.float64) * 2.0 ** (1 - 8 * samples.itemsize)

@@ -51,7 +51,7 @@ class Liveness:
         if self._still_samples:
             low, high = np.minimum(low, self._low), np.maximum(high, self._high)
         # A NaN fails the comparison, so that it counts as alive: it's another's trouble.
-        if not (high - low <= DC_RIPPLE).all():
+        if not (high <= low + DC_RIPPLE).all():
             self._still_samples = 0
             return "ok"
         self._low, self._high = low, high

@@ -121,37 +121,30 @@ def calibrate(  # noqa: PLR0917 - click names them
 
     A 94 or 114 dB calibrator is recognised by its tone; five steady seconds are taken.
     """
-    from edge.service.metering import calibration_now, calibration_store, current_calibration
+    from edge.service.calibrated import Calibrated, calibration_store
 
     settings = load_settings(config_file, overrides)
-    store = calibration_store(settings)
     if show:
-        _show(store.all())
+        _show(calibration_store(settings).all())
         return EXIT_OK
     if known_level is not None and sensitivity is not None:
         raise click.UsageError("--known-level and --sensitivity are two ways: choose one")
     read = read_correction(correction) if correction else None
     with _open(settings) as source:
-        before = current_calibration(settings, source.name)
-        if read is None and before and not no_correction:
-            read = before.correction
+        calibrated = Calibrated(settings, source.name)
+        before = calibrated.current
+        if read or no_correction:
+            calibrated.correction = read
         way = Way("calibrator", float(level), float(frequency), seconds)
         if known_level is not None:
             way = way._replace(method="level", reference_db=known_level)
-        if sensitivity is not None:
+        if sensitivity is None:
+            sensitivity = _listen(settings, source, way, calibrated.correction)
+        else:
             way = way._replace(method="sensitivity", reference_db=REFERENCE_DB)
-        made = calibration_now(
-            settings,
-            source.name,
-            method=way.method,
-            sensitivity_dbfs=(
-                _listen(settings, source, way, read) if sensitivity is None else sensitivity
-            ),
-            reference_db=way.reference_db,
-            correction=read,
-        )
-    drift_db = store.add(made)
-    click.echo("\n".join(_result(made, before, drift_db)))
+    drift_db = calibrated.adopt(sensitivity, way.method, way.reference_db)
+    if made := calibrated.current:
+        click.echo("\n".join(_result(made, before, drift_db)))
     return EXIT_OK
 
 

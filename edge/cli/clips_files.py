@@ -12,8 +12,9 @@ import click
 from edge.cli.clips_folder import open_store, put, refuse_existing
 from edge.cli.options import settings_options
 from edge.cli.quiet import quiet_alsa
+from edge.durable import sync
 from edge.errors import StorageError
-from edge.record.durable import sync, write_new
+from edge.record.durable import write_new
 from edge.record.name import KEEP, SEALED
 
 if TYPE_CHECKING:

@@ -137,6 +137,8 @@ def _words(day: Day) -> list[str]:
     notes = [heard, f"lost in gaps {whole.summary.lost_s:.1f} s"]
     if whole.summary.clipped_samples:
         notes.append(f"clipped {whole.summary.clipped_samples} samples")
+    if whole.offset_db is None and any(one.offset_db is not None for one in day.minutes):
+        notes.append("not all of it was calibrated")
     if not whole.clock_synchronised:
         notes.append("the clock was not always synchronised")
     return [f"{';  '.join(said)}  {day.unit}", "; ".join(notes)]

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from edge.cli.meterreading import Reading
     from edge.config.schema import Settings
     from edge.measure.calibration import Calibration
+    from edge.service.calibrated import Calibrated
     from edge.service.metering import SoundMeter
     from edge.types import Bands, Level
 
@@ -78,14 +79,13 @@ def _measure(settings: Settings, source: Source, seconds: float | None, *, plain
     from edge.cli.meterreading import UPDATES_PER_S
     from edge.cli.watch import Interrupt
     from edge.service.build import build_sound_meter
-    from edge.service.metering import current_calibration
+    from edge.service.calibrated import Calibrated
 
-    calibration = current_calibration(settings, source.name)
-    response = calibration.correction.points if calibration and calibration.correction else ()
+    calibrated = Calibrated(settings, source.name)
     sound_meter = build_sound_meter(
-        settings, source.format, updates_per_s=UPDATES_PER_S, response=response
+        settings, source.format, updates_per_s=UPDATES_PER_S, response=calibrated.response
     )
-    reading = _reading(settings, source, sound_meter, calibration)
+    reading = _reading(settings, source, sound_meter, calibrated)
     interrupt = Interrupt()
     end_s = time.monotonic() + seconds if seconds is not None else float("inf")
 
@@ -96,7 +96,7 @@ def _measure(settings: Settings, source: Source, seconds: float | None, *, plain
 
 
 def _reading(
-    settings: Settings, source: Source, sound_meter: SoundMeter, calibration: Calibration | None
+    settings: Settings, source: Source, sound_meter: SoundMeter, calibrated: Calibrated
 ) -> Reading:
     from edge.cli.meterreading import Reading
     from edge.service.build import under_range_dbfs
@@ -104,7 +104,6 @@ def _reading(
     stream = source.format
     grade = sound_meter.weighting_class
     kept = f"A, C within class {grade}" if grade else "A, C within no class at this rate"
-    offset_db = calibration.offset_db(settings.core.gain_db) if calibration else None
     return Reading(
         rate_hz=stream.rate_hz,
         third_octaves=[
@@ -112,10 +111,10 @@ def _reading(
             for place, band in enumerate(sound_meter.grid)
             if band.per_octave == 3
         ],
-        offset_db=offset_db,
+        offset_db=calibrated.offset_db(),
         under_range_dbfs=under_range_dbfs(settings, stream),
         heading=f"{source.name}, {stream.rate_hz} Hz, channel {settings.capture.channel}; {kept}",
-        calibrated=_calibrated(calibration),
+        calibrated=_calibrated(calibrated.current),
     )
 
 

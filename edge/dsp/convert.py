@@ -19,6 +19,9 @@ _TOP_INT32: Final = 2**31 - 256
 # No converter says this: 36 dB over full scale. Damage it is, and its square may be no float.
 _WILD: Final = 64.0
 
+# Nor this: 320 dB under full scale. Smaller numbers, or their squares, are denormal.
+_SILENT: Final = 1e-16
+
 
 def to_mono(
     samples: Samples, channel: int | None, gain: float, out: NDArray[np.float32]
@@ -29,7 +32,8 @@ def to_mono(
     scale before the gain: -32768 or 32767 for int16, within one 24 bit step of the ends for
     int32, 1.0 or more for float32. Of a mean a sample counts once if any channel of it
     does. Real samples that are not finite or beyond +-64 become 0 and are counted with
-    them, so that nothing after this meets a NaN or overflows. Allocates nothing that grows
+    them, so that nothing after this meets a NaN or overflows; where all are next to nothing
+    they become 0, for denormal numbers are dear. Allocates nothing that grows
     unless a sample is clipped.
 
     Parameters
@@ -53,8 +57,12 @@ def to_mono(
     if n_samples == 0:
         return mono, 0
     clipped = count_clipped(heard)
-    if clipped and heard.dtype == np.float32:
-        heard = _tamed(heard)
+    if heard.dtype == np.float32:
+        if clipped:
+            heard = _tamed(heard)
+        if heard.min() > -_SILENT and heard.max() < _SILENT:
+            mono.fill(0.0)
+            return mono, clipped
     scale = np.float32(gain / (_full_scale(heard) * heard.shape[1]))
     # Channel by channel: ten times cheaper than a reduction over a short axis.
     np.multiply(heard[:, 0], scale, out=mono, casting="unsafe", dtype=np.float32)

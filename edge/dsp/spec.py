@@ -71,11 +71,13 @@ class CoreDesign:
 
     `decimation_taps` is empty where the rates are equal or no whole multiple. `bands_sos` is
     (n_bands, 4, 6), of `bands.bands_of(rate_hz)`; `weighting_class` () says which class of
-    IEC 61672-1 A and C keep: 1, 2, or 0 for neither.
+    IEC 61672-1 A and C keep: 1, 2, or 0 for neither; `correction_off_db` () how far off
+    `correction_sos` is at most.
     """
 
     chain_sos: NDArray[np.float64]
     correction_sos: NDArray[np.float64]
+    correction_off_db: NDArray[np.float64]
     a_sos: NDArray[np.float64]
     c_sos: NDArray[np.float64]
     weighting_class: NDArray[np.int64]

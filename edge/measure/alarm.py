@@ -52,7 +52,7 @@ class AlarmRule:
     release_db : it ends when it is so far under the limit.
     min_s : so long it must be over the limit before it is an event.
     hold_s : an event survives a pause of this length.
-    cooldown_s : after an event the alarm rests.
+    cooldown_s : after an event the alarm rests; what goes on then begins a new one.
     hours : minutes of the local day, from and to, that it holds in; None: always. It may
         cross midnight.
 
@@ -176,7 +176,8 @@ class Alarm:
     ) -> list[Event]:
         holds = over_db is not None and self.rule.holds_at(minute_of_day)
         limit_db = -self.rule.release_db if self._open else 0.0
-        over = holds and over_db is not None and over_db >= limit_db
+        rests = not self._open and start < self._ready
+        over = holds and not rests and over_db is not None and over_db >= limit_db
         if over and over_db is not None:
             return self._go_on(start, end, over_db)
         self._over_s = 0
@@ -190,7 +191,7 @@ class Alarm:
         self._over_s += 1
         self._last_over = end
         self._most_over_db = max(self._most_over_db, over_db)
-        if self._open or self._over_s < self.rule.min_s or self._start < self._ready:
+        if self._open or self._over_s < self.rule.min_s:
             return []
         self._open = True
         return [self._event("onset", None)]

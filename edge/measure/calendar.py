@@ -49,8 +49,8 @@ class Finished:
     length_s : 82,800 to 90,000 for a day.
     parts : of a day: "day", "evening", "night", those that were heard.
     clock_synchronised : in every minute of it.
-    offset_db : makes its dBFS dB SPL, that of its newest calibrated minute; those of another
-        offset were moved by the difference. None: no minute was calibrated.
+    offset_db : makes its dBFS dB SPL, that of its newest minute; those of another offset were
+        moved by the difference. None: not every minute was calibrated.
     """
 
     kind: Kind
@@ -92,8 +92,10 @@ class _Span:
     clock_synchronised: bool = True
     number: int = 1
     offset_db: float | None = None
+    calibrated: bool = True  # every minute: another may have come from another microphone
 
     def add(self, minute: Minute, part: str) -> None:
+        self.calibrated &= minute.offset_db is not None
         if minute.offset_db is not None and minute.offset_db != self.offset_db:
             if self.offset_db is not None:
                 # Another gain or microphone: what was heard keeps its sound pressure level.
@@ -198,7 +200,7 @@ class Calendar:
             summary=whole,
             parts=parts,
             clock_synchronised=span.clock_synchronised,
-            offset_db=span.offset_db,
+            offset_db=span.offset_db if span.calibrated else None,
         )
 
     def _hour_and_day(self, minute: Minute) -> tuple[datetime, datetime]:

@@ -15,6 +15,7 @@ import os
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal, cast, get_args
 
+from edge.durable import sync, write_through
 from edge.errors import StorageError
 from edge.measure.correction import Correction
 
@@ -167,20 +168,13 @@ class CalibrationStore:
         unfinished = self._path.with_name(f".{self._path.name}.{os.getpid()}")
         try:
             with unfinished.open("wb") as file:
-                file.write(text.encode())
-                file.flush()
-                os.fsync(file.fileno())
+                write_through(file, text.encode())
             unfinished.replace(self._path)
         except OSError:
             with contextlib.suppress(OSError):
                 unfinished.unlink(missing_ok=True)
             raise
-        # The name is on the disk only when the folder is.
-        handle = os.open(self._path.parent, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+        sync(self._path.parent)
 
     def _set_aside(self, error: Exception) -> None:
         aside = self._path.with_name(f"{self._path.name}.damaged")

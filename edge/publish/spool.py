@@ -18,6 +18,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from edge.durable import sync, write_through
 from edge.types import Message
 
 if TYPE_CHECKING:
@@ -48,15 +49,13 @@ def deposit(directory: Path, message: Message, name: str) -> None:
     }
     part = directory / f".{name}.part"
     try:
-        with part.open("w", encoding="ascii") as file:
-            json.dump(body, file)
-            file.flush()
-            os.fsync(file.fileno())
+        with part.open("wb") as file:
+            write_through(file, json.dumps(body).encode("ascii"))
         part.replace(directory / f"{name}{SUFFIX}")
     except OSError:
         part.unlink(missing_ok=True)
         raise
-    _sync(directory)
+    sync(directory)
 
 
 def collect(directory: Path, put: Callable[[Message], object]) -> int:
@@ -149,11 +148,3 @@ def _remove(path: Path) -> None:
 @lru_cache(maxsize=1000)
 def _say_once(path: str, why: str) -> None:
     log.warning("%s stays: %s", path, why)
-
-
-def _sync(directory: Path) -> None:
-    handle = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -8,6 +8,7 @@ import os
 from contextlib import suppress
 from typing import TYPE_CHECKING, BinaryIO, Final
 
+from edge.durable import sync, write_through
 from edge.record.name import UNFINISHED
 
 if TYPE_CHECKING:
@@ -62,9 +63,7 @@ def write_new(path: Path, data: bytes) -> None:
     """
     with create(path) as file:
         try:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
+            write_through(file, data)
         except OSError:
             _forget([path])
             raise
@@ -80,12 +79,3 @@ def _forget(paths: Sequence[Path]) -> None:
     for path in paths:
         with suppress(OSError):
             path.unlink(missing_ok=True)
-
-
-def sync(directory: Path) -> None:
-    """Put the names in a folder on the disk: syncing a file is for its content alone."""
-    handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

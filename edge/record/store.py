@@ -12,8 +12,9 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
+from edge.durable import sync
 from edge.errors import StorageError
-from edge.record.durable import OWNER_FILE, OWNER_FOLDER, commit, sync, take_lock
+from edge.record.durable import OWNER_FILE, OWNER_FOLDER, commit, take_lock
 from edge.record.folder import (
     Entry,
     buckets,

@@ -23,7 +23,7 @@ from edge.service.designs import core_design
 from edge.types import FilterSpec
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
     from typing import Any
 
     from edge.capture.source import Source
@@ -210,7 +210,7 @@ def build_sound_meter(
     stream: StreamFormat,
     *,
     updates_per_s: int = 1,
-    response: Sequence[tuple[float, float]] = (),
+    response: tuple[tuple[float, float], ...] = (),
 ) -> SoundMeter:
     """Return what measures a stream as `listen` does, without a classifier.
 
@@ -229,14 +229,14 @@ def build_sound_meter(
             "choose another rate or recording",
         )
     # No model's rate: nothing is decimated.
-    spec = CoreSpec(stream.rate_hz, stream.rate_hz, chain_filters(settings, stream.rate_hz))
+    filters = chain_filters(settings, stream.rate_hz)
+    spec = CoreSpec(stream.rate_hz, stream.rate_hz, filters, response)
     return SoundMeter(
         stream=stream,
         design=core_design(spec, settings.state.path),
         channel=heard_channel(settings.capture.channel, stream),
         gain_db=settings.core.gain_db,
         updates_per_s=updates_per_s,
-        response=response,
     )
 
 

@@ -7,6 +7,7 @@ import logging
 import queue
 from typing import TYPE_CHECKING, Any, Final
 
+from edge.clock import utc_now
 from edge.dsp.bands import bands_of
 from edge.errors import EdgeError
 from edge.measure.calibration import FILE, LEVEL_DB, Calibration, CalibrationStore
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from edge.config.schema import Settings
+    from edge.measure.calibration import Method
     from edge.measure.calibrator import Heard
     from edge.service.commands import Body, Reply
     from edge.types import StreamFormat, Utc
@@ -28,6 +30,11 @@ PATIENCE_S: Final = 60
 """So many seconds a calibrator may take to be put on and to stand still."""
 
 CALIBRATOR_DB: Final = 94.0
+
+
+def calibration_store(settings: Settings) -> CalibrationStore:
+    """Return the calibrations of the box."""
+    return CalibrationStore(settings.state.path / FILE)
 
 
 class Calibrated:
@@ -41,42 +48,57 @@ class Calibrated:
     """
 
     def __init__(self, settings: Settings, device: str) -> None:
-        self._store = CalibrationStore(settings.state.path / FILE)
+        self._store = calibration_store(settings)
         self._device = device
         self._channel = str(settings.capture.channel)
         self._gain_db = settings.core.gain_db
         self.current = self._store.current(device, self._channel)
+        self.correction = self.current.correction if self.current else None
+        """Of the microphone; what is adopted has it."""
 
     def offset_db(self) -> float | None:
         """Return what makes dB SPL of dBFS; None: not calibrated."""
         return self.current.offset_db(self._gain_db) if self.current else None
 
     @property
-    def correction(self) -> tuple[tuple[float, float], ...]:
-        """The microphone's response, (Hz, dB); empty: it is taken to be flat."""
-        if self.current is None or self.current.correction is None:
-            return ()
-        return self.current.correction.points
+    def response(self) -> tuple[tuple[float, float], ...]:
+        """That of the microphone, (Hz, dB); empty: it is taken to be flat."""
+        return self.correction.points if self.correction else ()
 
-    def adopt(self, sensitivity_dbfs: float, method: str, reference_db: float, now: Utc) -> Body:
-        """Keep a new sensitivity, put it in force, and return what is told of it.
+    def adopt(
+        self,
+        sensitivity_dbfs: float,
+        method: Method,
+        reference_db: float,
+        at: Utc | None = None,
+    ) -> float | None:
+        """Keep a new sensitivity and put it in force; return its drift, None for the first.
 
-        The correction of the microphone stays. Raises `StorageError`.
+        `at` is its date; None: now.
+
+        Raises `StorageError`, and `EdgeError` for a sensitivity that no microphone has.
         """
-        made = Calibration(
-            sensitivity_dbfs=sensitivity_dbfs,
-            method=method,  # type: ignore[arg-type] # its own check
-            device=self._device,
-            channel=self._channel,
-            gain_db=self._gain_db,
-            reference_db=reference_db,
-            time=now.text,
-            clock_synchronised=now.synchronised,
-            correction=self.current.correction if self.current else None,
-        )
+        at = at or utc_now()
+        try:
+            made = Calibration(
+                sensitivity_dbfs=round(sensitivity_dbfs, 3),
+                method=method,
+                device=self._device,
+                channel=self._channel,
+                gain_db=self._gain_db,
+                reference_db=reference_db,
+                time=at.text,
+                clock_synchronised=at.synchronised,
+                correction=self.correction,
+            )
+        except ValueError as error:
+            raise EdgeError(
+                f"{reference_db:g} dB can't be what is heard: {error}",
+                "name the level that is there",
+            ) from error
         drift_db = self._store.add(made)
         self.current = made
-        return self.facts() | {"drift_db": None if drift_db is None else round(drift_db, 2)}
+        return drift_db
 
     def facts(self) -> dict[str, Any]:
         """Return what the box says of its calibration."""
@@ -158,12 +180,14 @@ class CalibrationDesk:
 
     def _adopt(self, request: _Request, sensitivity_dbfs: float) -> None:
         try:
-            facts = self._calibrated.adopt(
+            drift_db = self._calibrated.adopt(
                 sensitivity_dbfs, request.method, request.level_db, self._now()
             )
-        except (EdgeError, ValueError) as error:
+        except EdgeError as error:
             request.reply({"ok": False, "error": str(error)})
             return
+        facts = self._calibrated.facts()
+        facts["drift_db"] = None if drift_db is None else round(drift_db, 2)
         log.info("calibrated: 94 dB are %.2f dBFS", sensitivity_dbfs)
         request.reply({"ok": True, **facts})
         self._told(facts)
@@ -173,7 +197,7 @@ class _Request:
     """One command that is being obeyed."""
 
     def __init__(
-        self, finder: CalibratorFinder | KnownLevel, method: str, level_db: float, reply: Reply
+        self, finder: CalibratorFinder | KnownLevel, method: Method, level_db: float, reply: Reply
     ) -> None:
         self._finder = finder
         self.method = method

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-VERSION: Final = 3  # of what `edge.dsp.design` computes: a new one makes every kept file stale
+VERSION: Final = 4  # of what `edge.dsp.design` computes: a new one makes every kept file stale
 CHILD_LIMIT_S: Final = 120  # a cold Pi Zero takes some 20
 
 
@@ -105,11 +105,13 @@ def design(spec: CoreSpec) -> CoreDesign:
 
     factor, odd = divmod(spec.rate_hz, spec.model_rate_hz)
     no_taps: NDArray[np.float64] = np.zeros(0)
+    correction, off_db = np.zeros((0, 6)), 0.0
+    if spec.correction:
+        correction, off_db = correction_sos(spec.correction, spec.rate_hz)
     return CoreDesign(
         chain_sos=chain_sos(spec.filters, spec.rate_hz),
-        correction_sos=correction_sos(spec.correction, spec.rate_hz)[0]
-        if spec.correction
-        else np.zeros((0, 6)),
+        correction_sos=correction,
+        correction_off_db=np.array(off_db),
         a_sos=weighting_sos("A", spec.rate_hz),
         c_sos=weighting_sos("C", spec.rate_hz),
         weighting_class=np.array(weighting_class(spec.rate_hz)),

@@ -9,7 +9,7 @@ import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from edge.clock import format_utc, wall_clock_synchronised
+from edge.clock import format_utc, utc_now
 from edge.decibels import named
 from edge.dsp.bands import bands_of
 from edge.errors import ConfigError
@@ -139,7 +139,7 @@ class Instrument:
 
     def _now(self) -> Utc:
         if self._clock is None:
-            return Utc(format_utc(time.time()), wall_clock_synchronised())
+            return utc_now()
         return self._clock.utc_of_mono(time.monotonic())
 
     def _tell_calibration(self, facts: dict[str, Any]) -> None:
@@ -177,7 +177,8 @@ class Instrument:
             extra["coverage_by_part"] = {
                 part: round(done.part_coverage(part), 4) for part in done.parts
             }
-        message_id = f"{self._topics.root.replace('/', '-')}-{done.name}"
+        # With the run in it: what a day book has lost makes another run tell an hour once more.
+        message_id = f"{self._stream_id}-{done.name}"
         self._tell(done.kind, message_id, done, (times[0], times[1]), extra)
 
     def _tell(

@@ -89,7 +89,7 @@ class Listener:
         stream_id = f"{settings.node.id}-{time.time_ns() // 1_000_000:x}"
         self._calibrated = Calibrated(settings, self._source.name)
         self._pipeline = build.build_pipeline(
-            settings, stream, model, stream_id, self._calibrated.correction
+            settings, stream, model, stream_id, self._calibrated.response
         )
         self._clock = StreamClock(stream.rate_hz)
         self._patches: Mailbox[Patch] = Mailbox()
@@ -326,15 +326,8 @@ class Listener:
         return max(INFERENCE_STALL_S, (3 * model.patch_hop + model.patch_frames) * hop_s)
 
     def _status_line(self) -> str:
-        level = self._reporter.newest_level
-        top = " ".join(f"{label} {score:.2f}" for label, score in self._reporter.newest_top.items())
-        parts = (
-            f"{level.laeq_dbfs:.1f} dBFS(A)" if level else "no level yet",
-            top or "no score yet",
-            f"{self._stream.gaps} gaps",
-            f"microphone {self._stream.microphone}",
-        )
-        return "; ".join(parts)
+        stream = self._stream
+        return f"{self._reporter.line()}; {stream.gaps} gaps; microphone {stream.microphone}"
 
     def _build_recorder(self, stream_id: str) -> Recorder:
         return build_recorder(

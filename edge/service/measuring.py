@@ -149,21 +149,26 @@ class Measuring:
             self._tell(event)
 
     def _renew_alarms(self) -> None:
-        """Make the alarms anew when a calibration has moved the limits that are in dB."""
+        """Make those alarms anew whose limit in dB a calibration has moved."""
         offset_db = self._offset_db()
         if offset_db == self._compared_with:
             return
         self._compared_with = offset_db
-        for alarm in self._alarms:
-            self._tell_all(alarm.close(self._heard_to))
         resting = [rule.name for rule, in_db in self._rules if in_db and offset_db is None]
         if resting:
             log.warning("alarms in dB rest until there is a calibration: %s", ", ".join(resting))
-        self._alarms = [
-            Alarm(self._in_dbfs(rule, in_db, offset_db), self._rate_hz, self._stream_id)
+        going_on = {alarm.rule: alarm for alarm in self._alarms}
+        rules = [
+            self._in_dbfs(rule, in_db, offset_db)
             for rule, in_db in self._rules
             if rule.name not in resting
         ]
+        self._alarms = [
+            going_on.pop(rule) if rule in going_on else Alarm(rule, self._rate_hz, self._stream_id)
+            for rule in rules
+        ]
+        for alarm in going_on.values():
+            self._tell_all(alarm.close(self._heard_to))
 
     @staticmethod
     def _in_dbfs(rule: AlarmRule, in_db: bool, offset_db: float | None) -> AlarmRule:  # noqa: FBT001 - as in `rules`

@@ -50,7 +50,10 @@ class Replay:
             files, period_size=settings.capture.period_size, pace="fast", rate_hz=None
         )
         stream = self._source.format
-        self._pipeline = build.build_pipeline(settings, stream, self._classifier.info, STREAM_ID)
+        self._calibrated = Calibrated(settings, self._source.name)
+        self._pipeline = build.build_pipeline(
+            settings, stream, self._classifier.info, STREAM_ID, self._calibrated.response
+        )
         self._clips: deque[Mapping[str, Any]] = deque()
         self._recorder = self._build_recorder(settings, stream) if record else None
         self._alarms: deque[Event] = deque()
@@ -61,7 +64,7 @@ class Replay:
             labels=self._classifier.info.labels,
             topics=build.build_topics(settings),
             clock=None,
-            calibrated=Calibrated(settings, self._source.name),
+            calibrated=self._calibrated,
             tell=self._alarms.append,
             send=lambda _: None,
         ).measuring
@@ -104,7 +107,9 @@ class Replay:
                     if self._recorder:
                         self._recorder.level(output)
                     start_s = self._seconds(output.sample_index)
-                    figures = level_fields(output, None, self._under_range_dbfs)
+                    figures = level_fields(
+                        output, self._calibrated.offset_db(), self._under_range_dbfs
+                    )
                     yield {"type": "level", "time_s": start_s, **figures}
                 case Bands():
                     self._measuring.bands(output)
@@ -163,6 +168,7 @@ class Replay:
             model=self._classifier.info,
             utc=None,
             saved=self._clips.append,
+            offset_db=self._calibrated.offset_db,
         )
         recorder.open()
         return recorder

@@ -108,6 +108,14 @@ class Reporter:
         self._send(payloads.event(self._topics, what, onset=onset, offset=offset, fields=fields))
         self._send(payloads.detected(self._topics, what.label, on=what.edge == "onset"))
 
+    def line(self) -> str:
+        """Return the newest level and the best scores in words."""
+        level, offset_db = self.newest_level, self._offset_db()
+        unit = "dBFS" if offset_db is None else "dB"
+        top = " ".join(f"{label} {score:.2f}" for label, score in self.newest_top.items())
+        heard = f"LAeq {level.laeq_dbfs + (offset_db or 0.0):.1f} {unit}" if level else ""
+        return f"{heard or 'no level yet'}; {top or 'no score yet'}"
+
     def silence(self) -> None:
         """Say of every label that it is not heard, as at a start.
 

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import logging
-from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from edge.capture.channels import ChannelCheck
@@ -14,7 +13,7 @@ from edge.types import Gap
 if TYPE_CHECKING:
     from edge.capture.liveness import State
     from edge.clock import StreamClock
-    from edge.types import GapCause, Period, StreamFormat
+    from edge.types import Period, StreamFormat
 
 log = logging.getLogger(__name__)
 
@@ -31,24 +30,20 @@ class StreamWatch:
         self._clock = clock
         self._liveness = Liveness(stream.rate_hz)
         self._channels = ChannelCheck(stream.rate_hz, stream.channels)
-        self._gaps: Counter[GapCause] = Counter()
         self._lost_samples = 0
         self._microphone_told: State = "ok"
         self._channels_told = ""
+        self.gaps = 0
+        """How many there were."""
         self.sample_index = 0
         """After the last sample that came in."""
         self.microphone: State = "ok"
-
-    @property
-    def gaps(self) -> int:
-        """How many gaps there were."""
-        return self._gaps.total()
 
     def note(self, item: Period | Gap) -> None:
         """Take what the source read (capture thread)."""
         if isinstance(item, Gap):
             self.sample_index = item.sample_index + item.lost_samples
-            self._gaps[item.cause] += 1
+            self.gaps += 1
             self._lost_samples += item.lost_samples
             self._liveness.reset()
             self._channels.reset()

@@ -54,6 +54,36 @@ def test_one_second_is_no_proof_and_a_mended_cable_is_believed() -> None:
     assert trouble(np.tile(good, (SURE_S, 1)), check) == ""
 
 
+def test_a_second_with_damaged_samples_still_tells_a_dead_channel() -> None:
+    """An infinity or a wild number of a float source is no sound that the other misses."""
+    for damage in (np.inf, -np.inf, np.nan, 3e38):
+        both = np.stack([sound() / 32768, np.zeros(5 * RATE_HZ)], axis=1).astype(np.float32)
+        both[:: RATE_HZ // 50, 0] = damage
+        assert "channel 1 is dead" in trouble(both), damage
+        both[:: RATE_HZ // 50, 0] = 0.0
+        both[:: RATE_HZ // 50, 1] = damage
+        assert "channel 1 is dead" in trouble(both), damage
+
+
+@pytest.mark.parametrize("size", [2048, 16384])
+def test_periods_of_any_length_are_looked_at(size: int) -> None:
+    """At 8 kHz the longest period lasts two seconds, and four of them eight."""
+    check = ChannelCheck(8000, 2)
+    samples = np.stack([sound(16.0), np.zeros(16 * RATE_HZ)], axis=1).astype(np.int16)
+    for start in range(0, len(samples), size):
+        check.process(Period(start, samples[start : start + size], 0.0))
+    assert "channel 1 is dead" in check.trouble
+
+
+def test_a_quiet_room_does_not_mend_an_inverted_channel() -> None:
+    """Their own noise is all that both hear then: it says nothing of polarity."""
+    check = ChannelCheck(RATE_HZ, 2)
+    rng = np.random.default_rng(3)
+    quiet = rng.integers(-9, 9, (6 * RATE_HZ, 2)).astype(np.int16)
+    assert "opposite polarity" in trouble(np.stack([sound(), -sound()], axis=1), check)
+    assert "opposite polarity" in trouble(quiet, check)
+
+
 def test_silence_not_a_number_and_one_channel_are_no_trouble() -> None:
     assert trouble(np.zeros((5 * RATE_HZ, 2), np.int16)) == ""
     assert trouble(np.full((5 * RATE_HZ, 2), np.nan, np.float32)) == ""

@@ -76,6 +76,11 @@ def test_not_a_number_counts_as_alive() -> None:
     assert set(states(np.full(2 * RATE_HZ, np.nan, dtype=np.float32))) == {"ok"}
 
 
+@pytest.mark.parametrize("value", [np.inf, -np.inf])
+def test_an_infinity_for_a_second_is_stuck(value: float) -> None:
+    assert states(np.full(2 * RATE_HZ, value, dtype=np.float32))[-1] == "stuck"
+
+
 def test_a_reset_begins_the_second_anew() -> None:
     liveness = Liveness(RATE_HZ)
     period = Period(0, np.zeros((RATE_HZ, 1), dtype=np.int16), 0.0)

@@ -108,6 +108,18 @@ def test_a_known_level_of_noise_calibrates(
     assert float(found[1]) == pytest.approx(-30.0 - 2.72 + 24.0, abs=0.1)
 
 
+def test_a_known_level_that_can_not_be_is_said_and_nothing_changes(
+    calibrate: Calibrate, play: Callable[..., VirtualMicrophone], state: Path
+) -> None:
+    """20 dB next to full scale would be a microphone for the inside of an engine."""
+    play(tone(-6.0), "loud")
+    done = calibrate("loud", "--known-level", "20")
+    assert done.returncode == 1
+    assert "edge: 20 dB can't be what is heard" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (state / "calibration.json").exists()
+
+
 def test_a_device_that_is_pulled_out_is_said(
     calibrate: Calibrate, play: Callable[..., VirtualMicrophone], state: Path
 ) -> None:

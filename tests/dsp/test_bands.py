@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy import signal
 
-from edge.dsp.bands import BandMeter, bands_of
+from edge.dsp.bands import TOP_SHARE, BandMeter, bands_of
 from edge.dsp.levels import FLOOR_DBFS
 from edge.dsp.standard import band_bank, halving_taps
 from edge.types import Bands
@@ -46,6 +46,15 @@ def test_the_bands_are_those_that_people_name() -> None:
     assert octaves == [31.5, 63, 125, 250, 500, 1000, 2000, 4000, 8000, 16000]
     assert max(b.nominal_hz for b in bands_of(44100) if b.per_octave == 3) == 16000
     assert max(b.nominal_hz for b in bands_of(16000) if b.per_octave == 3) == 6300
+
+
+@pytest.mark.parametrize("rate_hz", [8000, 11025, 44100, 48000, 96000, 192000])
+def test_a_band_is_filtered_at_the_lowest_rate_at_which_it_keeps_its_class(rate_hz: int) -> None:
+    """One stage higher costs twice as much, one lower leaves class 1."""
+    for band in bands_of(rate_hz):
+        edge_hz = band.centre_hz * 10.0 ** (0.15 / band.per_octave)
+        assert edge_hz > TOP_SHARE * rate_hz / 2 ** (band.stage + 1)
+        assert edge_hz <= TOP_SHARE * rate_hz / 2**band.stage or band.stage == 0
 
 
 def test_a_tone_reads_its_level_in_its_band_and_nothing_far_away() -> None:

@@ -73,6 +73,16 @@ def test_after_an_event_it_rests() -> None:
     assert spans(follow(one_second(cooldown_s=4), seconds)) == [(0, 1), (6, 7)]
 
 
+def test_what_begins_while_it_rests_and_goes_on_is_an_event_once_it_has_rested() -> None:
+    """A sound that goes on all night must not go untold for having begun too early."""
+    seconds = [-30, -50, *[-30] * 20, -50, -50]
+    assert spans(follow(one_second(cooldown_s=4), seconds)) == [(0, 1), (5, 22)]
+    assert spans(follow(one_second(cooldown_s=4, min_s=3), [-30] * 3 + seconds[1:])) == [
+        (0, 3),
+        (7, 24),
+    ]
+
+
 def test_a_level_over_a_time_is_the_energy_mean_of_it() -> None:
     """One second at -20 dBFS in ten is -30 on average; so is the second that it comes in."""
     rule = one_second(limit_db=-30.1, average_s=10, release_db=0.0)

@@ -130,7 +130,6 @@ def test_a_clock_that_steps_back_tells_the_hour_again_with_all_of_it() -> None:
 def test_a_new_gain_in_mid_hour_moves_what_was_heard_before() -> None:
     """6 dB more gain: the same sound is 6 dBFS louder and has an offset 6 dB smaller."""
     calendar = Calendar(BERLIN)
-    calendar.add(a_minute(NOON, -50.0))
     calendar.add(replace(a_minute(NOON + timedelta(minutes=1), -50.0), offset_db=130.0))
     calendar.add(replace(a_minute(NOON + timedelta(minutes=2), -44.0), offset_db=124.0))
     for span in calendar.so_far():

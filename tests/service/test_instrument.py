@@ -14,6 +14,7 @@ import soundfile
 from edge.config.load import load_settings
 from edge.dsp.bands import bands_of
 from edge.errors import ConfigError
+from edge.measure.correction import parse_correction
 from edge.service.calibrated import PATIENCE_S, Calibrated, CalibrationDesk
 from edge.service.commands import CommandError
 from edge.service.instrument import alarm_rules
@@ -178,6 +179,31 @@ def alarms_of(file: Path, *overrides: str) -> list[tuple[str, str, float]]:
         for one in Replay(settings, [file]).records()
         if one["type"] == "event" and one["label"] in ("loud", "hum")
     ]
+
+
+def test_a_replay_of_what_is_calibrated_is_in_db_without_the_microphones_response(
+    tmp_path: Path,
+) -> None:
+    """A microphone 6 dB deaf to all that is not near 1 kHz reads noise too low."""
+    file = write(tmp_path / "room.wav", -40.0, -40.0, -40.0)
+    settings = load_settings(None, [f'state.directory="{tmp_path}"'])
+
+    def last_level() -> dict[str, Any]:
+        return [one for one in Replay(settings, [file]).records() if one["type"] == "level"][-1]
+
+    plain = last_level()
+    assert plain["calibrated"] is False
+    assert not [key for key in plain if key.endswith("_db")]
+    calibrated = Calibrated(settings, "room.wav")
+    calibrated.adopt(-26.0, "sensitivity", 94.0)
+    assert last_level()["laeq_db"] == pytest.approx(plain["laeq_dbfs"] + 120.0)
+    calibrated.correction = parse_correction(
+        b"20 -6\n500 -6\n900 0\n1000 0\n1100 0\n2000 -6\n20000 -6\n", "deaf.txt"
+    )
+    calibrated.adopt(-26.0, "sensitivity", 94.0)
+    corrected = last_level()
+    assert corrected["laeq_db"] > plain["laeq_dbfs"] + 120.0 + 3.0
+    assert not [key for key in corrected if key.endswith("_dbfs")]
 
 
 def test_a_replay_has_the_same_alarms(tmp_path: Path) -> None:

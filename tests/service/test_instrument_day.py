@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import json
+import resource
+import signal
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -30,7 +32,9 @@ MIDNIGHT = datetime(2026, 11, 25).astimezone()
 class Box:
     """An instrument whose stream began at a local time, and what it has sent."""
 
-    def __init__(self, directory: Path, began: datetime, *overrides: str) -> None:
+    def __init__(
+        self, directory: Path, began: datetime, *overrides: str, device: str = "microphone"
+    ) -> None:
         settings = load_settings(
             None, [f'state.directory="{directory}"', "level.bands=false", *overrides]
         )
@@ -44,7 +48,7 @@ class Box:
             labels=(),
             topics=Topics("edge", "hive"),
             clock=self._clock,
-            calibrated=Calibrated(settings, "microphone"),
+            calibrated=Calibrated(settings, device),
             tell=lambda _: None,
             send=self.sent.append,
         )
@@ -119,6 +123,68 @@ def test_a_disk_that_fails_keeps_nothing_from_being_told_and_is_said(tmp_path: P
     (tmp_path / "levels").unlink()
     box.hear(1)
     assert box.instrument.figures()["levels_kept"] == "ok"
+
+
+def test_what_the_day_book_has_lost_makes_no_id_come_twice(tmp_path: Path) -> None:
+    """A full disk, or a power cut: the hour was told, and the next run does not know it."""
+    first = Box(tmp_path, at(10))
+    first.hear(65)
+    (file,) = (tmp_path / "levels").iterdir()
+    file.write_text("".join(file.read_text().splitlines(keepends=True)[:40]))
+    second = Box(tmp_path, at(11, 10))
+    second.hear(5)
+    ids = [
+        json.loads(one.payload)["message_id"]
+        for one in [*first.sent, *second.sent]
+        if "level/" in one.topic
+    ]
+    assert len(first.bodies("hour")) == len(second.bodies("hour")) == 1
+    assert len(ids) == len(set(ids))
+
+
+def test_a_full_disk_under_the_day_book_costs_those_minutes_and_no_more(
+    tmp_path: Path,
+) -> None:
+    """The kernel's own limit on a file's size stands for the disk: half a line is written."""
+    Box(tmp_path, at(10)).hear(2)
+    (file,) = (tmp_path / "levels").iterdir()
+    resource.setrlimit(resource.RLIMIT_FSIZE, (file.stat().st_size + 50, resource.RLIM_INFINITY))
+    before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        full = Box(tmp_path, at(10, 2))
+        full.hear(3)
+        assert full.instrument.figures()["levels_kept"] not in ("ok", "off")
+        assert len(full.bodies("minute")) == 3
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+        signal.signal(signal.SIGXFSZ, before)
+    after = Box(tmp_path, at(10, 5))
+    after.hear(56)
+    (hour,) = after.bodies("hour")
+    assert hour["heard_s"] == (2 + 55) * 60.0
+
+
+@pytest.mark.parametrize("began_uncalibrated", [True, False])
+def test_an_hour_of_which_a_minute_was_not_calibrated_is_no_sound_pressure_level(
+    tmp_path: Path, *, began_uncalibrated: bool
+) -> None:
+    """It may have been another microphone, or another channel of it."""
+    settings = load_settings(None, [f'state.directory="{tmp_path / "state"}"'])
+    runs = [
+        (at(10), 5, -50.0, not began_uncalibrated),
+        (at(10, 10), 5, -50.0, began_uncalibrated),
+        (at(10, 20), 42, -50.0, not began_uncalibrated),
+    ]
+    for began, minutes, laeq, is_calibrated in runs:
+        device = "microphone" if is_calibrated else "another"
+        if is_calibrated:
+            Calibrated(settings, device).adopt(-26.0, "sensitivity", 94.0)
+        box = Box(tmp_path / "state", began, device=device)
+        box.hear(minutes, laeq)
+    (hour,) = box.bodies("hour")
+    assert hour["calibrated"] is False
+    assert hour["laeq_dbfs"] == pytest.approx(-50.0)
+    assert not [key for key in hour if key.endswith("_db")]
 
 
 def test_without_days_no_minute_is_written(tmp_path: Path) -> None:

@@ -116,6 +116,23 @@ def test_a_new_calibration_ends_what_the_old_one_began() -> None:
     assert desk.measuring.alarms == ()
 
 
+def test_a_new_calibration_leaves_alone_what_does_not_depend_on_it() -> None:
+    """Its event goes on, and a background of minutes is not learned again."""
+    desk = Desk(
+        (
+            (AlarmRule("loud", "level", -40.0, average_s=1), False),
+            (AlarmRule("rise", "rise", 10.0, background_s=60), False),
+        )
+    )
+    desk.hear(range(40), -50.0)
+    desk.hear(range(40, 42), -30.0)
+    assert [one.label for one in desk.events] == ["loud", "rise"]
+    desk.offset_db = 120.0
+    desk.hear(range(42, 44), -30.0)
+    assert [one.edge for one in desk.events] == ["onset", "onset"]
+    assert desk.measuring.alarms == ("loud", "rise")
+
+
 def test_a_limit_in_dbfs_needs_no_calibration() -> None:
     desk = Desk(((AlarmRule("loud", "level", -40.0, average_s=1), False),))
     desk.hear(range(3), -30.0)

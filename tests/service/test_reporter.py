@@ -23,7 +23,7 @@ LABELS = ("rain", "dog", "other")
 class Box:
     """A reporter whose stream began at `BEGAN_WALL_S`; keeps what it sends."""
 
-    def __init__(self, *, live: bool = True) -> None:
+    def __init__(self, *, live: bool = True, offset_db: float | None = None) -> None:
         self.sent: list[Message] = []
         self.mono_s = 1000.0
         clock = StreamClock(
@@ -38,6 +38,7 @@ class Box:
             clock=clock,
             rate_hz=RATE_HZ,
             labels=LABELS,
+            offset_db=lambda: offset_db,
             top_scores=2,
             live=live,
             send=self.sent.append,
@@ -61,6 +62,18 @@ def at(seconds: float) -> str:
 
 def level(second: int, n_samples: int = RATE_HZ) -> Level:
     return a_level(second, RATE_HZ, n_samples=n_samples, gap=n_samples < RATE_HZ)
+
+
+@pytest.mark.parametrize(
+    ("offset_db", "told"), [(None, "LAeq -41.0 dBFS"), (120.0, "LAeq 79.0 dB")]
+)
+def test_the_line_for_people_says_whether_its_level_is_sound_pressure(
+    offset_db: float | None, told: str
+) -> None:
+    box = Box(offset_db=offset_db)
+    assert box.reporter.line() == "no level yet; no score yet"
+    box.reporter.level(level(3))
+    assert box.reporter.line() == f"{told}; no score yet"
 
 
 @pytest.mark.parametrize(("n_samples", "heard_s"), [(RATE_HZ, 1.0), (12_000, 0.25)])

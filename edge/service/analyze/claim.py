@@ -8,6 +8,7 @@ import json
 import os
 from typing import TYPE_CHECKING, Any, Self
 
+from edge.durable import sync
 from edge.service.analyze.job import part_of
 
 if TYPE_CHECKING:
@@ -48,11 +49,7 @@ class Claim:
     def commit(self) -> None:
         """Give the staged report its name, which marks the job as done. Raises `OSError`."""
         self._part.replace(self.job.report)
-        folder = os.open(self.job.output, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        sync(self.job.output)
 
     def close(self) -> None:
         """Take away what is unfinished, and let others have it; a second call does nothing."""
