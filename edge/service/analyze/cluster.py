@@ -12,6 +12,7 @@ import logging
 import re
 import tempfile
 from concurrent.futures import CancelledError
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -66,12 +67,13 @@ def run_there(
         if not threads:
             raise ClusterError(f"the cluster at {address} has no worker", "start dask worker")
         yield from _follow(client, distributed.wait, jobs, AHEAD * threads, more)
-    except CancelledError as error:
+    except (CancelledError, OSError) as error:  # the second: its connection broke in a call
         raise ClusterError(
             f"the cluster at {address} is gone", "start again: what is done is passed over"
         ) from error
     finally:
-        client.close(timeout=0.5)
+        with suppress(OSError):
+            client.close(timeout=0.5)
 
 
 def _follow(
