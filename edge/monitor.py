@@ -21,13 +21,16 @@ if TYPE_CHECKING:
 class Monitor:
     """One channel through chain and cleaner, period by period, their state kept between calls.
 
+    A cleaner gives its samples in blocks of its own, and later. Here they wait, so that each
+    period gives as many as it took, always as late: by the cleaner's `delay_samples`.
+
     Parameters
     ----------
     stream : the format as granted by the source.
     chain_sos : (n_sections, 6) float64, the designed filters.
     channel : from 0; None: the mean of all.
     gain_db : applied first.
-    cleaner : after the filters; what it gives lags, and comes in blocks of its own.
+    cleaner : after the filters.
     reference : the channel that an adaptive filter listens to.
     """
 
@@ -45,6 +48,10 @@ class Monitor:
         self._cleaner = cleaner
         self._reference = reference
         self._other = np.zeros(stream.period_size, np.float32)
+        self._delay = cleaner.delay_samples if cleaner else 0
+        self._waiting = np.zeros(self._delay + stream.period_size, np.float32)
+        self._n_waiting = self._delay  # silence, until the cleaner's first sample
+        self._due = np.zeros(stream.period_size, np.float32)
 
     def process(self, samples: Samples) -> Float32:
         """Return what is heard of one period, (n_samples,) float32, valid until the next call.
@@ -57,10 +64,19 @@ class Monitor:
         if self._cleaner is None:
             return filtered
         other = self._chain.hear(samples, self._reference, self._other)
-        return self._cleaner.process(filtered, other)
+        cleaned = self._cleaner.process(filtered, other)
+        end = self._n_waiting + cleaned.size
+        self._waiting[self._n_waiting : end] = cleaned
+        due = self._due[: filtered.size]
+        due[:] = self._waiting[: due.size]
+        self._n_waiting = end - due.size
+        self._waiting[: self._n_waiting] = self._waiting[due.size : end]
+        return due
 
     def restart(self) -> None:
         """Begin anew after a gap."""
         self._chain.restart()
         if self._cleaner:
             self._cleaner.reset()
+            self._waiting[: self._delay] = 0.0
+            self._n_waiting = self._delay
