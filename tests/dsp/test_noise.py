@@ -187,3 +187,15 @@ def test_windows_and_calls_that_cant_be_are_refused() -> None:
         NoiseReducer(NoiseSpec(), RATE_HZ, 0)
     with pytest.raises(ValueError, match="101 samples"):
         NoiseReducer(NoiseSpec(), RATE_HZ, 100).process(white(101))
+
+
+def test_a_sound_that_comes_and_goes_is_no_noise_however_long_it_does() -> None:
+    """Half a second on, half off, for 24 s: four times as long as what sounds on is noise."""
+    n = 24 * RATE_HZ
+    at = np.arange(n)
+    on = at // (RATE_HZ // 2) % 2 == 0
+    beeps = (0.3 * np.sin(2 * np.pi * 1000.0 * at / RATE_HZ) * on).astype(np.float32)
+    cleaned = reduce_noise(beeps + white(n, rms=0.01), RATE_HZ, NoiseSpec())
+    last = slice(22 * RATE_HZ, None)
+    heard = cleaned[last][on[last]]
+    assert power_db(heard) == pytest.approx(power_db(beeps[last][on[last]]), abs=1.0)

@@ -56,7 +56,8 @@ def run_there(
             "--scheduler needs the package distributed", "pip install 'edge[cluster]'"
         ) from error
     # Of a lost connection it logs a traceback for each attempt; a sentence is enough.
-    logging.getLogger("distributed.client").setLevel(logging.CRITICAL)
+    for name in ("distributed", "distributed.client"):  # the second has a level of its own
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     try:
         make: Any = distributed.Client  # it has no types
         client = make(address, timeout=CONNECT_S)
