@@ -97,10 +97,14 @@ def loudest(lines: list[str]) -> float:
     ("body", "why"),
     [
         ({"sound": "siren"}, "sounds are: alarm"),
+        ({"sound": ["alarm"]}, "sounds are: alarm"),
+        ({"sound": {}}, "sounds are: alarm"),
+        ({"seconds": 10**400}, "0.1 to 60"),
+        ({"level_dbfs": -(10**400)}, "-80 to 0"),
         ({"seconds": 0}, "0.1 to 60"),
         ({"seconds": "long"}, "no number"),
         ({"level_dbfs": 3}, "-80 to 0"),
-        ({"level_dbfs": float("nan")}, "no number"),
+        ({"level_dbfs": float("nan")}, "-80 to 0"),
         ({"loudness": 1}, "keys are"),
     ],
 )
