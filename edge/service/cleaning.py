@@ -123,9 +123,13 @@ class ClipCleaner:
     def __call__(self, stretch: Stretch) -> Samples:
         """Return the cleaned samples, (n_samples, channels), of the clip's own type."""
         cleaned = stretch.samples.copy()
-        for channel in range(cleaned.shape[1]):
-            if channel != self._reference:
-                self._clean(stretch.samples, channel, cleaned)
+        # The silence of a hole is no noise: behind it a cleaner begins anew.
+        edges = [edge - stretch.start for hole in stretch.holes for edge in (hole.start, hole.stop)]
+        bounds = [0, *edges, len(cleaned)]
+        for start, stop in zip(bounds[::2], bounds[1::2], strict=True):
+            for channel in range(cleaned.shape[1]):
+                if channel != self._reference:
+                    self._clean(stretch.samples[start:stop], channel, cleaned[start:stop])
         return cleaned
 
     def _clean(self, samples: Samples, channel: int, into: Samples) -> None:

@@ -12,7 +12,7 @@ import soundfile
 from edge.config.load import load_settings
 from edge.dsp.clean_spec import LINE, AdaptiveSpec
 from edge.errors import ConfigError
-from edge.record.history import Stretch
+from edge.record.history import Hole, Stretch
 from edge.service.cleaning import NOTHING, ClipCleaner, reference_channel, specs_for
 from edge.service.replay import Replay
 from edge.types import StreamFormat
@@ -92,6 +92,19 @@ def test_a_clip_keeps_its_length_type_and_channels(dtype: type) -> None:
             power_db(one[tail, channel] * 32768.0 / scale) for one in (samples, cleaned)
         )
         assert after < before - 10
+
+
+def test_behind_a_gap_a_clip_is_as_clean_as_before_it() -> None:
+    """The silence of the hole is nobody's noise."""
+    samples = np.round(noise(10.0, 5) * 32767).astype(np.int16)[:, None]
+    hole = slice(4 * RATE_HZ, 5 * RATE_HZ)
+    samples[hole] = 0
+    stretch = Stretch(1000, samples, (Hole(1000 + hole.start, 1000 + hole.stop, "xrun"),))
+    cleaned = clip_cleaner(MONO, ON)(stretch)
+    assert not cleaned[hole].any()
+    for second in (3, 6, 7, 9):
+        at = slice(second * RATE_HZ, (second + 1) * RATE_HZ)
+        assert power_db(cleaned[at]) < power_db(samples[at]) - 10, second
 
 
 def test_a_fan_that_a_second_microphone_hears_is_taken_out_of_the_clip() -> None:
