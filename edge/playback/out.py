@@ -150,7 +150,7 @@ class PlaybackOut:
                     self._heal()
                 self._play(self._stream)
             except DeviceError as error:
-                self._lost_cards += self._stream is not None
+                self._lost_cards += self._stream is not None and not self.trouble
                 if not self.trouble:
                     log.warning("nothing is played: %s", error)
                 self.trouble = error

@@ -241,6 +241,7 @@ def test_a_card_that_hangs_is_never_waited_for(
         assert give(out, 3.5) < 0.02, "who captures goes on"
         assert is_away(out)
         assert "plays nothing any more" in str(out.trouble)
+        assert out.figures().lost_cards == 1, "however often it was tried again"
         loop.wake(loop.output)
         give(out, 3.0)
         assert is_ok(out)
