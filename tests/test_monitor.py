@@ -63,6 +63,16 @@ def test_a_cleaner_comes_after_the_filters_and_hears_the_reference() -> None:
     assert np.std(heard[-1]) < 0.1 * np.std(samples / 32768)
 
 
+def test_an_offset_of_the_reference_keeps_nothing_from_being_learnt() -> None:
+    rng = np.random.default_rng(4)
+    fan = 0.01 * rng.standard_normal(5 * 48000) + 0.05
+    samples = np.round(np.stack([fan, fan], axis=1) * 32768).astype(np.int16)
+    cleaner = Cleaner(AdaptiveSpec(), None, 48000, 120)
+    monitor = Monitor(FORMAT, SOS, channel=0, cleaner=cleaner, reference=1)
+    heard = [monitor.process(samples[k : k + 120]).copy() for k in range(0, len(samples), 120)]
+    assert np.std(np.concatenate(heard[-400:])) < 0.1 * 0.01
+
+
 @settings(max_examples=10, deadline=None)
 @given(st.lists(st.integers(0, 120), min_size=1, max_size=8))
 def test_what_is_cleaned_comes_as_it_is_captured_and_always_as_late(cuts: list[int]) -> None:

@@ -35,6 +35,8 @@ class Chain:
         self._gain = 10.0 ** (gain_db / 20.0)
         self._mono = np.zeros(max_samples, np.float32)
         self._filters = BlockFilter(sos, max_samples)
+        self._others = BlockFilter(sos, max_samples)  # of the reference
+        self._others_settled = False
         self.settled = False
         """Whether the filters have the microphone's offset: not before the first samples."""
 
@@ -55,9 +57,19 @@ class Chain:
         return self._filters.process(mono), clipped
 
     def hear(self, raw: Samples, channel: int | None, out: Float32) -> Float32 | None:
-        """Return another channel with the same gain, unfiltered, in `out`; None gives None."""
-        return None if channel is None else to_mono(raw, channel, self._gain, out)[0]
+        """Return another channel through the same gain and filters; None gives None.
+
+        Filtered too, or its offset and rumble would be all that an adaptive filter hears.
+        Always the same channel; valid until the next call; `out` is room for its samples.
+        """
+        if channel is None:
+            return None
+        other, _ = to_mono(raw, channel, self._gain, out)
+        if not self._others_settled and other.size:
+            self._others.reset(settled_at=float(other.mean()))
+            self._others_settled = True
+        return self._others.process(other)
 
     def restart(self) -> None:
         """Begin anew behind a gap."""
-        self.settled = False
+        self.settled = self._others_settled = False
