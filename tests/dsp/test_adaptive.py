@@ -258,3 +258,11 @@ def test_a_source_that_starts_after_silence_is_learnt_in_2_s(spec: AdaptiveSpec)
     reference += white(reference.size, 1e-5, seed=11)
     y = cancel(x, reference, RATE_HZ, spec)
     assert lowered_db(x, y, slice(5 * RATE_HZ, None)) > 20.0
+
+
+def test_the_constraint_keeps_partitions_from_learning_what_is_not_there() -> None:
+    """Taps that wrap around within a block would leave 13 dB more."""
+    reference = white(8 * RATE_HZ)
+    x = through(room(800), reference)
+    y = cancel(x, reference, RATE_HZ, AdaptiveSpec(length_s=0.064))
+    assert lowered_db(x, y, slice(7 * RATE_HZ, None)) > 40.0

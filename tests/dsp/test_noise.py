@@ -199,3 +199,13 @@ def test_a_sound_that_comes_and_goes_is_no_noise_however_long_it_does() -> None:
     last = slice(22 * RATE_HZ, None)
     heard = cleaned[last][on[last]]
     assert power_db(heard) == pytest.approx(power_db(beeps[last][on[last]]), abs=1.0)
+
+
+def test_a_steady_sound_shorter_than_the_memory_is_kept_whole() -> None:
+    """The minimum of the whole memory counts, not that of its newest or loudest stretch."""
+    x = white(9 * RATE_HZ, 0.003)
+    sound = slice(4 * RATE_HZ, 8 * RATE_HZ)
+    x[sound] *= 30.0
+    late = slice(7 * RATE_HZ, round(7.8 * RATE_HZ))
+    y = reduce_noise(x, RATE_HZ, NoiseSpec(memory_s=6.0))
+    assert power_db(y[late]) > power_db(x[late]) - 1.0
