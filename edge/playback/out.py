@@ -208,7 +208,7 @@ class PlaybackOut:
         return _Stream(card, self._rate_hz, self._block_size, self._target_s)
 
     def _play(self, stream: _Stream) -> None:
-        patience_s = self._target_s / 2 + self._block_s
+        patience_s = stream.target_s / 2 + self._block_s
         while not self._ended.is_set():
             block = self._handover.take(patience_s)
             if block is None:
@@ -243,7 +243,7 @@ class PlaybackOut:
         while self._sound or self._sounds:
             queued_s = stream.observe(None)
             # Nobody waits for a sound: it may lie further ahead than a stream.
-            if queued_s is not None and queued_s > max(self._target_s, SOUND_AHEAD_S):
+            if queued_s is not None and queued_s > stream.ahead_s:
                 return
             stream.write(self._mix(np.zeros(self._block_size, np.float32)), 0.0)
             stream.resting = True
@@ -269,10 +269,14 @@ class _Stream:
 
     def __init__(self, card: OutputCard, rate_hz: int, block_size: int, target_s: float) -> None:
         self.card = card
-        self.control = QueueControl(target_s)
+        holds_s = card.buffer_size / card.rate_hz  # it may be less than was asked for
+        self.target_s = min(target_s, holds_s / 2)
+        # What a full card does not take of a sound would be lost.
+        self.ahead_s = min(max(target_s, SOUND_AHEAD_S), holds_s - 2 * block_size / rate_hz)
+        self.control = QueueControl(self.target_s)
         self.queued_s: float | None = None
         self._resampler = AdaptiveResampler(rate_hz, card.rate_hz, block_size)
-        self._silence = np.zeros(round(target_s * card.rate_hz), np.float32)
+        self._silence = np.zeros(round(self.target_s * card.rate_hz), np.float32)
         self._written = 0
         self._played = 0
         self.moving = self.hung = False

@@ -306,6 +306,16 @@ def test_a_sound_is_heard_to_its_end_though_nothing_is_captured(join: Join) -> N
     assert np.count_nonzero(mono > 16000) == pytest.approx(24000, abs=100)
 
 
+def test_a_card_with_a_short_buffer_plays_a_sound_to_its_end(join: Join) -> None:
+    """Its whole buffer is shorter than a sound is written ahead."""
+    with hearing(loop := join()) as heard, playing(loop.output, block_size=32) as out:
+        wait_until(lambda: is_ok(out), "the card is open")
+        out.play_sound(np.full(24000, 0.5, np.float32))
+        time.sleep(1.0)
+    mono = np.concatenate(heard)[:, 0]
+    assert np.count_nonzero(mono > 16000) == pytest.approx(24000, abs=100)
+
+
 def test_a_card_that_rests_between_two_sounds_has_no_underrun(join: Join) -> None:
     with playing(join().output) as out:
         wait_until(lambda: is_ok(out), "the card is open")
