@@ -46,8 +46,9 @@ class Monitor:
     ) -> None:
         self._chain = Chain(chain_sos, channel, gain_db, stream.period_size)
         self._cleaner = cleaner
-        self._reference = reference
-        self._other = np.zeros(stream.period_size, np.float32)
+        # Filtered too, or its offset and rumble would be all that an adaptive filter hears.
+        other = (chain_sos, reference, gain_db, stream.period_size)
+        self._reference = None if reference is None else Chain(*other)
         self._delay = cleaner.delay_samples if cleaner else 0
         self._waiting = np.zeros(self._delay + stream.period_size, np.float32)
         self._n_waiting = self._delay  # silence, until the cleaner's first sample
@@ -63,7 +64,7 @@ class Monitor:
         filtered, _ = self._chain.process(samples)
         if self._cleaner is None:
             return filtered
-        other = self._chain.hear(samples, self._reference, self._other)
+        other = self._reference.process(samples)[0] if self._reference else None
         cleaned = self._cleaner.process(filtered, other)
         end = self._n_waiting + cleaned.size
         self._waiting[self._n_waiting : end] = cleaned
@@ -76,6 +77,8 @@ class Monitor:
     def restart(self) -> None:
         """Begin anew after a gap."""
         self._chain.restart()
+        if self._reference:
+            self._reference.restart()
         if self._cleaner:
             self._cleaner.reset()
             self._waiting[: self._delay] = 0.0

@@ -31,8 +31,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from edge.dsp.bands import BandMeter
 from edge.dsp.batch import Batch
 from edge.dsp.branch import Branches
@@ -44,6 +42,7 @@ from edge.patches import PatchCutter
 from edge.types import Bands, Gap, Level, Patch
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
     from edge.dsp.spec import CoreDesign, LogMelSpec
@@ -55,6 +54,11 @@ if TYPE_CHECKING:
 Measured = Level | Bands | Patch
 
 BATCHES_PER_S = 12  # fewer are cheaper, but the dearest period must stay under 1 ms
+
+
+def batch_samples(rate_hz: int) -> int:
+    """Return how many samples are worked on at once."""
+    return max(rate_hz // BATCHES_PER_S, 1)
 
 
 class Pipeline:
@@ -89,13 +93,14 @@ class Pipeline:
         branches: Branches | None = None,
         reference: int | None = None,
     ) -> None:
-        batch = max(stream.rate_hz // BATCHES_PER_S, 1)
+        batch = batch_samples(stream.rate_hz)
         self._batch = Batch(batch)
         self._detector = detector
         self._chain = Chain(design.chain_sos, channel, gain_db, batch)
         self._branches = branches or Branches(None, None)
-        self._reference = reference
-        self._other = np.zeros(batch, np.float32)  # of the reference
+        # Filtered too, or its offset and rumble would be all that an adaptive filter hears.
+        other = (design.chain_sos, reference, gain_db, batch)
+        self._reference = None if reference is None else Chain(*other)
         most = batch + self._branches.delay_samples  # what they may give at once
         self._correction = BlockFilter(design.correction_sos, most)  # of the microphone
         self._settled = False  # whether correction and weightings have the signal's offset
@@ -153,7 +158,7 @@ class Pipeline:
         if (raw := self._batch.take()) is None:
             return out
         filtered, clipped = self._chain.process(raw)
-        other = self._chain.hear(raw, self._reference, self._other)
+        other = self._reference.process(raw)[0] if self._reference else None
         measured, heard = self._branches.process(filtered, other)
         return out + self._take(measured, heard, clipped)
 
@@ -175,7 +180,7 @@ class Pipeline:
     def _work_off(self) -> list[Measured]:
         """Work on whatever waits."""
         out = [*self._work(), *self._measure_bands()]
-        out += self._take(*self._branches.flush(self._other[:0]))
+        out += self._take(*self._branches.flush())
         return [*out, *self._patches.cut(), *self._measure_bands()]
 
     def _skip(self, gap: Gap) -> list[Measured]:
@@ -184,7 +189,9 @@ class Pipeline:
         self._sample_index += gap.lost_samples
         out += self._meter.gap(gap.lost_samples)
         out += self._bands.gap(gap.lost_samples) if self._bands else ()
-        self._chain.restart()
+        for chain in (self._chain, self._reference):
+            if chain:
+                chain.restart()
         self._settled = False
         self._patches.restart(self._sample_index)
         return out

@@ -33,6 +33,12 @@ def data() -> Path:
     return DATA
 
 
+def may_mount() -> bool:
+    """Return whether a mount of one's own can be made: root in a container often can't."""
+    command = ["unshare", "-m", "--propagation", "private", "mount", "-t", "tmpfs", "tmpfs", "/mnt"]
+    return subprocess.run(command, capture_output=True, check=False).returncode == 0
+
+
 class Mosquitto:
     """A real broker on a free loopback port."""
 

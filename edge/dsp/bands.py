@@ -178,7 +178,7 @@ class BandMeter:
         """Let a stage work on what waits, add its energies to their seconds; return half of it."""
         start = stage.n_done
         filtered, halved = stage.work()
-        end = start + (filtered.shape[1])
+        end = start + filtered.shape[1]
         position = max(start, stage.position(stage.origin))
         while position < end:
             second = self._second(max(stage.index(position), stage.origin))

@@ -5,8 +5,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
     from edge.dsp.clean import Cleaner
@@ -43,20 +44,10 @@ class Branches:
             return measured, measured
         return measured, self._classifier.process(x, reference) if self._classifier else x
 
-    def flush(self, nothing: Float32) -> tuple[Float32, Float32]:
-        """Return what is left of both, after which they begin anew.
-
-        Parameters
-        ----------
-        nothing : (0,) float32, what is left of a signal as it is.
-        """
+    def flush(self) -> tuple[Float32, Float32]:
+        """Return what is left of both, after which they begin anew."""
+        nothing = np.zeros(0, np.float32)  # is left of a signal as it is
         measured = self._levels.flush() if self._levels else nothing
         if self._classifier is self._levels:
             return measured, measured
         return measured, self._classifier.flush() if self._classifier else nothing
-
-    def reset(self) -> None:
-        """Forget the past."""
-        for cleaner in (self._levels, self._classifier):
-            if cleaner:
-                cleaner.reset()

@@ -35,8 +35,6 @@ class Chain:
         self._gain = 10.0 ** (gain_db / 20.0)
         self._mono = np.zeros(max_samples, np.float32)
         self._filters = BlockFilter(sos, max_samples)
-        self._others = BlockFilter(sos, max_samples)  # of the reference
-        self._others_settled = False
         self.settled = False
         """Whether the filters have the microphone's offset: not before the first samples."""
 
@@ -56,20 +54,6 @@ class Chain:
             self.settled = True
         return self._filters.process(mono), clipped
 
-    def hear(self, raw: Samples, channel: int | None, out: Float32) -> Float32 | None:
-        """Return another channel through the same gain and filters; None gives None.
-
-        Filtered too, or its offset and rumble would be all that an adaptive filter hears.
-        Always the same channel; valid until the next call; `out` is room for its samples.
-        """
-        if channel is None:
-            return None
-        other, _ = to_mono(raw, channel, self._gain, out)
-        if not self._others_settled and other.size:
-            self._others.reset(settled_at=float(other.mean()))
-            self._others_settled = True
-        return self._others.process(other)
-
     def restart(self) -> None:
         """Begin anew behind a gap."""
-        self.settled = self._others_settled = False
+        self.settled = False

@@ -225,18 +225,19 @@ class _Interval:
             sample_index=self.sample_index,
             end_index=end_index,
             n_samples=self.n_samples,
-            laeq_dbfs=_decibels(self._a_energy / self.n_samples),
-            lceq_dbfs=_decibels(self._c_energy / self.n_samples),
-            lzeq_dbfs=_decibels(self._z_energy / self.n_samples),
-            lafmax_dbfs=_decibels(self._fast_max),
-            lafmin_dbfs=_decibels(self._fast_min) if self._laf else None,
-            lasmax_dbfs=_decibels(self._slow_max),
-            lcpeak_dbfs=_decibels(self._c_peak**2),
+            laeq_dbfs=decibels(self._a_energy / self.n_samples),
+            lceq_dbfs=decibels(self._c_energy / self.n_samples),
+            lzeq_dbfs=decibels(self._z_energy / self.n_samples),
+            lafmax_dbfs=decibels(self._fast_max),
+            lafmin_dbfs=decibels(self._fast_min) if self._laf else None,
+            lasmax_dbfs=decibels(self._slow_max),
+            lcpeak_dbfs=decibels(self._c_peak**2),
             laf_dbfs=np.float32(10.0) * np.log10(np.maximum(laf, _FLOOR)),
             gap=self.gap,
             clipped_samples=self.clipped_samples,
         )
 
 
-def _decibels(energy: float) -> float:
+def decibels(energy: float) -> float:
+    """Return an energy in dBFS, `FLOOR_DBFS` at least."""
     return 10.0 * math.log10(energy) if energy > 10.0 ** (FLOOR_DBFS / 10.0) else FLOOR_DBFS

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from edge.dsp.levels import FLOOR_DBFS
+from edge.dsp.levels import decibels
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -122,7 +122,7 @@ class Summary:
 
     def leq_dbfs(self, name: str = "a") -> float | None:
         """Return the energy mean of "a", "c" or "z" over what was heard; None: nothing was."""
-        return _decibels(self.exposure[name] / self.heard_s) if self.heard_s else None
+        return decibels(self.exposure[name] / self.heard_s) if self.heard_s else None
 
     def exceeded_dbfs(self, percent: float) -> float | None:
         """Return the Fast level exceeded for `percent` of the time, within 0.05 dB of the exact."""
@@ -146,7 +146,7 @@ class Summary:
             f"l{name}eq": self.leq_dbfs(name) for name in self.exposure
         }
         figures |= {
-            "lae": _decibels(self.exposure["a"]) if heard else None,
+            "lae": decibels(self.exposure["a"]) if heard else None,
             "lafmax": self.lafmax_dbfs if heard else None,
             "lafmin": self.lafmin_dbfs if self.lafmin_dbfs < math.inf else None,
             "lasmax": self.lasmax_dbfs if heard else None,
@@ -158,7 +158,7 @@ class Summary:
         """Return the level of each band; None: there are none."""
         if self.bands is None or not self.bands_s:
             return None
-        return [_decibels(energy) for energy in self.bands / self.bands_s]
+        return [decibels(energy) for energy in self.bands / self.bands_s]
 
     def to_json(self) -> dict[str, Any]:
         """Return everything, rounded to what matters, for a line of the day book."""
@@ -216,7 +216,7 @@ def lden_dbfs(parts: Mapping[str, Summary]) -> float | None:
         if leq is None:
             return None
         energy += hours / 24.0 * 10.0 ** ((leq + penalty_db) / 10.0)
-    return _decibels(energy)
+    return decibels(energy)
 
 
 def _packed(counts: Mapping[int, int]) -> list[int]:
@@ -246,10 +246,6 @@ def _unpacked(packed: Sequence[int]) -> dict[int, int]:
             counts[tenth] = int(n)
             tenth += 1
     return counts
-
-
-def _decibels(energy: float) -> float:
-    return 10.0 * math.log10(energy) if energy > 10.0 ** (FLOOR_DBFS / 10.0) else FLOOR_DBFS
 
 
 def _rounded(dbfs: float | None) -> float | None:

@@ -15,7 +15,7 @@ from edge.dsp.spec import CoreSpec
 from edge.errors import ConfigError
 from edge.model.detector import Detector, Rule
 from edge.model.registry import shipped_model
-from edge.pipeline import BATCHES_PER_S, Pipeline
+from edge.pipeline import Pipeline, batch_samples
 from edge.publish.broker import Broker, read_password
 from edge.publish.payloads import Topics
 from edge.service.cleaning import build_branches, build_cleaner, reference_channel, specs_for
@@ -112,7 +112,7 @@ def build_pipeline(
         channel=channel,
         gain_db=settings.core.gain_db,
         bands=settings.level.bands,
-        branches=build_branches(settings, stream, max(stream.rate_hz // BATCHES_PER_S, 1)),
+        branches=build_branches(settings, stream, batch_samples(stream.rate_hz)),
         reference=reference_channel(settings, stream),
     )
 

@@ -39,14 +39,6 @@ def test_the_microphones_offset_is_no_click_at_the_start_and_behind_a_gap() -> N
         chain.restart()
 
 
-def test_another_channel_is_heard_with_the_same_gain_and_filters() -> None:
-    raw, out = stereo(100), np.zeros(100, np.float32)
-    chain, alone = Chain(SOS, 0, 20.0, 100), Chain(SOS, 1, 20.0, 100)
-    for _ in range(2):
-        heard = chain.hear(raw, 1, out)
-        np.testing.assert_array_equal(heard, alone.process(raw)[0])
-        chain.restart()
-        alone.restart()
-    assert chain.hear(raw, None, out) is None
+def test_a_channel_that_is_not_there_is_refused() -> None:
     with pytest.raises(ValueError, match="channel"):
-        chain.hear(raw, 2, out)
+        Chain(SOS, 2, 0.0, 100).process(stereo(100))

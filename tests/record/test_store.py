@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from edge.errors import StorageError
 from edge.record.store import ClipStore
+from tests.conftest import may_mount
 from tests.record.shelf import names, shelve, sidecar
 
 if TYPE_CHECKING:
@@ -47,12 +48,6 @@ def calls(*functions: str) -> Iterator[list[str]]:
         yield noted
     finally:
         sys.setprofile(None)
-
-
-def may_mount() -> bool:
-    """Return whether a mount of one's own can be made: root in a container often can't."""
-    command = ["unshare", "-m", "--propagation", "private", "mount", "-t", "tmpfs", "tmpfs", "/mnt"]
-    return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
 
 class TestSave:

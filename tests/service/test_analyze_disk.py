@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from edge.publish.spool import collect
-from tests.conftest import wait_until
+from tests.conftest import may_mount, wait_until
 from tests.service.analyzer import bucket, leftovers, made, put, reports, unit_program
-from tests.service.test_listen import fill, may_mount
+from tests.service.test_listen import fill
 
 if TYPE_CHECKING:
     from collections.abc import Callable

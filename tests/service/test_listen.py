@@ -7,7 +7,6 @@ import contextlib
 import json
 import os
 import signal
-import subprocess
 import time
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from edge.errors import EXIT_CONFIG, EXIT_DEVICE, EXIT_MODEL
-from tests.conftest import LATE_EAR, broker_with_memory, wait_until
+from tests.conftest import LATE_EAR, broker_with_memory, may_mount, wait_until
 from tests.service.conftest import Listener, body_of
 from tools.lab.microphone import VirtualMicrophone
 
@@ -27,12 +26,6 @@ if TYPE_CHECKING:
 
 Start = "Callable[..., Listener]"
 NO_BROKER = 'publish.url=""'
-
-
-def may_mount() -> bool:
-    """Return whether a mount of one's own can be made: root in a container often can't."""
-    command = ["unshare", "-m", "--propagation", "private", "mount", "-t", "tmpfs", "tmpfs", "/mnt"]
-    return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
 
 def health_of(listener: Listener) -> dict[str, str]:

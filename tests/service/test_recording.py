@@ -28,10 +28,10 @@ from edge.service.build import build_rules
 from edge.service.hearing import is_hearing
 from edge.service.recording import build_recorder, clip_lengths
 from edge.types import Scores, StreamFormat, Utc
-from tests.conftest import wait_until
+from tests.conftest import may_mount, wait_until
 from tests.record.shelf import shelve
 from tests.service.conftest import body_of
-from tests.service.test_listen import NO_BROKER, fill, health_of, may_mount
+from tests.service.test_listen import NO_BROKER, fill, health_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
