@@ -28,9 +28,8 @@ import numpy as np
 from edge.errors import DeviceError
 from edge.playback.alsa import OutputCard
 from edge.playback.arrival import Arrival
-from edge.playback.control import QueueControl
 from edge.playback.handover import Handover
-from edge.playback.resample import AdaptiveResampler
+from edge.playback.stream import SOUND_AHEAD_S, CardStream
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -42,11 +41,9 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 HANDOVER_S: Final = 0.2
-STUCK_S: Final = 1.0
 FIRST_RETRY_S: Final = 0.5
 LAST_RETRY_S: Final = 30.0
 MAX_SOUNDS: Final = 8
-SOUND_AHEAD_S: Final = 0.1  # written ahead of a sound to which no block comes
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +98,7 @@ class PlaybackOut:
         self._sounds: deque[tuple[Float32, bool]] = deque()
         self._sound: tuple[Float32, bool] | None = None
         self._ended = threading.Event()
-        self._stream: _Stream | None = None
+        self._stream: CardStream | None = None
         self._handed: deque[tuple[float, float]] = deque(maxlen=history)
         self.trouble: DeviceError | None = None
         """Why nothing is played now."""
@@ -196,7 +193,7 @@ class PlaybackOut:
         """Return when the last blocks were captured and when handed to the card, (n, 2) s."""
         return np.array(list(self._handed), np.float64).reshape(-1, 2)
 
-    def _open(self) -> _Stream:
+    def _open(self) -> CardStream:
         card = OutputCard(
             self._device,
             rate_hz=self._rate_hz,
@@ -205,9 +202,9 @@ class PlaybackOut:
                 max(2 * (self._most_s + self._block_s), 2 * SOUND_AHEAD_S) * self._rate_hz
             ),
         )
-        return _Stream(card, self._rate_hz, self._block_size, self._target_s)
+        return CardStream(card, self._rate_hz, self._block_size, self._target_s)
 
-    def _play(self, stream: _Stream) -> None:
+    def _play(self, stream: CardStream) -> None:
         patience_s = stream.target_s / 2 + self._block_s
         while not self._ended.is_set():
             block = self._handover.take(patience_s)
@@ -218,7 +215,7 @@ class PlaybackOut:
             if self._hung and stream.moving:
                 self._heal()
 
-    def _pass_on(self, stream: _Stream, block: Block) -> None:
+    def _pass_on(self, stream: CardStream, block: Block) -> None:
         age_s = time.monotonic() - block.captured_s
         queued_s = stream.observe(age_s)
         if queued_s is not None and self._is_overfull(queued_s + age_s):
@@ -238,7 +235,7 @@ class PlaybackOut:
         self._skipping = queued_s > limit_s
         return self._skipping
 
-    def _fill(self, stream: _Stream) -> None:
+    def _fill(self, stream: CardStream) -> None:
         """Go on with sounds where no block comes."""
         while self._sound or self._sounds:
             queued_s = stream.observe(None)
@@ -262,73 +259,3 @@ class PlaybackOut:
         rest = sound[n_samples:]
         self._sound = (rest, alone) if len(rest) else None
         return mixed
-
-
-class _Stream:
-    """What belongs to one opening of a card."""
-
-    def __init__(self, card: OutputCard, rate_hz: int, block_size: int, target_s: float) -> None:
-        self.card = card
-        holds_s = card.buffer_size / card.rate_hz  # it may be less than was asked for
-        self.target_s = min(target_s, holds_s / 2)
-        # What a full card does not take of a sound would be lost.
-        self.ahead_s = min(max(target_s, SOUND_AHEAD_S), holds_s - 2 * block_size / rate_hz)
-        self.control = QueueControl(self.target_s)
-        self.queued_s: float | None = None
-        self._resampler = AdaptiveResampler(rate_hz, card.rate_hz, block_size)
-        self._silence = np.zeros(round(self.target_s * card.rate_hz), np.float32)
-        self._written = 0
-        self._played = 0
-        self.moving = self.hung = False
-        self.resting = True  # that it then runs dry is no underrun
-        self._moved_s = self._observed_s = time.monotonic()
-        self._flowing = False
-
-    def observe(self, age_s: float | None) -> float | None:
-        """Return what the card holds, in s; None when it stands still after an underrun.
-
-        With the age of a block: what it held when that one was captured, from which the
-        control learns. So it doesn't matter how late this thread woke up. Raises `DeviceError`
-        for a card that is lost or plays nothing any more.
-        """
-        queued = self.card.queued() if self._flowing else None
-        now_s = time.monotonic()
-        if queued is None:
-            self._moved_s = now_s
-            self.queued_s = None
-            return None
-        if (played := self._written - queued) != self._played:
-            self._played, self._moved_s, self.moving = played, now_s, True
-        if now_s - self._moved_s > STUCK_S:
-            self.hung = True
-            raise DeviceError("the sound card plays nothing any more", "unplug it and plug it in")
-        queued_s = queued / self.card.rate_hz
-        if age_s is not None:
-            self.queued_s = queued_s + age_s
-            self.control.update(self.queued_s, now_s - self._observed_s)
-            self._observed_s = now_s
-        return queued_s
-
-    def write(self, mono: Float32, age_s: float) -> bool:
-        """Resample and write; return False where the card had run dry before."""
-        due = self._resampler.process(mono, self.control.trim)
-        taken = self.card.write(due) if self._flowing else None
-        followed = taken is not None or not self._flowing or self.resting
-        self._written += self._begin(due, age_s) if taken is None else taken
-        self.resting = False
-        return followed
-
-    def _begin(self, due: Float32, age_s: float) -> int:
-        """Start a card that stands still so that its queue was at its target `age_s` ago.
-
-        Younger samples are preceded by silence; of older ones, the first are left out: what
-        was late once would else stay late.
-        """
-        lead = len(self._silence) - round(age_s * self.card.rate_hz)
-        # In one piece: the card starts with the first sample that it gets.
-        due = np.concatenate([self._silence[:lead], due]) if lead > 0 else due[-lead:]
-        taken = (self.card.write(due) or 0) if len(due) else 0
-        self._flowing = taken > 0
-        self.control.restart()
-        self._observed_s = time.monotonic()
-        return taken

@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: MIT
+"""Samples into one open card: resampled to its clock, its queue held at the target."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from edge.errors import DeviceError
+from edge.playback.control import QueueControl
+from edge.playback.resample import AdaptiveResampler
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from edge.playback.alsa import OutputCard
+
+    Float32 = NDArray[np.float32]
+
+STUCK_S: Final = 1.0
+SOUND_AHEAD_S: Final = 0.1  # written ahead of a sound to which no block comes
+
+
+class CardStream:
+    """What belongs to one opening of a card: its queue, its clock, whether it moves.
+
+    Parameters
+    ----------
+    card : is closed by who opened it.
+    rate_hz, block_size : of the blocks.
+    target_s : what its queue should hold when a block comes; less where it holds less.
+    """
+
+    def __init__(self, card: OutputCard, rate_hz: int, block_size: int, target_s: float) -> None:
+        self.card = card
+        holds_s = card.buffer_size / card.rate_hz  # it may be less than was asked for
+        self.target_s = min(target_s, holds_s / 2)
+        # What a full card does not take of a sound would be lost.
+        self.ahead_s = min(max(target_s, SOUND_AHEAD_S), holds_s - 2 * block_size / rate_hz)
+        self.control = QueueControl(self.target_s)
+        self.queued_s: float | None = None
+        self._resampler = AdaptiveResampler(rate_hz, card.rate_hz, block_size)
+        self._silence = np.zeros(round(self.target_s * card.rate_hz), np.float32)
+        self._written = 0
+        self._played = 0
+        self.moving = self.hung = False
+        self.resting = True  # that it then runs dry is no underrun
+        self._moved_s = self._observed_s = time.monotonic()
+        self._flowing = False
+
+    def observe(self, age_s: float | None) -> float | None:
+        """Return what the card holds, in s; None when it stands still after an underrun.
+
+        With the age of a block: what it held when that one was captured, from which the
+        control learns. So it doesn't matter how late this thread woke up. Raises `DeviceError`
+        for a card that is lost or plays nothing any more.
+        """
+        queued = self.card.queued() if self._flowing else None
+        now_s = time.monotonic()
+        if queued is None:
+            self._moved_s = now_s
+            self.queued_s = None
+            return None
+        if (played := self._written - queued) != self._played:
+            self._played, self._moved_s, self.moving = played, now_s, True
+        if now_s - self._moved_s > STUCK_S:
+            self.hung = True
+            raise DeviceError("the sound card plays nothing any more", "unplug it and plug it in")
+        queued_s = queued / self.card.rate_hz
+        if age_s is not None:
+            self.queued_s = queued_s + age_s
+            self.control.update(self.queued_s, now_s - self._observed_s)
+            self._observed_s = now_s
+        return queued_s
+
+    def write(self, mono: Float32, age_s: float) -> bool:
+        """Resample and write; return False where the card had run dry before."""
+        due = self._resampler.process(mono, self.control.trim)
+        taken = self.card.write(due) if self._flowing else None
+        followed = taken is not None or not self._flowing or self.resting
+        self._written += self._begin(due, age_s) if taken is None else taken
+        self.resting = False
+        return followed
+
+    def _begin(self, due: Float32, age_s: float) -> int:
+        """Start a card that stands still so that its queue was at its target `age_s` ago.
+
+        Younger samples are preceded by silence; of older ones, the first are left out: what
+        was late once would else stay late.
+        """
+        lead = len(self._silence) - round(age_s * self.card.rate_hz)
+        # In one piece: the card starts with the first sample that it gets.
+        due = np.concatenate([self._silence[:lead], due]) if lead > 0 else due[-lead:]
+        taken = (self.card.write(due) or 0) if len(due) else 0
+        self._flowing = taken > 0
+        self.control.restart()
+        self._observed_s = time.monotonic()
+        return taken
