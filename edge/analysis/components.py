@@ -59,7 +59,9 @@ def find_components(
         return ()
     activations, spectra = factorise(magnitude, min(n_components, *magnitude.shape))
     sums = spectra.sum(axis=1)
-    energy = np.square(activations).sum(axis=1) * np.square(spectra).sum(axis=1)
+    # In float64: of an absurdly loud recording the squares are beyond float32.
+    powers = (np.square(one, dtype=np.float64).sum(axis=1) for one in (activations, spectra))
+    energy = np.prod(list(powers), axis=0)
     order = [k for k in np.argsort(-energy) if energy[k] > 0.0]
     bins_hz, total = shape.bins_hz, float(energy.sum())
     return tuple(

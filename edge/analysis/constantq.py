@@ -91,7 +91,9 @@ class Plan:
         Within 2e-6, of the loudest bin, of librosa's.
         """
         parts = [self._respond(halved, octave) for octave in self._octaves]
-        n_frames = min(map(len, parts))
+        # Halved lengths are rounded up: each octave may end a frame after the recording does.
+        whole = 1 + halved.at(0, self.first_halvings).size // self._hop_length
+        n_frames = min(whole, *map(len, parts))
         spectrum = np.empty((n_frames, self.bins_hz.size), np.complex64)
         end = self.bins_hz.size
         for part in parts:
