@@ -19,6 +19,7 @@ _RANGE: Final = 1e-3  # ... and at most 60 dB under the highest peak of all
 _LOWEST_BIN: Final = 3  # below it a tone meets its own mirror image
 _GRID_CENTS: Final = 20.0
 _REACH_CENTS: Final = 60.0  # of one tone, to both sides
+_EDGE_FRAMES: Final = 2  # half a window
 _LEAST_FRAMES: Final = 4
 _NAMES: Final = ("C", "C♯", "D", "D♯", "E", "F", "F♯", "G", "G♯", "A", "A♯", "B")
 
@@ -145,18 +146,21 @@ def _tone(peaks: _Peaks, members: NDArray[np.intp], n_frames: int, hop_s: float)
     energy = peaks.amplitude[members] ** 2
     centre = float(np.average(cents, weights=energy))
     frequency_hz = 2.0 ** (centre / 1200.0)
+    # A window that reaches beyond the recording is half empty, and leans.
+    whole = (frame >= _EDGE_FRAMES) & (frame < n_frames - _EDGE_FRAMES)
+    time_s = frame[whole].astype(np.float64) * hop_s
     return Tone(
         frequency_hz=frequency_hz,
         note=note_name(frequency_hz),
         level_dbfs=10.0 * math.log10(float(energy.mean()) / 2.0),
         time_share=np.unique(frame).size / n_frames,
-        drift_cents_per_s=_slope(frame.astype(np.float64) * hop_s, cents - centre, energy),
+        drift_cents_per_s=_slope(time_s, cents[whole] - centre, energy[whole]),
     )
 
 
 def _slope(time_s: Float64, cents: Float64, weight: Float64) -> float | None:
     """Return the weighted slope; None under half a second."""
-    if np.ptp(time_s) < 0.5:
+    if time_s.size == 0 or np.ptp(time_s) < 0.5:
         return None
     around = time_s - np.average(time_s, weights=weight)
     return float(np.sum(weight * around * cents) / np.sum(weight * around**2))
