@@ -9,6 +9,7 @@ import re
 import sys
 import tomllib
 from dataclasses import asdict, fields, is_dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, get_args, get_type_hints
 from urllib.parse import urlsplit
@@ -27,6 +28,8 @@ SYSTEM_FILE: Final = Path("/etc/edge/edge.toml")
 DEFAULTS: Final = "default.toml"
 
 _ADAPTER: Final = TypeAdapter(Settings)
+# What pydantic adds to a place where a value was tried as one of several types.
+_TRIED_AS: Final = r"literal\[.*\]|(constrained-)?(float|int|str)"
 _NAME: Final = r"[A-Za-z0-9_-]{1,64}"
 _BROKER: Final = r"mqtts?://([A-Za-z0-9._-]+|\[[0-9A-Fa-f:]+\])(:[0-9]{1,5})?/?"
 
@@ -161,8 +164,9 @@ def _wrong_values(tree: Tree, origins: Origins) -> Iterator[str]:
     try:
         _validate(tree)
     except ValidationError as error:
-        for detail in error.errors():
-            yield _explain(detail, origins)
+        # Where several types are right, each of them has its say.
+        for path, details in groupby(error.errors(), key=_path):
+            yield _explain(path, list(details), origins)
 
 
 def _wrong_texts(tree: Tree, origins: Origins) -> Iterator[str]:
@@ -182,13 +186,22 @@ def _origin(path: tuple[str, ...], origins: Origins) -> str:
     )
 
 
-def _explain(detail: ErrorDetails, origins: Origins) -> str:
+def _path(detail: ErrorDetails) -> tuple[str, ...]:
+    """Return where a mistake is, without the type that the value was tried as."""
     path = tuple(str(part) for part in detail["loc"])
-    origin = _origin(path, origins)
-    key = ".".join(path)
-    if detail["type"] == "unexpected_keyword_argument":
+    return path[:-1] if re.fullmatch(_TRIED_AS, path[-1]) else path
+
+
+def _explain(path: tuple[str, ...], details: list[ErrorDetails], origins: Origins) -> str:
+    origin, key, kind = _origin(path, origins), ".".join(path), details[0]["type"]
+    if kind == "unexpected_keyword_argument":
         return f"{origin}: {key}: unknown key{_suggest(path)}"
-    return f"{origin}: {key} = {detail['input']!r}: {detail['msg'][0].lower()}{detail['msg'][1:]}"
+    if kind.startswith("missing"):
+        return f"{origin}: {key} is missing"
+    texts = [detail["msg"] for detail in details]
+    allowed = [texts[0], *(text.removeprefix("Input should be ") for text in texts[1:])]
+    right = " or ".join(allowed)
+    return f"{origin}: {key} = {details[0]['input']!r}: {right[0].lower()}{right[1:]}"
 
 
 def _suggest(path: tuple[str, ...]) -> str:

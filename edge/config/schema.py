@@ -22,6 +22,7 @@ Cooldown = Annotated[float, Interval(ge=0.0, le=3600.0)]
 EventLength = Annotated[float, Interval(ge=1.0, le=3600.0)]
 Destination = Literal["levels", "classifier", "clips", "playback"]
 Decibels = Annotated[float, Interval(ge=-60.0, le=60.0)]
+Auto = Literal["auto"]
 
 T = TypeVar("T")
 
@@ -91,12 +92,12 @@ class Adaptive:
     method: Literal["off", "frequency", "nlms", "line"]
     apply_to: list[Destination]
     reference_channel: Annotated[int, Interval(ge=0, le=31)]
-    length_s: Annotated[float, Interval(ge=0.0, le=1.0)]
-    step: Annotated[float, Interval(ge=0.0, le=0.999)]
-    leakage_per_s: Annotated[float, Interval(ge=0.0, le=0.999)]
-    guard: Annotated[float, Interval(ge=0.0, le=1000.0)]
-    block_s: Annotated[float, Interval(ge=0.0, le=0.1)]
-    ahead_s: Annotated[float, Interval(ge=0.0, le=1.0)]
+    length_s: Auto | Annotated[float, Interval(ge=0.001, le=1.0)]
+    step: Auto | Annotated[float, Interval(ge=1e-6, le=0.999)]
+    leakage_per_s: Auto | Annotated[float, Interval(ge=0.0, le=0.999)]
+    guard: Auto | Annotated[float, Interval(ge=1.0, le=1000.0)]
+    block_s: Auto | Annotated[float, Interval(ge=0.001, le=0.1)]
+    ahead_s: Auto | Annotated[float, Interval(ge=0.001, le=1.0)]
 
 
 @section

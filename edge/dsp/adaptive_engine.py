@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from edge.dsp.clean_spec import AdaptiveSpec
 
     Float32 = NDArray[np.float32]
+    Float64 = NDArray[np.float64]
     Complex64 = NDArray[np.complex64]
 
 _NLMS_BLOCK: Final = 32
@@ -81,8 +82,8 @@ class NlmsEngine:
     system gives the errors that the loop over samples would give, to rounding; only the
     guard and the leakage are the same for the whole block.
 
-    Keeps n_taps weights and samples. Cost: three products of (32, n_taps) and one solution
-    of 32 equations per block.
+    Keeps n_taps weights and samples. Cost: three products of (32, n_taps) with a vector and one
+    solution of 32 equations per block.
     """
 
     block = _NLMS_BLOCK
@@ -101,7 +102,19 @@ class NlmsEngine:
             self._past, (self.block, n_taps), (stride, stride), writeable=False
         )
         self._windows = np.empty((self.block, n_taps), np.float32)
+        self._by_lag = np.empty((self.block, self.block))
         self._system = np.empty((self.block, self.block))
+        # Samples that windows gain and lose, by how far two windows are apart.
+        self._moved = np.zeros((2, 2 * self.block), np.float64)
+        step = self._moved.itemsize
+        self._apart = as_strided(
+            self._moved,
+            (2, self.block, self.block - 1),
+            (2 * self.block * step, step, step),
+            writeable=False,
+        )
+        rows, columns = np.indices((self.block, self.block))
+        self._lag, self._first = np.abs(rows - columns), np.minimum(rows, columns)
         self._earlier = np.tri(self.block, k=-1)
         self._itself = np.eye(self.block)
         self._error = np.empty(self.block, np.float32)
@@ -119,7 +132,7 @@ class NlmsEngine:
         self._past[-self.block :] = reference
         self._windows[:] = self._overlapping  # BLAS takes no overlapping rows
         before = x - self._windows @ self._weights
-        products = (self._windows @ self._windows.T).astype(np.float64)
+        products = self._window_products()
         powers = products.diagonal() + self._n_taps * _SILENCE
         trust = self._guard.trust(
             float(np.dot(before, before)) / self.block, float(powers.mean()) / self._n_taps
@@ -134,6 +147,22 @@ class NlmsEngine:
         self._weights += learnt.astype(np.float32) @ self._windows
         self._error[:] = error
         return self._error
+
+    def _window_products(self) -> Float64:
+        """Return the products of every two windows, (32, 32).
+
+        Those of the first window are summed; from one pair to the next pair as far apart, one
+        product of samples comes in at the end and one leaves at the beginning.
+        """
+        self._moved[0, : self.block - 1] = self._past[self._n_taps :]
+        self._moved[1, : self.block - 1] = self._past[: self.block - 1]
+        gained, lost = self._apart * self._apart[:, :1]
+        by_lag = self._by_lag
+        by_lag[:, 0] = self._windows @ self._windows[0]
+        np.subtract(gained, lost, out=by_lag[:, 1:])
+        np.cumsum(by_lag, axis=1, out=by_lag)
+        products: Float64 = by_lag[self._lag, self._first]
+        return products
 
 
 class FrequencyEngine:

@@ -13,7 +13,13 @@ from edge.config.load import load_settings
 from edge.dsp.clean_spec import LINE, AdaptiveSpec
 from edge.errors import ConfigError
 from edge.record.history import Hole, Stretch
-from edge.service.cleaning import NOTHING, ClipCleaner, reference_channel, specs_for
+from edge.service.cleaning import (
+    NOTHING,
+    ClipCleaner,
+    build_branches,
+    reference_channel,
+    specs_for,
+)
 from edge.service.replay import Replay
 from edge.types import StreamFormat
 
@@ -120,6 +126,20 @@ def test_a_fan_that_a_second_microphone_hears_is_taken_out_of_the_clip() -> None
     assert cleaner.facts() == {"adaptive": "frequency", "denoise": None}
 
 
+def test_an_offset_of_both_channels_keeps_nothing_from_being_learnt() -> None:
+    """A clip is as captured: no high-pass has taken the converter's offset away."""
+    fan = noise(10.0, 3)
+    heard = np.convolve(fan, [0.0, 0.5, 0.3, -0.2])[: fan.size]
+    both = np.stack([heard + 0.2, fan - 0.3], axis=1)
+    samples = np.round(both * 32767).astype(np.int16)
+    cleaned = clip_cleaner(STEREO, 'adaptive.method="frequency"', "capture.channel=0")(
+        Stretch(0, samples, ())
+    )
+    tail = cleaned[8 * RATE_HZ :, 0]
+    assert power_db(tail - tail.mean()) < power_db(heard * 32767) - 20
+    assert tail.mean() == pytest.approx(0.2 * 32767, abs=10), "the clip keeps its offset"
+
+
 @pytest.mark.parametrize(
     ("stream", "channel", "overrides"),
     [
@@ -141,17 +161,36 @@ def test_a_line_enhancer_needs_no_second_channel() -> None:
     assert reference_channel(settings('adaptive.method="line"'), MONO) is None
 
 
-def test_zero_is_what_suits_the_method_and_another_figure_is_taken() -> None:
+def test_auto_is_what_suits_the_method_and_another_figure_is_taken() -> None:
     line = specs_for(settings('adaptive.method="line"'), "clips")[0]
     assert line == LINE
     frequency = specs_for(settings('adaptive.method="frequency"', "adaptive.step=0.2"), "clips")[0]
     assert frequency == AdaptiveSpec(method="frequency", step=0.2)
 
 
-def test_a_figure_that_can_not_be_is_refused_with_its_range() -> None:
-    asked = settings('adaptive.method="frequency"', "adaptive.guard=0.5")
-    with pytest.raises(ConfigError, match="guard must be 1 to"):
-        specs_for(asked, "clips")
+def test_zero_is_a_figure_too() -> None:
+    never = settings('adaptive.method="frequency"', "adaptive.leakage_per_s=0.0")
+    assert specs_for(never, "clips")[0] == AdaptiveSpec(method="frequency", leakage_per_s=0.0)
+
+
+@pytest.mark.parametrize("figure", ["guard=0.5", "step=0.0", "length_s=0.0", 'block_s="long"'])
+def test_a_figure_that_can_not_be_is_refused_with_its_key(figure: str) -> None:
+    key = figure.partition("=")[0]
+    with pytest.raises(ConfigError, match=rf"adaptive\.{key} = ") as caught:
+        settings('adaptive.method="frequency"', f"adaptive.{figure}")
+    assert "literal" not in caught.value.message
+    assert "'auto' or greater than" in caught.value.message or "float" in caught.value.message
+
+
+def test_nlms_of_more_taps_than_there_is_time_for_is_refused() -> None:
+    asked = settings('adaptive.method="nlms"', 'adaptive.apply_to=["levels"]', "capture.channel=0")
+    dear = StreamFormat(192000, 2, 4096, "S16_LE")
+    with pytest.raises(ConfigError, match=r"adaptive\.length_s") as caught:
+        build_branches(asked, dear, 16000)
+    assert '"frequency"' in caught.value.help
+    with pytest.raises(ConfigError, match=r"adaptive\.length_s"):
+        clip_cleaner(dear, 'adaptive.method="nlms"', "capture.channel=0")
+    build_branches(asked, STEREO, 1600)
 
 
 def test_a_replayed_clip_says_that_it_was_cleaned(recording: Path, tmp_path: Path) -> None:
