@@ -29,6 +29,10 @@ if TYPE_CHECKING:
 # and no state becomes denormal.
 _TINY: Final = np.float32(1e-22)
 
+# Mean power of a bin under which a window is silence, well under the noise of 24 bits: a muted
+# microphone's, of which nothing can be learnt.
+_SILENT: Final = np.float32(1e-21)
+
 _SMOOTHING_S: Final = 0.06  # of the power whose minima are sought
 _AVERAGING_S: Final = 0.4  # of the noise, while nothing but noise sounds
 _FIRST_S: Final = 0.2  # taken for noise, whatever sounds
@@ -169,10 +173,11 @@ class NoiseGain:
         powers = np.square(spectra.real)
         powers += np.square(spectra.imag)
         powers += _TINY
+        silent = powers.mean(axis=1) < _SILENT
         for number, power in enumerate(powers):
             # Windows that begin before the first sample hold less than the noise's power.
             self._n_windows += 1
-            if self._n_windows > self._incomplete:
+            if self._n_windows > self._incomplete and not silent[number]:
                 spectra[number] *= self._next(power)
 
     def _next(self, power: Float32) -> Float32:

@@ -114,6 +114,19 @@ def test_a_noise_that_has_grown_louder_is_noise_after_the_memory() -> None:
     assert power_db(x[last]) - power_db(quiet[last]) > 10.0
 
 
+@pytest.mark.parametrize("fades", [False, True])
+def test_a_muted_microphone_is_no_quieter_noise(fades: bool) -> None:  # noqa: FBT001
+    """What a filter before it still rings with is no noise either."""
+    x = white(12 * RATE_HZ, 0.003)
+    mute = slice(5 * RATE_HZ, 9 * RATE_HZ)
+    ringing = 1e-3 * np.exp(-np.arange(4 * RATE_HZ) / (0.011 * RATE_HZ))
+    x[mute] = np.where(ringing > 1e-20, ringing, 0.0) if fades else 0.0
+    quiet = reduce_noise(x, RATE_HZ, NoiseSpec())
+    for second in (9, 10, 11):
+        at = slice(second * RATE_HZ, (second + 1) * RATE_HZ)
+        assert power_db(x[at]) - power_db(quiet[at]) > 10.0, second
+
+
 def test_noise_that_follows_digital_silence_is_noise_after_the_memory() -> None:
     x = np.concatenate([np.zeros(2 * RATE_HZ, np.float32), white(8 * RATE_HZ)])
     quiet = reduce_noise(x, RATE_HZ, NoiseSpec(memory_s=2.0))

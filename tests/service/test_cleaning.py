@@ -179,7 +179,7 @@ def test_a_figure_that_can_not_be_is_refused_with_its_key(figure: str) -> None:
     with pytest.raises(ConfigError, match=rf"adaptive\.{key} = ") as caught:
         settings('adaptive.method="frequency"', f"adaptive.{figure}")
     assert "literal" not in caught.value.message
-    assert "'auto' or greater than" in caught.value.message or "float" in caught.value.message
+    assert "'auto' or " in caught.value.message
 
 
 def test_nlms_of_more_taps_than_there_is_time_for_is_refused() -> None:
