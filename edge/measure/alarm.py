@@ -16,13 +16,12 @@ Source: ISO 1996-2:2017, Annex K (prominent tones by third octaves).
 from __future__ import annotations
 
 import math
-from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
 import numpy as np
 
-from edge.measure.summary import Summary
+from edge.dsp.levels import decibels
 from edge.types import Event
 
 if TYPE_CHECKING:
@@ -38,6 +37,8 @@ FULL_SCORE_DB: Final = 10.0
 
 QUIETEST_TONE_DBFS: Final = -100.0
 """A band below this is a converter's own, whatever its neighbours are."""
+
+_NEVER: Final = np.iinfo(np.int64).min
 
 # Highest nominal frequency, and by how much a tone must stand out.
 _PROMINENT: Final = ((125.0, 15.0), (400.0, 8.0), (math.inf, 5.0))
@@ -92,6 +93,51 @@ class AlarmRule:
         return minute_of_day >= start or minute_of_day < stop
 
 
+class _Past:
+    """The last seconds, as figures in rings: an hour of them costs some microseconds a second.
+
+    Parameters
+    ----------
+    length_s : how far it reaches back, through gaps.
+    """
+
+    def __init__(self, length_s: int, rate_hz: int) -> None:
+        self._length_s = length_s
+        self._rate_hz = rate_hz
+        self._end = np.full(length_s, _NEVER)  # sample index
+        self._heard_s = np.zeros(length_s)
+        self._energy = np.zeros(length_s)  # times seconds
+        self._laeq_dbfs = np.zeros(length_s)
+        self._place = 0
+
+    def add(self, one: Level) -> None:
+        """Add a second, the last one of the past from now on."""
+        place, self._place = self._place, (self._place + 1) % self._length_s
+        heard_s = one.n_samples / self._rate_hz
+        self._end[place] = one.end_index
+        self._heard_s[place] = heard_s
+        self._energy[place] = heard_s * 10.0 ** (one.laeq_dbfs / 10.0)
+        self._laeq_dbfs[place] = one.laeq_dbfs
+
+    def forget(self, sample_index: int) -> None:
+        """Drop the seconds that a gap has put too far back from a second that begins here."""
+        gone = self._end <= sample_index - self._length_s * self._rate_hz
+        self._end[gone] = _NEVER
+        self._heard_s[gone] = self._energy[gone] = 0.0
+
+    def n_seconds(self) -> int:
+        return int(np.count_nonzero(self._end != _NEVER))
+
+    def heard_s(self) -> float:
+        return float(self._heard_s.sum())
+
+    def leq_dbfs(self) -> float:
+        return decibels(float(self._energy.sum() / self._heard_s.sum()))
+
+    def l90_dbfs(self) -> float:
+        return float(np.percentile(self._laeq_dbfs[self._end != _NEVER], 10))
+
+
 class Alarm:
     """Follows one rule, second by second.
 
@@ -99,7 +145,7 @@ class Alarm:
     than half was heard makes no alarm. An onset lies where the first second over the limit
     began (for an average: its last second), an offset where the last one ended.
 
-    Keeps the energies of `average_s` or the seconds of `background_s`.
+    Keeps four numbers for each second of `average_s` or `background_s`.
 
     Parameters
     ----------
@@ -110,8 +156,7 @@ class Alarm:
         self.rule = rule
         self._rate_hz = rate_hz
         self._stream_id = stream_id
-        length = rule.average_s if rule.kind == "level" else rule.background_s
-        self._past: deque[Level] = deque(maxlen=length)
+        self._past = _Past(rule.average_s if rule.kind == "level" else rule.background_s, rate_hz)
         self._over_s = 0
         self._start = self._last_over = self._ready = 0
         self._most_over_db = 0.0
@@ -126,9 +171,9 @@ class Alarm:
         """Take one second; return the onset or offset that it makes, if any."""
         if self.rule.kind == "tonal":
             return []
-        self._forget(measured.sample_index)
-        over_db = self._level_over_db(measured)
-        self._past.append(measured)
+        self._past.forget(measured.sample_index)
+        over_db = self._rise_over_db(measured) if self.rule.kind == "rise" else None
+        self._past.add(measured)
         if self.rule.kind == "level":
             over_db = self._average_over_db()
         return self._follow(measured.sample_index, measured.end_index, over_db, minute_of_day)
@@ -149,27 +194,17 @@ class Alarm:
         self._last_over = min(self._last_over, max(sample_index, self._start + 1))
         return [self._end()]
 
-    def _forget(self, sample_index: int) -> None:
-        """Drop the seconds that a gap has put too far back."""
-        oldest = sample_index - (self._past.maxlen or 0) * self._rate_hz
-        while self._past and self._past[0].end_index <= oldest:
-            self._past.popleft()
-
     def _average_over_db(self) -> float | None:
-        heard = Summary()
-        for one in self._past:
-            heard.add_energy(one, self._rate_hz)
-        leq = heard.leq_dbfs()
-        if leq is None or heard.heard_s < self.rule.average_s / 2:
+        heard_s = self._past.heard_s()
+        if heard_s == 0.0 or heard_s < self.rule.average_s / 2:
             return None
-        return leq - self.rule.limit_db
+        return self._past.leq_dbfs() - self.rule.limit_db
 
-    def _level_over_db(self, measured: Level) -> float | None:
+    def _rise_over_db(self, measured: Level) -> float | None:
         """Return how far one second is over background and limit."""
-        if self.rule.kind != "rise" or len(self._past) < self.rule.background_s / 2:
+        if self._past.n_seconds() < self.rule.background_s / 2:
             return None
-        background = np.percentile([one.laeq_dbfs for one in self._past], 10)
-        return measured.laeq_dbfs - float(background) - self.rule.limit_db
+        return measured.laeq_dbfs - self._past.l90_dbfs() - self.rule.limit_db
 
     def _follow(
         self, start: int, end: int, over_db: float | None, minute_of_day: int | None
