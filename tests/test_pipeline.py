@@ -223,6 +223,20 @@ def test_an_offset_of_the_microphone_spoils_no_level(filters: tuple[FilterSpec, 
         assert with_offset.lcpeak_dbfs == pytest.approx(without.lcpeak_dbfs, abs=0.5)
 
 
+@pytest.mark.parametrize("freq_hz", [31.5, 1000.0, 8000.0])
+def test_a_tone_that_the_stream_cuts_into_has_the_peak_of_a_tone(freq_hz: float) -> None:
+    """A calibrator that was on before the stream began must read as one."""
+    phase = 2 * np.pi * freq_hz * np.arange(6 * RATE_HZ) / RATE_HZ + 1.0
+    tone = np.round(8000 * np.sin(phase)).astype(np.int16)[:, None]
+    path = pipeline()
+    before, _ = run(path, tone[: 2 * RATE_HZ], [1024])
+    path.process(Gap(2 * RATE_HZ, RATE_HZ, "xrun", 0.0))
+    behind, _ = run(path, tone[3 * RATE_HZ :], [1024], start=3 * RATE_HZ)
+    expected = behind[-1].lcpeak_dbfs
+    for one in (*before, *behind):
+        assert one.lcpeak_dbfs == pytest.approx(expected, abs=0.05)
+
+
 def test_an_item_out_of_order_is_refused() -> None:
     path = pipeline()
     path.process(Period(0, noise(100), 0.0))

@@ -30,6 +30,9 @@ LAF_PER_S: Final = 100
 SETTLE_S: Final = 0.6
 """Fast begins from rest and is 0.04 dB under a steady sound after this time."""
 
+PEAK_SETTLE_S: Final = 0.05
+"""A sound that is cut into begins with a click, for C a peak. After this time it is gone to 0.05 dB."""
+
 # What digital silence reads: finite, and under the noise of any converter.
 FLOOR_DBFS: Final = -160.0
 _FLOOR: Final = np.float32(10.0 ** (FLOOR_DBFS / 10.0))
@@ -58,6 +61,7 @@ def levels(samples: Float32, rate_hz: int, a_sos: Float64, c_sos: Float64) -> Le
     interval = _Interval(0, rate_hz)
     a, energies, c = weighting.process(samples)
     interval.hear(samples, a, energies, c)
+    interval.hear_peak(c)
     interval.hear_fast(energies[0], 0, round(SETTLE_S * rate_hz))
     return interval.level(samples.size)
 
@@ -98,6 +102,7 @@ class LevelMeter:
         self._interval = _Interval(0, rate_hz)
         self._sample_index = 0
         self._settled_index = round(SETTLE_S * rate_hz)
+        self._peak_from = 0
 
     @property
     def sample_index(self) -> int:
@@ -114,10 +119,12 @@ class LevelMeter:
         samples : (n_samples,) float32, full scale +-1.0, finite, any number; only read.
         clipped : how many of them were at full scale; counted to the interval of the first.
         settle : A and C begin as if the mean of these had been there for ever, for the first
-            samples and those behind a gap: from rest an offset is a peak, and energy.
+            samples and those behind a gap: from rest an offset is a peak, and energy. Of the
+            next `PEAK_SETTLE_S` no peak is taken.
         """
         if settle and samples.size:
             self._weighting.settle(float(samples.mean(dtype=np.float64)))
+            self._peak_from = self._sample_index + round(PEAK_SETTLE_S * self._rate_hz)
         self._interval.clipped_samples += clipped
         done: list[Level] = []
         heard = 0
@@ -126,6 +133,7 @@ class LevelMeter:
             piece = samples[heard : heard + min(room, self._max_samples)]
             a, energies, c = self._weighting.process(piece)
             self._interval.hear(piece, a, energies, c)
+            self._interval.hear_peak(c[max(self._peak_from - self._sample_index, 0) :])
             self._interval.hear_fast(energies[0], self._sample_index, self._settled_index)
             heard += piece.size
             done += self._advance(piece.size)
@@ -208,7 +216,11 @@ class _Interval:
         fast_max, slow_max = energies.max(axis=1).tolist()
         self._fast_max = max(self._fast_max, fast_max)
         self._slow_max = max(self._slow_max, slow_max)
-        self._c_peak = max(self._c_peak, float(c.max()), -float(c.min()))
+
+    def hear_peak(self, c: Float32) -> None:
+        """Take a peak of what is settled of C."""
+        if c.size:
+            self._c_peak = max(self._c_peak, float(c.max()), -float(c.min()))
 
     def hear_fast(self, fast: Float32, sample_index: int, settled_index: int) -> None:
         """Take Fast energies, of `sample_index` and on, where they are settled."""
