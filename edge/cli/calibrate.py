@@ -81,7 +81,7 @@ class CalibrationError(EdgeError):
     "--known-level",
     type=click.FloatRange(20, 160),
     metavar="DB",
-    help="Instead of a calibrator: a steady sound of which another meter reads this LAeq.",
+    help="Instead of a calibrator: another meter's LAeq of a sound that is steady for 10 s.",
 )
 @click.option(
     "--sensitivity",
@@ -129,6 +129,8 @@ def calibrate(  # noqa: PLR0917 - click names them
         return EXIT_OK
     if known_level is not None and sensitivity is not None:
         raise click.UsageError("--known-level and --sensitivity are two ways: choose one")
+    if correction and no_correction:
+        raise click.UsageError("--correction gives one, --no-correction takes it: choose one")
     read = read_correction(correction) if correction else None
     with _open(settings) as source:
         calibrated = Calibrated(settings, source.name)

@@ -69,9 +69,11 @@ def _clips(settings: Settings) -> str:
 def _model(settings: Settings) -> str:
     from edge.model.classifier import OnnxClassifier
     from edge.service.build import build_rules, model_path
+    from edge.service.instrument import alarm_rules
 
     info = OnnxClassifier(model_path(settings)).info
     build_rules(settings, info)
+    alarm_rules(settings, info.labels)
     return f"{info.name} {info.version}, {len(info.labels)} labels"
 
 
@@ -93,7 +95,9 @@ def _calibration(settings: Settings, device: str) -> str:
 
     made = Calibrated(settings, device).current
     if made is None:
-        return "not calibrated, levels are dBFS"
+        resting = [alarm.name for alarm in settings.level.alarms if alarm.in_db]
+        rest = f"; level.alarms in dB rest until `edge calibrate`: {', '.join(resting)}"
+        return "not calibrated, levels are dBFS" + (rest if resting else "")
     return f"calibrated {made.time[:10]}: {made.sensitivity_dbfs:.1f} dBFS at 94 dB"
 
 

@@ -30,6 +30,8 @@ DEFAULTS: Final = "default.toml"
 _ADAPTER: Final = TypeAdapter(Settings)
 # What pydantic adds to a place where a value was tried as one of several types.
 _TRIED_AS: Final = r"literal\[.*\]|(constrained-)?(float|int|str)"
+_ALARM_NAME: Final = r"[a-z0-9_]{1,40}"
+_HOURS: Final = r"(([01]\d|2[0-3]):[0-5]\d-([01]\d|2[0-3]):[0-5]\d)?"
 _NAME: Final = r"[A-Za-z0-9_-]{1,64}"
 _BROKER: Final = r"mqtts?://([A-Za-z0-9._-]+|\[[0-9A-Fa-f:]+\])(:[0-9]{1,5})?/?"
 
@@ -85,7 +87,10 @@ def load_settings(file: Path | None = None, overrides: Sequence[str] = ()) -> Se
         _merge(tree, layer, (), name, origins)
     lines = [*_wrong_values(tree, origins), *_wrong_texts(tree, origins)]
     if not lines:
-        return _validate(tree)
+        settings = _validate(tree)
+        lines = list(_wrong_alarms(settings, origins))
+    if not lines:
+        return settings
     count = "1 mistake" if len(lines) == 1 else f"{len(lines)} mistakes"
     raise ConfigError(
         "\n  ".join([f"{count} in the settings:", *lines]),
@@ -167,6 +172,21 @@ def _wrong_values(tree: Tree, origins: Origins) -> Iterator[str]:
         # Where several types are right, each of them has its say.
         for path, details in groupby(error.errors(), key=_path):
             yield _explain(path, list(details), origins)
+
+
+def _wrong_alarms(settings: Settings, origins: Origins) -> Iterator[str]:
+    names: list[str] = []
+    for number, alarm in enumerate(settings.level.alarms):
+        key = f"{_origin(('level', 'alarms'), origins)}: level.alarms.{number}"
+        if not re.fullmatch(_ALARM_NAME, alarm.name):
+            yield f"{key}.name = {alarm.name!r}: write 1 to 40 of a-z 0-9 _"
+        if alarm.name in names:
+            yield f"{key}.name = {alarm.name!r}: another alarm's"
+        if not re.fullmatch(_HOURS, alarm.hours):
+            yield f"{key}.hours = {alarm.hours!r}: write 22:00-06:00, or nothing for always"
+        if alarm.kind == "tonal" and not settings.level.bands:
+            yield f"{key}: a tonal alarm needs level.bands = true"
+        names.append(alarm.name)
 
 
 def _wrong_texts(tree: Tree, origins: Origins) -> Iterator[str]:

@@ -128,6 +128,11 @@ class Alarm:
     cooldown_s: Annotated[int, Interval(ge=0, le=86400)] = 60
     hours: str = ""
 
+    @property
+    def in_db(self) -> bool:
+        """Whether its limit means nothing until the box is calibrated."""
+        return self.kind == "level" and self.unit == "db"
+
 
 @section
 class LevelSettings:

@@ -31,7 +31,7 @@ SETTLE_S: Final = 0.6
 """Fast begins from rest and is 0.04 dB under a steady sound after this time."""
 
 PEAK_SETTLE_S: Final = 0.05
-"""A sound that is cut into begins with a click, for C a peak. After this time it is gone to 0.05 dB."""
+"""Cutting into a sound makes a click, for C a peak, that is gone to 0.05 dB after this time."""
 
 # What digital silence reads: finite, and under the noise of any converter.
 FLOOR_DBFS: Final = -160.0

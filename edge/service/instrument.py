@@ -4,10 +4,9 @@
 from __future__ import annotations
 
 import logging
-import re
 import time
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from edge.clock import format_utc, utc_now
 from edge.decibels import named
@@ -34,32 +33,19 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_NAME: Final = re.compile(r"[a-z0-9_]{1,40}")
-_HOURS: Final = re.compile(r"([01]\d|2[0-3]):([0-5]\d)-([01]\d|2[0-3]):([0-5]\d)")
-_EXAMPLE: Final = 'write "22:00-06:00", or "" for always'
-
 
 def alarm_rules(settings: Settings, labels: Sequence[str]) -> tuple[tuple[AlarmRule, bool], ...]:
     """Return the alarms of the settings, each with whether its limit is in dB (else dBFS).
 
-    Raises `ConfigError` for a name that is none, or is a label of the model or of another
-    alarm, and for hours that are none.
+    Raises `ConfigError` for a name that is a label of the model.
     """
-    names = [alarm.name for alarm in settings.level.alarms]
     for number, alarm in enumerate(settings.level.alarms):
-        key = f"level.alarms.{number}"
-        if not _NAME.fullmatch(alarm.name):
-            raise ConfigError(f"{key}.name = {alarm.name!r}", "write 1 to 40 of a-z 0-9 _")
-        if alarm.name in labels or names.count(alarm.name) > 1:
+        if alarm.name in labels:
             raise ConfigError(
-                f"{key}.name = {alarm.name!r} is a label already", "choose another name"
+                f"level.alarms.{number}.name = {alarm.name!r} is a label already",
+                "choose another name",
             )
-        if alarm.kind == "tonal" and not settings.level.bands:
-            raise ConfigError(f"{key}: a tonal alarm needs the bands", "set level.bands = true")
-    return tuple(
-        (_rule(number, alarm), alarm.kind == "level" and alarm.unit == "db")
-        for number, alarm in enumerate(settings.level.alarms)
-    )
+    return tuple((_rule(alarm), alarm.in_db) for alarm in settings.level.alarms)
 
 
 class Instrument:
@@ -233,7 +219,7 @@ class Instrument:
         }
 
 
-def _rule(number: int, alarm: Alarm) -> AlarmRule:
+def _rule(alarm: Alarm) -> AlarmRule:
     return AlarmRule(
         name=alarm.name,
         kind=alarm.kind,
@@ -244,14 +230,13 @@ def _rule(number: int, alarm: Alarm) -> AlarmRule:
         min_s=alarm.min_s,
         hold_s=alarm.hold_s,
         cooldown_s=alarm.cooldown_s,
-        hours=_hours(f"level.alarms.{number}.hours", alarm.hours),
+        hours=_hours(alarm.hours),
     )
 
 
-def _hours(key: str, text: str) -> tuple[int, int] | None:
+def _hours(text: str) -> tuple[int, int] | None:
+    """Return "HH:MM-HH:MM" as minutes of the day; None: always."""
     if not text:
         return None
-    if not (found := _HOURS.fullmatch(text)):
-        raise ConfigError(f"{key} = {text!r}", _EXAMPLE)
-    from_h, from_min, to_h, to_min = map(int, found.groups())
-    return from_h * 60 + from_min, to_h * 60 + to_min
+    start, stop = (int(time[:2]) * 60 + int(time[3:]) for time in text.split("-"))
+    return start, stop

@@ -184,6 +184,14 @@ def test_two_ways_at_once_are_refused(calibrate: Calibrate) -> None:
     assert "choose one" in done.stderr
 
 
+def test_a_correction_can_not_be_given_and_forgotten(calibrate: Calibrate, tmp_path: Path) -> None:
+    file = tmp_path / "umik.txt"
+    file.write_text("20 0.0\n20000 1.0\n")
+    done = calibrate("x", "--sensitivity=-40", "--correction", str(file), "--no-correction")
+    assert done.returncode == 2
+    assert "choose one" in done.stderr
+
+
 def test_a_recording_that_ends_is_no_calibrator(calibrate: Calibrate) -> None:
     source = ("--set", 'capture.source="synth"', "--set", 'capture.signal="tone"')
     length = ("--set", "capture.seconds=3.0", "--set", 'capture.pace="fast"')

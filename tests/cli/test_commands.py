@@ -333,11 +333,22 @@ def test_check_says_what_levels_are_and_whether_the_loudspeaker_is_there(
     edge: Edge, tmp_path: Path
 ) -> None:
     state = ("--set", f'state.directory="{tmp_path}"', "--set", 'publish.url=""')
-    done = edge("check", *SYNTH, *state, "--set", 'playback.device="nobody"')
+    alarm = ("--set", 'level.alarms=[{name="loud", kind="level", limit_db=70.0}]')
+    done = edge("check", *SYNTH, *state, *alarm, "--set", 'playback.device="nobody"')
     assert done.returncode == EXIT_OK, "without it the box listens all the same"
+    assert "level.alarms in dB rest until `edge calibrate`: loud" in done.stdout
     assert "not calibrated, levels are dBFS" in done.stdout
     assert "warning  playback: nobody can't be opened" in done.stdout
     assert edge("calibrate", "--sensitivity=-30", *SYNTH, *state).returncode == EXIT_OK
     done = edge("check", *SYNTH, *state)
     assert "-30.0 dBFS at 94 dB" in done.stdout
+    assert "alarms" not in done.stdout
     assert "playback" not in done.stdout
+
+
+def test_check_finds_an_alarm_that_has_the_name_of_a_label(edge: Edge, tmp_path: Path) -> None:
+    state = ("--set", f'state.directory="{tmp_path}"', "--set", 'publish.url=""')
+    alarm = ("--set", 'level.alarms=[{name="rain", kind="level", limit_db=70.0}]')
+    done = edge("check", *SYNTH, *state, *alarm)
+    assert done.returncode == EXIT_CONFIG
+    assert "level.alarms.0.name = 'rain' is a label already" in done.stdout

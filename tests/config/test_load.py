@@ -78,6 +78,33 @@ def test_what_is_no_settings_file_says_so(tmp_path: Path) -> None:
     assert "no value" in refused(None, "core.gain_db")
 
 
+@pytest.mark.parametrize(
+    ("alarm", "why"),
+    [
+        ('{name="Too Loud",kind="level",limit_db=1.0}', "name = 'Too Loud': write 1 to 40 of a-z"),
+        ('{name="n",kind="level",limit_db=1.0,hours="22-6"}', "hours = '22-6': write 22:00-06:00"),
+        ('{name="n",kind="level",limit_db=1.0,hours="25:00-06:00"}', "write 22:00-06:00"),
+        ('{name="n",kind="level"}', "limit_db is missing"),
+        ('{name="n",kind="tonal",limit_db=0.0}', "a tonal alarm needs level.bands = true"),
+    ],
+)
+def test_an_alarm_that_can_not_be_is_refused_with_the_reason(alarm: str, why: str) -> None:
+    message = refused(None, f"level.alarms=[{alarm}]", "level.bands=false")
+    assert "level.alarms.0" in message
+    assert why in message
+
+
+def test_two_alarms_of_one_name_are_refused() -> None:
+    two = '{name="n",kind="level",limit_db=1.0},{name="n",kind="rise",limit_db=2.0}'
+    assert "level.alarms.1.name = 'n': another alarm's" in refused(None, f"level.alarms=[{two}]")
+
+
+def test_a_value_of_which_several_types_are_right_has_one_line() -> None:
+    message = refused(None, "capture.channel=-1")
+    assert "capture.channel = -1: input should be 'mean' or greater than or equal to 0" in message
+    assert "1 mistake" in message
+
+
 def test_hits_may_be_left_to_the_model_and_are_so_by_default() -> None:
     assert load_settings().detector.min_hits == 0
     settings = load_settings(None, ["detector.min_hits=50", "detector.labels.rain.min_hits=0"])
