@@ -117,6 +117,12 @@ def test_a_background_that_is_not_known_makes_no_alarm() -> None:
     assert follow(rule, [-80.0] * 20 + [-20.0] * 5) == []
 
 
+def test_what_lies_before_a_long_gap_is_no_background_behind_it() -> None:
+    rule = AlarmRule("rise", "rise", 10.0, background_s=60, hold_s=0, cooldown_s=0)
+    assert follow(rule, [*[-80.0] * 60, *[None] * 20, *[-40.0] * 5])
+    assert follow(rule, [*[-80.0] * 60, *[None] * 70, *[-40.0] * 5]) == []
+
+
 def test_a_night_limit_holds_across_midnight_and_not_by_day() -> None:
     rule = one_second(hours=NIGHT)
     for minute, heard in ((23 * 60, 1), (0, 1), (5 * 60 + 59, 1), (6 * 60, 0), (12 * 60, 0)):
