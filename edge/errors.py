@@ -52,6 +52,10 @@ class DeviceError(EdgeError):
     exit_code = EXIT_DEVICE
 
 
+class DeviceAwayError(DeviceError):
+    """The sound card isn't there, or another program holds it: that may mend itself."""
+
+
 class ModelError(EdgeError):
     """The model file can't be used."""
 

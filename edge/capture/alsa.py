@@ -18,7 +18,7 @@ from edge.capture.card import read_cards
 from edge.capture.selection import inventory, resolve
 from edge.capture.timeline import Timeline
 from edge.capture.unpack import Unpacker
-from edge.errors import DeviceError
+from edge.errors import DeviceAwayError, DeviceError
 from edge.types import Gap, Period, StreamFormat
 
 if TYPE_CHECKING:
@@ -211,7 +211,7 @@ class AlsaSource:
     def _recover(self, error: Exception) -> None:
         """Stop a stream that a sleep of the machine left behind; anything else is a loss."""
         if "Streams pipe error" not in str(error):  # ESTRPIPE, by its only mark: the text
-            raise DeviceError(
+            raise DeviceAwayError(
                 f"{self._device} was lost: {error}",
                 "plug it in again and look at `dmesg`; a hub or a supply too weak does this",
             ) from error
@@ -289,14 +289,14 @@ def _constant(sample_format: SampleFormat) -> int:
     return int(getattr(alsaaudio, f"PCM_FORMAT_{sample_format}"))
 
 
-def _not_opened(pcm_name: str, cards: Sequence[Card], reason: str) -> DeviceError:
+def _not_opened(pcm_name: str, cards: Sequence[Card], reason: str) -> DeviceAwayError:
     if "busy" in reason:
         mending = "another program holds it: `fuser -v /dev/snd/*` names it"
     elif "Permission denied" in reason:
         mending = "add the user to the group audio: `sudo usermod -aG audio $USER`"
     else:
         mending = f"{inventory(cards)}; see `edge devices`"
-    return DeviceError(f"{pcm_name} can't be opened: {reason}", mending)
+    return DeviceAwayError(f"{pcm_name} can't be opened: {reason}", mending)
 
 
 def _offer(pcm: Any) -> Offer:  # noqa: ANN401 - alsaaudio has no types

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from edge.errors import DeviceError
+from edge.errors import DeviceAwayError, DeviceError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
@@ -65,7 +65,7 @@ def _only(device: str, cards: Sequence[Card], fits: Callable[[Card], bool]) -> s
     if len(found) == 1:
         return found[0].pcm()
     if not found:
-        raise DeviceError(
+        raise DeviceAwayError(
             f"no microphone is called {device!r}", f"{inventory(cards)}; see `edge devices`"
         )
     raise DeviceError(

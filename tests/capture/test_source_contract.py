@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import itertools
 import time
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,6 +13,7 @@ import pytest
 import soundfile
 
 from edge.capture.alsa import AlsaSource
+from edge.capture.reopening import ReopeningSource
 from edge.capture.replay import ReplaySource
 from edge.capture.synth import SynthSource
 from edge.types import Gap, Period
@@ -32,7 +34,7 @@ def stereo(seconds: float) -> np.ndarray:
     return np.stack([ramp, -ramp], axis=1)
 
 
-@pytest.fixture(params=["synth", "synth real", "replay", "replay real", "alsa"])
+@pytest.fixture(params=["synth", "synth real", "replay", "replay real", "alsa", "reopening"])
 def source(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Source]:
     kind, _, pace = request.param.partition(" ")
     pace = pace or "fast"
@@ -52,9 +54,9 @@ def source(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Source]:
         opened = ReplaySource([tmp_path / "a.wav"], period_size=PERIOD, pace=pace)
     else:
         microphone = request.getfixturevalue("plug_in")(stereo(0.5), channels=2, loop=True)
-        opened = AlsaSource(
-            microphone.name, rate_hz=RATE_HZ, channels=2, period_size=PERIOD, periods=8
-        )
+        asked = {"rate_hz": RATE_HZ, "channels": 2, "period_size": PERIOD, "periods": 8}
+        card = partial(AlsaSource, microphone.name, **asked)
+        opened = card() if kind == "alsa" else ReopeningSource(card)
     yield opened
     opened.close()
 

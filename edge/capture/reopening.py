@@ -1,0 +1,192 @@
+# SPDX-License-Identifier: MIT
+"""A source that outlives its device: while that is away its stream goes on, as gaps."""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final, Self
+
+from edge.capture.timeline import Timeline
+from edge.errors import DeviceError
+from edge.types import Gap
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from edge.capture.source import Source
+    from edge.types import Period, StreamFormat
+
+log = logging.getLogger(__name__)
+
+LOOK_S: Final = 0.25
+"""While the device is away, `read` returns a gap that often."""
+
+FIRST_RETRY_S: Final = 0.25
+LONGEST_RETRY_S: Final = 4.0
+"""Pauses between two tries to open it, doubled from the first to the longest."""
+
+
+class ReopeningSource:
+    """Any source, opened again after its device was lost.
+
+    While the device is away `read` returns gaps as long as the time that passes, so the sample
+    index stays tied to it. The last of them ends where the first period after the return
+    begins, by the clock of the stream before the loss: within some milliseconds, and 20 ms
+    for each hour that a crystal's 5 ppm, once it is known, make uncertain.
+
+    Parameters
+    ----------
+    open_device : opens it by a name that outlives its card number, or raises `DeviceError`.
+
+    Raises `DeviceError` where it can't be opened the first time, and from `read` where it comes
+    back with another format than the stream has.
+    """
+
+    def __init__(self, open_device: Callable[[], Source]) -> None:
+        self._open = open_device
+        self._source: Source | None = open_device()
+        self._format = self._source.format
+        self._name = self._source.name
+        self._notes = self._source.notes
+        self._xruns = 0  # of the devices before this one
+        self._timeline = Timeline(self._format.rate_hz)
+        self._timeline.observe(_now_s(), 0)
+        self._sample_index = 0
+        self._shift = 0  # from the source's sample index to the stream's
+        self._returned = False  # nothing was read since it was opened again
+        self._held: Period | Gap | None = None
+        self._lost_s = 0.0
+        self._retry_s = FIRST_RETRY_S
+        self._next_try_s = 0.0
+        self.trouble = ""
+        """Why nothing is heard at the moment; empty: all is well."""
+
+    @property
+    def format(self) -> StreamFormat:
+        """The format of the stream."""
+        return self._format
+
+    @property
+    def name(self) -> str:
+        """What is being heard, or was."""
+        return self._name
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What was adapted or found damaged."""
+        return self._source.notes if self._source else self._notes
+
+    @property
+    def xruns(self) -> int:
+        """How often a driver lost data so far."""
+        return self._xruns + (self._source.xruns if self._source else 0)
+
+    def read(self) -> Period | Gap | None:
+        """Block until the next period or, while the device is away, for a moment."""
+        if self._held is not None:
+            held, self._held = self._held, None
+            return held
+        while True:
+            if self._source is None:
+                if gap := self._wait():
+                    return gap
+                continue
+            try:
+                item = self._source.read()
+            except DeviceError as error:
+                self._lose(self._source, error)
+                continue
+            return item if item is None else self._placed(item)
+
+    def close(self) -> None:
+        """Let go of the device; a second call does nothing."""
+        if self._source:
+            self._source.close()
+
+    def __enter__(self) -> Self:
+        """Return itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close."""
+        self.close()
+
+    def _lose(self, source: Source, error: DeviceError) -> None:
+        log.error("%s; trying again", error)
+        self.trouble = error.message
+        self._xruns += source.xruns
+        self._notes = source.notes
+        self._source = None
+        self._lost_s = _now_s()
+        self._next_try_s = self._lost_s + self._retry_s
+        source.close()
+
+    def _wait(self) -> Gap | None:
+        """Let some time pass, and return it as a gap; None: the device is back."""
+        time.sleep(LOOK_S)
+        now_s = _now_s()
+        if now_s >= self._next_try_s and self._try():
+            return None
+        return self._gap(round(self._timeline.sample_index_at(now_s)))
+
+    def _try(self) -> bool:
+        try:
+            source = self._open()
+        except DeviceError as error:
+            if error.message != self.trouble:
+                log.warning("%s; trying again", error)
+            self.trouble = error.message
+            self._retry_s = min(2.0 * self._retry_s, LONGEST_RETRY_S)
+            self._next_try_s = _now_s() + self._retry_s
+            return False
+        if source.format != self._format:
+            source.close()
+            raise DeviceError(
+                f"{source.name} came back with {source.format}, where the stream has"
+                f" {self._format}",
+                "begin anew: the unit does so by itself",
+            )
+        self._source, self._name, self._returned = source, source.name, True
+        return True
+
+    def _placed(self, item: Period | Gap) -> Period | Gap:
+        """Return what was read at its place in the stream."""
+        if self._returned:
+            return self._rejoined(item)
+        item = replace(item, sample_index=item.sample_index + self._shift)
+        self._sample_index = item.sample_index + _length(item)
+        self._timeline.observe(_now_s(), self._sample_index)
+        return item
+
+    def _rejoined(self, item: Period | Gap) -> Period | Gap:
+        """Put the first period after a return where the time that has passed says."""
+        log.info("%s is back after %.1f s", self._name, _now_s() - self._lost_s)
+        self._returned, self.trouble, self._retry_s = False, "", FIRST_RETRY_S
+        reached = round(self._timeline.sample_index_at(_now_s()))
+        gap = self._gap(reached - _length(item))
+        self._timeline.restart()
+        self._shift = self._sample_index - item.sample_index
+        placed = self._placed(item)
+        if gap is None:
+            return placed
+        self._held = placed
+        return gap
+
+    def _gap(self, end: int) -> Gap | None:
+        lost = end - self._sample_index
+        if lost <= 0:
+            return None
+        gap = Gap(self._sample_index, lost, "unplugged", time.monotonic())
+        self._sample_index = end
+        return gap
+
+
+def _length(item: Period | Gap) -> int:
+    return item.lost_samples if isinstance(item, Gap) else len(item.samples)
+
+
+def _now_s() -> float:
+    # CLOCK_BOOTTIME: what a sleeping machine missed is part of the hole.
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
