@@ -144,6 +144,10 @@ class Pipeline:
         """Return the events that the scores of one patch begin or end."""
         return self._detector.update(scores)
 
+    def miss(self, gap: Gap) -> list[Event]:
+        """Return the events that ended in a hole."""
+        return self._detector.skip(gap.sample_index + gap.lost_samples)
+
     def flush(self) -> list[Measured]:
         """Work on what is left at the end of a stream."""
         return [*self._work_off(), *(self._bands.flush() if self._bands else ())]

@@ -19,6 +19,7 @@ from edge.capture.selection import inventory, resolve
 from edge.capture.timeline import Timeline
 from edge.capture.unpack import Unpacker
 from edge.errors import DeviceAwayError, DeviceError
+from edge.quiet import quiet_alsa
 from edge.types import Gap, Period, StreamFormat
 
 if TYPE_CHECKING:
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
     from edge.capture.card import Card
     from edge.types import GapCause, SampleFormat
+
+quiet_alsa()
 
 BEST_FIRST: Final[tuple[SampleFormat, ...]] = (
     "S32_LE",

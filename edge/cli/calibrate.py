@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import click
 
 from edge.cli.options import settings_options
-from edge.cli.quiet import quiet_alsa
 from edge.config.load import load_settings
 from edge.errors import EXIT_OK, ConfigError, DeviceError, EdgeError
 from edge.measure.calibration import REFERENCE_DB, Calibration
@@ -154,8 +153,7 @@ def _open(settings: Settings) -> Source:
     from edge.service.build import build_source, build_topics
 
     try:
-        with quiet_alsa():
-            return build_source(settings.capture)
+        return build_source(settings.capture)
     except DeviceError as error:
         if "busy" not in error.message:
             raise

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import click
 
 from edge.cli.options import settings_options
-from edge.cli.quiet import quiet_alsa
 from edge.config.load import load_settings
 from edge.errors import EXIT_OK, EdgeError, ModelError
 from edge.record.probe import probe, require_mount
@@ -80,7 +79,7 @@ def _model(settings: Settings) -> str:
 def _device(settings: Settings) -> str:
     from edge.service.build import build_source
 
-    with quiet_alsa(), build_source(settings.capture) as source:
+    with build_source(settings.capture) as source:
         source.read()
         stream = source.format
     _design(settings, stream)
@@ -105,8 +104,7 @@ def _playback(settings: Settings) -> str:
     from edge.playback.alsa import OutputCard
 
     device = settings.playback.device
-    with quiet_alsa():
-        card = OutputCard(device, rate_hz=48000, period_size=240, buffer_size=960)
+    card = OutputCard(device, rate_hz=48000, period_size=240, buffer_size=960)
     card.close()
     return f"{device}, {card.rate_hz} Hz, {card.channels} ch, {card.sample_format}"
 

@@ -11,7 +11,6 @@ import click
 
 from edge.cli.clips_folder import open_store, put, refuse_existing
 from edge.cli.options import settings_options
-from edge.cli.quiet import quiet_alsa
 from edge.durable import sync
 from edge.errors import StorageError
 from edge.record.durable import write_new
@@ -43,8 +42,7 @@ def play(clip: str, device: str, config_file: Path | None, overrides: tuple[str,
             f"edge clips decrypt {entry.number} --identity KEYFILE",
         )
     samples, rate_hz = _decode(path)
-    with quiet_alsa():
-        play_samples(samples, rate_hz, device)
+    play_samples(samples, rate_hz, device)
 
 
 @click.command()

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from edge.cli.options import settings_options
-from edge.cli.quiet import quiet_alsa
 from edge.config.load import load_settings
 
 if TYPE_CHECKING:
@@ -69,15 +68,14 @@ def latency(
     from edge.service.latency import measure_latency
 
     settings = load_settings(config_file, overrides)
-    with quiet_alsa():
-        measured = measure_latency(
-            settings,
-            input_device or settings.capture.device,
-            output_device,
-            seconds=seconds,
-            period_size=period_size,
-            buffer_ms=buffer_ms,
-        )
+    measured = measure_latency(
+        settings,
+        input_device or settings.capture.device,
+        output_device,
+        seconds=seconds,
+        period_size=period_size,
+        buffer_ms=buffer_ms,
+    )
     if as_json:
         click.echo(json.dumps(_figures(measured)))
     else:

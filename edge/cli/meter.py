@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 import click
 
 from edge.cli.options import settings_options
-from edge.cli.quiet import quiet_alsa
 from edge.config.load import load_settings
 from edge.errors import EXIT_OK
 
@@ -68,8 +67,7 @@ def meter(  # noqa: PLR0917 - click names them
         return EXIT_OK
     from edge.service.build import build_source
 
-    with quiet_alsa():
-        source = build_source(settings.capture)
+    source = build_source(settings.capture)
     with source:
         _measure(settings, source, seconds, plain=plain or not sys.stdout.isatty())
     return EXIT_OK

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Final, Literal, TypeVar
 
 import click
 
-from edge.cli.quiet import quiet_alsa
 from edge.errors import StorageError
 
 if TYPE_CHECKING:
@@ -258,8 +257,7 @@ def _deliver(samples: Signal, rate_hz: int, file: Path | None, device: str | Non
         from edge.playback.alsa import play
 
         integers = np.round(samples.astype(np.float64) * (2**31 - 1)).astype("<i4")
-        with quiet_alsa():
-            play(integers[:, None], rate_hz, device)
+        play(integers[:, None], rate_hz, device)
 
 
 def _check(file: Path) -> None:

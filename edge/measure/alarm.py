@@ -187,6 +187,11 @@ class Alarm:
         over_db = None if measured.gap else prominence_db(measured, grid) - self.rule.limit_db
         return self._follow(measured.sample_index, measured.end_index, over_db, minute_of_day)
 
+    def skip(self, sample_index: int) -> list[Event]:
+        """Return the offset of what was unheard for longer than its hold by `sample_index`."""
+        unheard = sample_index - self._last_over
+        return [self._end()] if self._open and unheard > self.rule.hold_s * self._rate_hz else []
+
     def close(self, sample_index: int) -> list[Event]:
         """Return the offset of what goes on when the stream ends."""
         if not self._open:

@@ -131,6 +131,20 @@ class Detector:
         self._heard_to = end
         return events
 
+    def skip(self, sample_index: int) -> list[Event]:
+        """Return the offsets of what was unheard for longer than its hold by `sample_index`.
+
+        For a hole that lasts: the patch behind it would say the same, later.
+        """
+        over = [
+            track
+            for track in self._tracks
+            if track
+            and track.is_open
+            and sample_index - track.last_above > self._samples(track.rule.hold_s)
+        ]
+        return [self._close(track) for track in over]
+
     def flush(self, sample_index: int) -> list[Event]:
         """Return the offsets of what is open when the stream ends at `sample_index`."""
         events = []

@@ -12,6 +12,7 @@ import alsaaudio
 import numpy as np
 
 from edge.errors import DeviceError
+from edge.quiet import quiet_alsa
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from edge.types import Samples
+
+quiet_alsa()
 
 PERIOD_SIZE: Final = 1024
 MAX_INTERRUPTIONS: Final = 100

@@ -5,7 +5,7 @@
 thread      calls                                   waits
 ==========  ======================================  ==========================
 capture     `keep`, `level`                         never
-inference   `event`, `scores`                       never
+inference   `event`, `scores`, `miss`               never
 mqtt        `request`, `mark`                       never
 record      `run`: plans, judges, encodes, writes   for the disk
 ==========  ======================================  ==========================
@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from edge.errors import StorageError
 from edge.record.writer import RETRY_S
-from edge.types import Event, Level, Scores
+from edge.types import Event, Gap, Level, Scores
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from edge.record.logbook import Logbook
     from edge.record.planner import ClipPlanner
     from edge.record.writer import ClipWriter, Counters
-    from edge.types import Gap, Period
+    from edge.types import Period
 
 GOING_ON: Final = 20  # commands at a time: one costs nothing, their number may
 BACKLOG: Final = 2000  # of anything but events that waits for a stuck disk: ten minutes
@@ -51,7 +51,7 @@ class _Mark(NamedTuple):
     done: Callable[[str | EdgeError], None]
 
 
-_Item = Event | Level | Scores | _Request | _Mark | None
+_Item = Event | Gap | Level | Scores | _Request | _Mark | None
 
 
 class Recorder:
@@ -112,6 +112,10 @@ class Recorder:
     def scores(self, heard: Scores) -> None:
         """Note one patch, and that everything before its end was heard."""
         self._offer(heard)
+
+    def miss(self, gap: Gap) -> None:
+        """Note that nothing more will be heard of what lies before the end of a hole."""
+        self._inbox.put(gap)
 
     def event(self, what: Event) -> None:
         """Take an onset or an offset."""
@@ -185,6 +189,9 @@ class Recorder:
                 self._ended = True
             case Event():
                 self._planner.event(item)
+            case Gap():
+                self._writer.write(self._planner.advance(item.sample_index + item.lost_samples))
+                self._going_on = self._planner.commands
             case Level():
                 self._logbook.level(item)
             case Scores():

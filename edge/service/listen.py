@@ -30,6 +30,7 @@ from edge.health import BoxHealth
 from edge.model.classifier import OnnxClassifier
 from edge.publish import payloads
 from edge.service import build
+from edge.service.awaiting import awaited_source
 from edge.service.calibrated import Calibrated
 from edge.service.commands import Orders
 from edge.service.hearing import hearing_of
@@ -42,9 +43,10 @@ from edge.service.sounding import Sounding
 from edge.service.stream import StreamWatch
 from edge.service.supervisor import Mailbox, Supervisor
 from edge.service.uplink import Uplink
-from edge.types import Bands, Level, Patch
+from edge.types import Bands, Gap, Level, Patch
 
 if TYPE_CHECKING:
+    from edge.capture.source import Source
     from edge.config.schema import Settings
     from edge.pipeline import Measured
     from edge.record.recorder import Recorder
@@ -79,12 +81,12 @@ class Output(Protocol):
 class Listener:
     """The listening unit. `run` returns the exit code."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, source: Source) -> None:
         self._settings = settings
+        self._source = source
         self._supervisor = Supervisor()
         self._classifier = OnnxClassifier(build.model_path(settings))
         model = self._classifier.info
-        self._source = build.build_source(settings.capture)
         stream = self._source.format
         stream_id = f"{settings.node.id}-{time.time_ns() // 1_000_000:x}"
         self._calibrated = Calibrated(settings, self._source.name)
@@ -92,7 +94,7 @@ class Listener:
             settings, stream, model, stream_id, self._calibrated.response
         )
         self._clock = StreamClock(stream.rate_hz)
-        self._patches: Mailbox[Patch] = Mailbox()
+        self._patches: Mailbox[Patch | Gap] = Mailbox()
         self._stream = StreamWatch(stream, self._clock)
         self._topics = build.build_topics(settings)
         self._box = BoxHealth(settings.state.path)
@@ -134,6 +136,7 @@ class Listener:
         self._measuring = self._instrument.measuring
         self._hearing = hearing_of(settings)
         self._inferences = 0
+        self._turns = 0  # of the inference thread
         self._trouble_told = ""  # what was last said of the recorder
         self._output_bad = False
 
@@ -182,7 +185,7 @@ class Listener:
         next_health_s = started_s + FIRST_HEALTH_S
         while not self._supervisor.ended.wait(TICK_S if ready else FIRST_TICK_S):
             now_s = time.monotonic()
-            advancing = progress.advancing(self._stream.sample_index, self._inferences, now_s)
+            advancing = progress.advancing(self._stream.sample_index, self._turns, now_s)
             if not advancing and not stalled:
                 log.error("samples or inference stand still: the watchdog is no longer fed")
             if stalled and advancing:
@@ -250,6 +253,9 @@ class Listener:
             if self._recorder:
                 self._recorder.keep(item)
             self._hand_on(self._pipeline.process(item))
+            if isinstance(item, Gap) and item.cause == "unplugged":
+                self._measuring.miss(item)
+                self._patches.offer(item)
         self._hand_on(self._pipeline.flush())
         self._supervisor.end()
 
@@ -266,15 +272,25 @@ class Listener:
                     self._measuring.bands(output)
 
     def _infer(self) -> None:
-        while patch := self._patches.take():
+        while item := self._patches.take():
+            self._turns += 1
+            if isinstance(item, Gap):
+                self._miss(item)
+                continue
             bad_before = self._classifier.bad_outputs
-            scores = self._classifier.classify(patch)
+            scores = self._classifier.classify(item)
             self._note_output(bad=self._classifier.bad_outputs > bad_before)
             # Events first: with a patch's scores the recorder takes all before its end as known.
             self._hand_on_events(self._pipeline.detect(scores))
             for one in self._outputs:
                 one.scores(scores)
             self._inferences += 1
+
+    def _miss(self, gap: Gap) -> None:
+        """End what a device that is away has cut off, events and clips."""
+        self._hand_on_events(self._pipeline.miss(gap))
+        if self._recorder:
+            self._recorder.miss(gap)
 
     def _hand_on_events(self, events: list[Event]) -> None:
         for event in events:
@@ -347,5 +363,6 @@ class Listener:
 
 
 def listen(settings: Settings) -> int:
-    """Run the listening unit; return its exit code."""
-    return Listener(settings).run()
+    """Run the listening unit, once its microphone is there; return its exit code."""
+    source = awaited_source(settings)
+    return Listener(settings, source).run() if source else EXIT_OK

@@ -4,7 +4,7 @@
 ==========  =======================================  ==========================
 thread      calls                                    waits
 ==========  =======================================  ==========================
-capture     `level`, `bands`                         never
+capture     `level`, `bands`, `miss`                 never
 measure     `run`: adds up, compares, keeps, tells   for the disk
 ==========  =======================================  ==========================
 """
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final
 
 from edge.measure.alarm import Alarm
 from edge.measure.summary import Summary
-from edge.types import Bands, Level
+from edge.types import Bands, Gap, Level
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -74,7 +74,7 @@ class Measuring:
         self._tell = tell
         self._minute = minute
         self._hear = hear
-        self._inbox: queue.SimpleQueue[Level | Bands | None] = queue.SimpleQueue()
+        self._inbox: queue.SimpleQueue[Level | Bands | Gap | None] = queue.SimpleQueue()
         self._ended = False
         self._alarms: list[Alarm] = []
         self._compared_with: object = ...  # the offset that the alarms were made for
@@ -95,6 +95,10 @@ class Measuring:
     def bands(self, measured: Bands) -> None:
         """Take the bands of one second."""
         self._offer(measured)
+
+    def miss(self, gap: Gap) -> None:
+        """Note that nothing more will be heard of what lies before the end of a hole."""
+        self._offer(gap)
 
     def stop(self) -> None:
         """Make `run` come to its end after everything that came before."""
@@ -117,16 +121,27 @@ class Measuring:
             self._tell_all(alarm.close(self._heard_to))
         self._close_minutes(self._heard_to + MINUTE_S * self._rate_hz)
 
-    def _offer(self, item: Level | Bands) -> None:
+    def _offer(self, item: Level | Bands | Gap) -> None:
         if self._inbox.qsize() < BACKLOG:
             self._inbox.put(item)
         else:
             self.lost += 1
 
-    def _take(self, item: Level | Bands | None) -> None:
-        if item is None:
-            self._ended = True
-            return
+    def _take(self, item: Level | Bands | Gap | None) -> None:
+        match item:
+            case None:
+                self._ended = True
+            case Gap():
+                self._pass_over(item.sample_index + item.lost_samples)
+            case _:
+                self._add(item)
+
+    def _pass_over(self, sample_index: int) -> None:
+        for alarm in self._alarms:
+            self._tell_all(alarm.skip(sample_index))
+        self._close_minutes(sample_index)
+
+    def _add(self, item: Level | Bands) -> None:
         self._hear(item)
         self._renew_alarms()
         minute_of_day = self._minute_of_day(item.sample_index) if self._alarms else None

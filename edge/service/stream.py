@@ -11,6 +11,8 @@ from edge.capture.liveness import Liveness
 from edge.types import Gap
 
 if TYPE_CHECKING:
+    from typing import Literal
+
     from edge.capture.liveness import State
     from edge.clock import StreamClock
     from edge.types import Period, StreamFormat
@@ -31,20 +33,24 @@ class StreamWatch:
         self._liveness = Liveness(stream.rate_hz)
         self._channels = ChannelCheck(stream.rate_hz, stream.channels)
         self._lost_samples = 0
-        self._microphone_told: State = "ok"
+        self._gap_end = -1
+        self._microphone_told: State | Literal["lost"] = "ok"
         self._channels_told = ""
         self.gaps = 0
         """How many there were."""
         self.sample_index = 0
         """After the last sample that came in."""
-        self.microphone: State = "ok"
+        self.microphone: State | Literal["lost"] = "ok"
 
     def note(self, item: Period | Gap) -> None:
         """Take what the source read (capture thread)."""
         if isinstance(item, Gap):
-            self.sample_index = item.sample_index + item.lost_samples
-            self.gaps += 1
+            # While a device is away one hole comes in many pieces.
+            self.gaps += item.sample_index != self._gap_end
+            self.sample_index = self._gap_end = item.sample_index + item.lost_samples
             self._lost_samples += item.lost_samples
+            if item.cause == "unplugged":
+                self.microphone = "lost"
             self._liveness.reset()
             self._channels.reset()
             return
@@ -71,7 +77,9 @@ class StreamWatch:
         microphone, channels = self.microphone, self._channels.trouble
         if (microphone, channels) == (self._microphone_told, self._channels_told):
             return False
-        if microphone == "ok" != self._microphone_told:
+        if "lost" in {microphone, self._microphone_told}:
+            pass  # the source has said why, and since when
+        elif microphone == "ok" != self._microphone_told:
             log.info("the microphone hears again, after %s", self._microphone_told)
         elif microphone != self._microphone_told:
             log.error("the microphone hears nothing: %s", microphone)

@@ -80,6 +80,13 @@ class Mailbox(Generic[T]):
             self._item = item
             self._filled.notify()
 
+    def offer(self, item: T) -> None:
+        """Leave an item where none waits; else it is as if it had not come."""
+        with self._filled:
+            if self._item is None:
+                self._item = item
+                self._filled.notify()
+
     def close(self) -> None:
         """Nothing more will come."""
         with self._filled:

@@ -123,6 +123,15 @@ def test_what_lies_before_a_long_gap_is_no_background_behind_it() -> None:
     assert follow(rule, [*[-80.0] * 60, *[None] * 70, *[-40.0] * 5]) == []
 
 
+def test_an_event_ends_in_a_hole_that_is_longer_than_its_hold() -> None:
+    alarm = Alarm(one_second(hold_s=5), RATE_HZ, "s")
+    assert alarm.level(a_level(0, RATE_HZ, laeq_dbfs=-20.0), 0)
+    assert alarm.skip(6 * RATE_HZ) == []
+    (offset,) = alarm.skip(6 * RATE_HZ + 1)
+    assert offset.offset_index == RATE_HZ
+    assert alarm.skip(20 * RATE_HZ) == []
+
+
 def test_a_night_limit_holds_across_midnight_and_not_by_day() -> None:
     rule = one_second(hours=NIGHT)
     for minute, heard in ((23 * 60, 1), (0, 1), (5 * 60 + 59, 1), (6 * 60, 0), (12 * 60, 0)):

@@ -126,6 +126,14 @@ def test_a_hole_longer_than_the_hold_ends_an_event_before_it() -> None:
     assert _spans(events) == [(0, _end_of(0)), (11 * HOP, None)]
 
 
+def test_in_a_hole_an_event_ends_as_soon_as_it_is_longer_than_the_hold() -> None:
+    events, detector = _run(RULE, [0.9])
+    assert detector.skip(_end_of(0) + RATE_HZ) == []
+    events += detector.skip(_end_of(0) + RATE_HZ + 1)
+    assert _spans(events) == [(0, _end_of(0))]
+    assert detector.skip(_end_of(50)) == []
+
+
 def test_a_hole_shorter_than_the_hold_is_part_of_an_event() -> None:
     events, _ = _run(RULE, [0.9, None, None, 0.9])
     assert _spans(events) == [(0, None)]

@@ -14,7 +14,6 @@ import numpy as np
 from edge.capture import scene
 from edge.capture.devices import list_devices
 from edge.capture.replay import ReplaySource
-from edge.cli.quiet import quiet_alsa
 from edge.errors import DeviceError
 from edge.types import Gap
 from tools.demo.place import CACHE
@@ -68,8 +67,7 @@ def find_sound(source: str, place: Path, *, configured: bool, repeat: bool) -> S
 
 
 def _card() -> Sound | None:
-    with quiet_alsa():
-        cards = [one for one in list_devices() if one.card_index >= 0]
+    cards = [one for one in list_devices() if one.card_index >= 0]
     return Sound(cards[0].name, cards[0].setting) if cards else None
 
 
