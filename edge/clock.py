@@ -85,6 +85,11 @@ def utc_now() -> Utc:
     return Utc(format_utc(time.time()), wall_clock_synchronised())
 
 
+def trusted_utc_s() -> float | None:
+    """Return the seconds since 1970; None while nothing keeps the wall clock right."""
+    return time.time() if wall_clock_synchronised() else None
+
+
 def format_utc(wall_s: float) -> str:
     """Return seconds since 1970 as ISO 8601 UTC with milliseconds."""
     moment = datetime.fromtimestamp(wall_s, UTC)

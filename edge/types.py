@@ -174,7 +174,9 @@ class Utc:
 class Message:
     """What goes to the broker.
 
-    A `durable` message waits on disk until the broker has acknowledged it; a
+    A `durable` message waits on disk until the broker has acknowledged it, and where too
+    many wait those of the lowest `worth` go first, the oldest of them: 0 for minutes of levels
+    and analyses, which the box keeps too, 1 for clips, 2 for events. A
     `retain`ed one is kept by the broker and sent again after each connection;
     any other is a live value, dropped while the broker is away.
     """
@@ -184,3 +186,4 @@ class Message:
     qos: Literal[0, 1] = 0
     retain: bool = False
     durable: bool = False
+    worth: Literal[0, 1, 2] = 0

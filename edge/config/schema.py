@@ -201,6 +201,7 @@ class Publish:
     keepalive_s: Annotated[int, Interval(ge=5, le=600)]
     live: bool
     outbox_max_mb: Annotated[int, Interval(ge=1, le=4096)]
+    outbox_max_days: Annotated[float, Interval(ge=0.0, le=36500.0)]
 
 
 @section

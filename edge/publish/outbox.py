@@ -5,22 +5,28 @@ from __future__ import annotations
 
 import logging
 import sqlite3
-from typing import TYPE_CHECKING, Literal, NamedTuple, Self
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple, Self
 
 from edge.errors import StorageError
 from edge.types import Message
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 log = logging.getLogger(__name__)
 
-_SCHEMA = """
+_TABLE: Final = """
 CREATE TABLE IF NOT EXISTS message (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     topic TEXT NOT NULL, payload BLOB NOT NULL,
-    qos INTEGER NOT NULL, retain INTEGER NOT NULL)
+    qos INTEGER NOT NULL, retain INTEGER NOT NULL,
+    worth INTEGER NOT NULL DEFAULT 2, put_s REAL)
 """
+# What a box had before it knew these two. `put_s`: when, in UTC; NULL: nobody knew.
+_ADDED: Final = {"worth": "INTEGER NOT NULL DEFAULT 2", "put_s": "REAL"}
+_INDEX: Final = "CREATE INDEX IF NOT EXISTS by_worth ON message (worth, id)"
 _OVERHEAD_BYTES = 64  # what a row costs beside its topic and payload
 
 
@@ -41,7 +47,11 @@ class Outbox:
     ----------
     path : the database file; its directory must exist. None: in memory only, for a
         box whose state directory can't be written.
-    max_bytes : the oldest messages go when more would wait; they are counted in `dropped`.
+    max_bytes : when more would wait, messages of the lowest worth go, the oldest first.
+    max_age_s : older ones go; 0: none is too old. Those written down while the clock was not
+        right are never too old.
+
+    What goes is counted in `dropped`.
 
     Raises
     ------
@@ -49,9 +59,10 @@ class Outbox:
         when the file can't be opened, or (from `put`, `done`) written.
     """
 
-    def __init__(self, path: Path | None, *, max_bytes: int) -> None:
+    def __init__(self, path: Path | None, *, max_bytes: int, max_age_s: float = 0.0) -> None:
         self._name = str(path) if path else ":memory:"
         self._max_bytes = max_bytes
+        self._max_age_s = max_age_s
         self.dropped = 0
         try:
             self._db = sqlite3.connect(self._name, isolation_level=None, check_same_thread=False)
@@ -63,37 +74,43 @@ class Outbox:
             self._db.close()
             raise self._unusable(error) from error
 
-    def put(self, message: Message) -> int:
+    def put(self, message: Message, utc_s: float | None = None) -> int:
         """Write `message` down; return its number, which only grows.
 
-        One that is larger than the whole outbox is dropped and counted: 0.
+        One that is larger than the whole outbox, or for which only worthier ones would have to
+        go, is dropped and counted: 0.
+
+        Parameters
+        ----------
+        utc_s : now; None: nobody knows.
         """
         size = _size(message)
-        if size > self._max_bytes:
-            self.dropped += 1
-            return 0
-        try:
-            self._db.execute("BEGIN IMMEDIATE")
-            gone = self._make_room(size)
-            cursor = self._db.execute(
-                "INSERT INTO message (topic, payload, qos, retain) VALUES (?, ?, ?, ?)",
-                (message.topic, message.payload, message.qos, message.retain),
-            )
-            self._db.execute("COMMIT")
-        except sqlite3.Error as error:
-            if self._db.in_transaction:
-                self._db.execute("ROLLBACK")
-            raise self._unusable(error) from error
+        gone: list[int] = []
+        number = 0
+        with self._transaction():
+            if self._max_age_s and utc_s is not None:
+                gone += self._delete("put_s < ?", utc_s - self._max_age_s)
+            if size <= self._max_bytes:
+                gone += self._make_room(size, message.worth, sum(gone))
+            if self._bytes - sum(gone) + size <= self._max_bytes:
+                cursor = self._db.execute(
+                    "INSERT INTO message (topic, payload, qos, retain, worth, put_s)"
+                    " VALUES (?, ?, ?, ?, ?, ?)",
+                    (*_columns(message), message.worth, utc_s),
+                )
+                number = int(cursor.lastrowid or 0)
         # Only now: what was rolled back did not happen.
-        self._count(1 - len(gone), size - sum(gone))
-        self.dropped += len(gone)
-        return int(cursor.lastrowid or 0)
+        self._count(-len(gone), -sum(gone))
+        self.dropped += len(gone) + (not number)
+        if number:
+            self._count(1, size)
+        return number
 
     def waiting(self, *, after: int = 0, limit: int = 20) -> list[Row]:
         """Return the oldest messages with a number over `after`, in order."""
         try:
             rows = self._db.execute(
-                "SELECT id, topic, payload, qos, retain FROM message WHERE id > ?"
+                "SELECT id, topic, payload, qos, retain, worth FROM message WHERE id > ?"
                 " ORDER BY id LIMIT ?",
                 (after, limit),
             ).fetchall()
@@ -104,14 +121,10 @@ class Outbox:
     def done(self, row_id: int) -> None:
         """Forget a message: the broker has it."""
         try:
-            gone = self._db.execute(
-                "DELETE FROM message WHERE id = ? RETURNING length(topic) + length(payload)",
-                (row_id,),
-            ).fetchall()
+            gone = self._delete("id = ?", row_id)
         except sqlite3.Error as error:
             raise self._unusable(error) from error
-        for (size,) in gone:
-            self._count(-1, -size - _OVERHEAD_BYTES)
+        self._count(-len(gone), -sum(gone))
 
     def close(self) -> None:
         """Close the file."""
@@ -129,22 +142,45 @@ class Outbox:
         """Make the table where it is missing; return how many messages wait, and their bytes."""
         self._db.execute("PRAGMA journal_mode=WAL")
         self._db.execute("PRAGMA synchronous=FULL")
-        self._db.execute(_SCHEMA)
+        self._db.execute(_TABLE)
+        known = {row[1] for row in self._db.execute("PRAGMA table_info(message)")}
+        for name, kind in _ADDED.items():
+            if name not in known:
+                self._db.execute(f"ALTER TABLE message ADD COLUMN {name} {kind}")
+        self._db.execute(_INDEX)
         count, size = self._db.execute(
             "SELECT count(*), coalesce(sum(length(topic) + length(payload)), 0) FROM message"
         ).fetchone()
         return count, size + count * _OVERHEAD_BYTES
 
-    def _make_room(self, size: int) -> list[int]:
-        """Delete the oldest until `size` fits; return the sizes of what went."""
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        try:
+            self._db.execute("BEGIN IMMEDIATE")
+            yield
+            self._db.execute("COMMIT")
+        except sqlite3.Error as error:
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+            raise self._unusable(error) from error
+
+    def _make_room(self, size: int, worth: int, freed: int) -> list[int]:
+        """Delete what is worth no more, until `size` fits; return the sizes of what went."""
         gone: list[int] = []
-        while self._bytes - sum(gone) + size > self._max_bytes:
-            ((oldest,),) = self._db.execute(
-                "DELETE FROM message WHERE id = (SELECT min(id) FROM message)"
-                " RETURNING length(topic) + length(payload)"
-            ).fetchall()
-            gone.append(oldest + _OVERHEAD_BYTES)
+        while self._bytes - freed - sum(gone) + size > self._max_bytes:
+            least = "id = (SELECT id FROM message WHERE worth <= ? ORDER BY worth, id LIMIT 1)"
+            if not (one := self._delete(least, worth)):
+                break
+            gone += one
         return gone
+
+    def _delete(self, where: str, value: float) -> list[int]:
+        """Delete messages; return the size of each."""
+        rows = self._db.execute(
+            f"DELETE FROM message WHERE {where} RETURNING length(topic) + length(payload)",  # noqa: S608 - our own words
+            (value,),
+        ).fetchall()
+        return [size + _OVERHEAD_BYTES for (size,) in rows]
 
     def _count(self, messages: int, size: int) -> None:
         self.depth += messages
@@ -157,13 +193,13 @@ class Outbox:
         )
 
 
-def open_outbox(path: Path, *, max_bytes: int) -> Outbox:
+def open_outbox(path: Path, *, max_bytes: int, max_age_s: float = 0.0) -> Outbox:
     """Open the outbox at `path`; a damaged one is set aside and a new one begun.
 
     Raises `StorageError` where nothing can be written.
     """
     try:
-        return Outbox(path, max_bytes=max_bytes)
+        return Outbox(path, max_bytes=max_bytes, max_age_s=max_age_s)
     except StorageError as error:
         # An OperationalError is the disk's or the owner's; anything else is in the file.
         if isinstance(error.__cause__, sqlite3.OperationalError) or not path.is_file():
@@ -174,12 +210,18 @@ def open_outbox(path: Path, *, max_bytes: int) -> Outbox:
     except OSError as error:
         raise StorageError(f"{path} is damaged and can't be set aside: {error}") from error
     log.error("the outbox was damaged: it is kept as %s and a new one begun", aside)
-    return Outbox(path, max_bytes=max_bytes)
+    return Outbox(path, max_bytes=max_bytes, max_age_s=max_age_s)
 
 
 def _size(message: Message) -> int:
     return len(message.topic.encode()) + len(message.payload) + _OVERHEAD_BYTES
 
 
-def _message(topic: str, payload: bytes, qos: Literal[0, 1], retain: int) -> Message:
-    return Message(topic, payload, qos, bool(retain), durable=True)
+def _columns(message: Message) -> tuple[str, bytes, int, bool]:
+    return message.topic, message.payload, message.qos, message.retain
+
+
+def _message(
+    topic: str, payload: bytes, qos: Literal[0, 1], retain: int, worth: Literal[0, 1, 2]
+) -> Message:
+    return Message(topic, payload, qos, bool(retain), durable=True, worth=worth)

@@ -185,7 +185,7 @@ def event(
     }
     if offset is not None:
         body["offset_time"] = offset.text
-    return _json(topics.event, body, qos=1, durable=True)
+    return _json(topics.event, body, qos=1, durable=True, worth=2)
 
 
 def event_fields(what: Event) -> dict[str, Any]:
@@ -208,7 +208,7 @@ def clip(topics: Topics, sidecar: Mapping[str, Any]) -> Message:
     """Return what a clip's sidecar says, but for what all clips of a box share."""
     body = {"message_id": f"{sidecar['clip_id']}-clip"}
     body |= {key: value for key, value in sidecar.items() if key not in _OF_EVERY_CLIP}
-    return _json(topics.clip, body, qos=1, durable=True)
+    return _json(topics.clip, body, qos=1, durable=True, worth=1)
 
 
 def analysis(topics: Topics, report: Mapping[str, Any]) -> Message:

@@ -17,6 +17,7 @@ from edge.publish.broker import Refusal
 from edge.publish.spool import collect
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from edge.publish.outbox import Outbox, Row
@@ -77,15 +78,22 @@ class Publisher:
     outbox : where durable messages wait.
     spare : an outbox in memory, used while the disk fails.
     spool : a folder in which other processes leave messages; None: there is none.
+    utc_s : the time, where it can be trusted; else None.
     """
 
     def __init__(
-        self, sender: Sender, outbox: Outbox, spare: Outbox, spool: Path | None = None
+        self,
+        sender: Sender,
+        outbox: Outbox,
+        spare: Outbox,
+        spool: Path | None = None,
+        utc_s: Callable[[], float | None] = lambda: None,
     ) -> None:
         self._sender = sender
         self._outbox = outbox
         self._spare = spare
         self._spool = spool
+        self._utc_s = utc_s
         self._look_s = 0.0
         self._inbox: queue.Queue[Message | None] = queue.Queue(INBOX)
         self._acknowledged: deque[_Acknowledged] = deque()
@@ -168,7 +176,7 @@ class Publisher:
 
     def _take_over(self, message: Message) -> None:
         if message.durable:
-            self._outbox.put(message)
+            self._outbox.put(message, self._utc_s())
         else:
             self._take(message)
 
@@ -187,7 +195,7 @@ class Publisher:
     def _store(self, message: Message) -> None:
         try:
             self._return_from_spare()  # first, so that the order stays
-            self._outbox.put(message)
+            self._outbox.put(message, self._utc_s())
         except StorageError as error:
             self._disk_fails(error)
             self.counters.unstored += 1
@@ -202,7 +210,7 @@ class Publisher:
         if not self._spare.depth:
             return
         for row in self._spare.waiting(after=self._last_sent[self._spare], limit=self._spare.depth):
-            self._outbox.put(row.message)
+            self._outbox.put(row.message, self._utc_s())
             self._spare.done(row.row_id)
 
     def _disk_fails(self, error: StorageError) -> None:

@@ -46,6 +46,7 @@ def deposit(directory: Path, message: Message, name: str) -> None:
         "qos": message.qos,
         "retain": message.retain,
         "durable": message.durable,
+        "worth": message.worth,
     }
     part = directory / f".{name}.part"
     try:
@@ -120,7 +121,11 @@ def _parse(text: bytes) -> Message:
         raise ValueError(message)
     payload = base64.b64decode(body["payload"], validate=True)
     how = {key: bool(body[key]) for key in ("retain", "durable")}
-    return Message(topic, payload, 1 if body["qos"] else 0, **how)
+    worth = body.get("worth", 0)  # a message of an older version has none
+    if worth not in {0, 1, 2}:
+        message = f"worth is {worth!r:.80}, not 0, 1 or 2"
+        raise ValueError(message)
+    return Message(topic, payload, 1 if body["qos"] else 0, **how, worth=worth)
 
 
 def _is_topic(text: str) -> bool:

@@ -7,6 +7,7 @@ import logging
 import time
 from typing import TYPE_CHECKING, Any, Final
 
+from edge.clock import trusted_utc_s
 from edge.errors import StorageError
 from edge.publish import payloads
 from edge.publish.mqtt import Handlers, Link
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+DAY_S: Final = 86400.0
 LEAVE_S: Final = 0.5  # of a stop: for the last words on the wire
 SPARE_BYTES: Final = 4_000_000  # messages kept in memory while the disk fails
 
@@ -54,7 +56,7 @@ class Uplink:
             retained=False,
         )
         self._boxes = (_open_outbox(settings), Outbox(None, max_bytes=SPARE_BYTES))
-        self._publisher = Publisher(self._link, *self._boxes, settings.spool)
+        self._publisher = Publisher(self._link, *self._boxes, settings.spool, trusted_utc_s)
 
     def start(self, supervisor: Supervisor) -> None:
         """Start the publish and mqtt threads."""
@@ -101,7 +103,8 @@ def _open_outbox(settings: Settings) -> Outbox:
     try:
         directory.mkdir(parents=True, exist_ok=True)
         size = settings.publish.outbox_max_mb * 1_000_000
-        return open_outbox(directory / "outbox.sqlite", max_bytes=size)
+        max_age_s = settings.publish.outbox_max_days * DAY_S
+        return open_outbox(directory / "outbox.sqlite", max_bytes=size, max_age_s=max_age_s)
     except (OSError, StorageError) as error:
         log.error("messages won't survive a restart: %s", error)  # noqa: TRY400 - the disk's fault
         return Outbox(None, max_bytes=SPARE_BYTES)

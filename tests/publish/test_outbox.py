@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: MIT
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from hypothesis import given
@@ -53,6 +55,52 @@ def test_a_full_outbox_drops_the_oldest_and_counts_it(tmp_path: Path) -> None:
         assert kept == [message(n, size=100) for n in range(20 - len(kept), 20)]
         assert outbox.dropped == 20 - len(kept)
         assert 3 <= len(kept) <= 10
+
+
+def worth(number: int, value: Literal[0, 1, 2]) -> Message:
+    return replace(message(number, size=100), worth=value)
+
+
+def test_where_too_many_wait_the_least_worth_goes_first_and_events_last(tmp_path: Path) -> None:
+    with Outbox(tmp_path / "o.sqlite", max_bytes=1000) as outbox:
+        stored = [worth(0, 2), worth(1, 0), worth(2, 1), worth(3, 0), worth(4, 2)]
+        for one in stored:
+            assert outbox.put(one)
+        assert outbox.put(worth(5, 1))
+        assert outbox.put(worth(6, 2))
+        kept = [row.message for row in outbox.waiting()]
+        assert kept == [stored[0], stored[2], stored[4], worth(5, 1), worth(6, 2)]
+        assert outbox.put(worth(7, 0)) == 0, "it would displace only worthier ones"
+        assert [row.message for row in outbox.waiting()] == kept
+        assert (outbox.dropped, outbox.depth) == (3, 5)
+
+
+def test_what_has_waited_too_long_goes_and_what_came_without_a_clock_stays(tmp_path: Path) -> None:
+    with Outbox(tmp_path / "o.sqlite", max_bytes=PLENTY, max_age_s=100.0) as outbox:
+        outbox.put(message(0), 1000.0)
+        outbox.put(message(1))
+        outbox.put(message(2), 1050.0)
+        outbox.put(message(3), 1101.0)
+        assert [row.message for row in outbox.waiting()] == [message(1), message(2), message(3)]
+        outbox.put(message(4))
+        assert outbox.depth == 4, "without a clock nothing is too old"
+        assert outbox.dropped == 1
+
+
+def test_an_outbox_of_an_older_version_is_taken_over(tmp_path: Path) -> None:
+    path = tmp_path / "o.sqlite"
+    with closing(sqlite3.connect(path)) as old:
+        old.execute(
+            "CREATE TABLE message (id INTEGER PRIMARY KEY AUTOINCREMENT, topic TEXT NOT NULL,"
+            " payload BLOB NOT NULL, qos INTEGER NOT NULL, retain INTEGER NOT NULL)"
+        )
+        old.execute("INSERT INTO message (topic, payload, qos, retain) VALUES ('t', x'31', 1, 0)")
+        old.commit()
+    with Outbox(path, max_bytes=PLENTY) as outbox:
+        (row,) = outbox.waiting()
+        assert row.message == Message("t", b"1", qos=1, durable=True, worth=2)
+        outbox.put(message(1))
+        assert outbox.depth == 2
 
 
 @given(st.lists(st.tuples(st.booleans(), st.integers(0, 300)), max_size=40))
