@@ -144,9 +144,9 @@ class Pipeline:
         """Return the events that the scores of one patch begin or end."""
         return self._detector.update(scores)
 
-    def miss(self, gap: Gap) -> list[Event]:
-        """Return the events that ended in a hole."""
-        return self._detector.skip(gap.sample_index + gap.lost_samples)
+    def miss(self, end_index: int) -> list[Event]:
+        """Return the events that ended where nothing was heard, up to `end_index`."""
+        return self._detector.skip(end_index)
 
     def flush(self) -> list[Measured]:
         """Work on what is left at the end of a stream."""

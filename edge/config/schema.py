@@ -209,6 +209,7 @@ class Health:
     """The figures of the box itself."""
 
     interval_s: Annotated[float, Interval(ge=1.0, le=3600.0)]
+    max_temperature_c: Annotated[float, Interval(ge=0.0, le=110.0)]
 
 
 @section

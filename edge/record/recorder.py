@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from edge.errors import StorageError
 from edge.record.writer import RETRY_S
-from edge.types import Event, Gap, Level, Scores
+from edge.types import Event, Level, Scores
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,10 +33,14 @@ if TYPE_CHECKING:
     from edge.record.logbook import Logbook
     from edge.record.planner import ClipPlanner
     from edge.record.writer import ClipWriter, Counters
-    from edge.types import Period
+    from edge.types import Gap, Period
 
 GOING_ON: Final = 20  # commands at a time: one costs nothing, their number may
 BACKLOG: Final = 2000  # of anything but events that waits for a stuck disk: ten minutes
+
+
+class _Missed(NamedTuple):
+    end_index: int
 
 
 class _Request(NamedTuple):
@@ -51,7 +55,7 @@ class _Mark(NamedTuple):
     done: Callable[[str | EdgeError], None]
 
 
-_Item = Event | Gap | Level | Scores | _Request | _Mark | None
+_Item = Event | _Missed | Level | Scores | _Request | _Mark | None
 
 
 class Recorder:
@@ -113,9 +117,9 @@ class Recorder:
         """Note one patch, and that everything before its end was heard."""
         self._offer(heard)
 
-    def miss(self, gap: Gap) -> None:
-        """Note that nothing more will be heard of what lies before the end of a hole."""
-        self._inbox.put(gap)
+    def miss(self, end_index: int) -> None:
+        """Note that nothing more will be heard of what lies before `end_index`."""
+        self._inbox.put(_Missed(end_index))
 
     def event(self, what: Event) -> None:
         """Take an onset or an offset."""
@@ -189,8 +193,8 @@ class Recorder:
                 self._ended = True
             case Event():
                 self._planner.event(item)
-            case Gap():
-                self._writer.write(self._planner.advance(item.sample_index + item.lost_samples))
+            case _Missed():
+                self._writer.write(self._planner.advance(item.end_index))
                 self._going_on = self._planner.commands
             case Level():
                 self._logbook.level(item)

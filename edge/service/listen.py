@@ -18,7 +18,6 @@ main        watchdog, health, signals                      nothing
 from __future__ import annotations
 
 import logging
-import os
 import signal
 import sys
 import time
@@ -36,9 +35,10 @@ from edge.service.commands import Orders
 from edge.service.hearing import hearing_of
 from edge.service.instrument import Instrument
 from edge.service.memory import settle_memory
-from edge.service.notify import INFERENCE_STALL_S, Progress, tell, watchdog_interval_s
+from edge.service.notify import INFERENCE_STALL_S, Every, Manager, tell
 from edge.service.recording import build_recorder, recording_figures
 from edge.service.reporter import Reporter
+from edge.service.shedding import LOOK_S, Shedding
 from edge.service.sounding import Sounding
 from edge.service.stream import StreamWatch
 from edge.service.supervisor import Mailbox, Supervisor
@@ -57,7 +57,6 @@ log = logging.getLogger(__name__)
 
 TICK_S: Final = 0.25
 FIRST_TICK_S: Final = 0.01  # until the first sample: who waits for READY waits no longer
-STATUS_EVERY_S: Final = 10.0
 FIRST_HEALTH_S: Final = 3.0
 STOP_WITHIN_S: Final = 4.5  # all of it: the service manager and people are told 5
 JOIN_S: Final = 1.0  # of that, for capture and for inference each
@@ -139,6 +138,7 @@ class Listener:
         self._turns = 0  # of the inference thread
         self._trouble_told = ""  # what was last said of the recorder
         self._output_bad = False
+        self._shedding = Shedding(settings.health.max_temperature_c)
 
     def run(self) -> int:
         """Listen until a signal, the end of a finite source, or a failure."""
@@ -177,36 +177,20 @@ class Listener:
 
     def _watch(self) -> None:
         """Run the main thread: nothing in here waits for anybody."""
-        interval_s = watchdog_interval_s(os.environ)
-        started_s = time.monotonic()
-        progress = Progress(started_s, self._inference_stall_s())
-        ready = stalled = False
-        next_watchdog_s = next_status_s = started_s
-        next_health_s = started_s + FIRST_HEALTH_S
-        while not self._supervisor.ended.wait(TICK_S if ready else FIRST_TICK_S):
+        now_s = time.monotonic()
+        manager = Manager(now_s, self._inference_stall_s())
+        health = Every(self._settings.health.interval_s, now_s + FIRST_HEALTH_S)
+        look = Every(LOOK_S, now_s + LOOK_S)
+        while not self._supervisor.ended.wait(TICK_S if manager.ready else FIRST_TICK_S):
             now_s = time.monotonic()
-            advancing = progress.advancing(self._stream.sample_index, self._turns, now_s)
-            if not advancing and not stalled:
-                log.error("samples or inference stand still: the watchdog is no longer fed")
-            if stalled and advancing:
-                log.info("samples and inference go on")
-            stalled = not advancing
-            if self._stream.tell_changes() | self._recorder_changed():
-                self._report_health()
+            manager.tell(self._stream.sample_index, self._turns, now_s, self._status_line)
+            changed = self._stream.tell_changes() | self._recorder_changed()
+            changed |= look.due(now_s) and self._shed(now_s)
             if self._hearing:
-                self._hearing.tell(heard=self._reporter.sounding > 0)
-            if not ready and self._stream.sample_index:
-                ready = True
-                tell(READY=1)
-            if interval_s and advancing and now_s >= next_watchdog_s:
-                tell(WATCHDOG=1)
-                next_watchdog_s = now_s + interval_s
-            if now_s >= next_status_s:
-                tell(STATUS=self._status_line())
-                next_status_s = now_s + STATUS_EVERY_S
-            if now_s >= next_health_s:
+                busy = self._shedding.step != "none"
+                self._hearing.tell(heard=busy or self._reporter.sounding > 0)
+            if health.due(now_s) or changed:
                 self._report_health()
-                next_health_s = now_s + self._settings.health.interval_s
 
     def _stop(self) -> None:
         """Stop in the order of the way of a sound, so that what was heard is also sent."""
@@ -254,7 +238,7 @@ class Listener:
                 self._recorder.keep(item)
             self._hand_on(self._pipeline.process(item))
             if isinstance(item, Gap) and item.cause == "unplugged":
-                self._measuring.miss(item)
+                self._measuring.miss(item.sample_index + item.lost_samples)
                 self._patches.offer(item)
         self._hand_on(self._pipeline.flush())
         self._supervisor.end()
@@ -275,7 +259,10 @@ class Listener:
         while item := self._patches.take():
             self._turns += 1
             if isinstance(item, Gap):
-                self._miss(item)
+                self._miss(item.sample_index + item.lost_samples)
+                continue
+            if not self._shedding.classifies():
+                self._miss(item.sample_index)
                 continue
             bad_before = self._classifier.bad_outputs
             scores = self._classifier.classify(item)
@@ -286,11 +273,11 @@ class Listener:
                 one.scores(scores)
             self._inferences += 1
 
-    def _miss(self, gap: Gap) -> None:
-        """End what a device that is away has cut off, events and clips."""
-        self._hand_on_events(self._pipeline.miss(gap))
+    def _miss(self, end_index: int) -> None:
+        """End what nobody hears any more, events and clips."""
+        self._hand_on_events(self._pipeline.miss(end_index))
         if self._recorder:
-            self._recorder.miss(gap)
+            self._recorder.miss(end_index)
 
     def _hand_on_events(self, events: list[Event]) -> None:
         for event in events:
@@ -305,6 +292,14 @@ class Listener:
                 "the model's scores are in 0..1 again: %d were not", self._classifier.bad_outputs
             )
         self._output_bad = bad
+
+    def _shed(self, now_s: float) -> bool:
+        """Leave out more, or less, as the box can bear it; return whether that has changed."""
+        changed = self._shedding.look(self._box.heat() | self._figures(), now_s)
+        if changed:
+            why = f": {self._shedding.reason}" if self._shedding.reason else ""
+            log.warning("left out now: %s%s", self._shedding.step, why)
+        return changed
 
     def _recorder_changed(self) -> bool:
         """Return whether recording pauses or goes on since the last call; its thread logs it."""
@@ -329,6 +324,8 @@ class Listener:
             "late_patches": self._patches.dropped,
             "bad_outputs": self._classifier.bad_outputs,
             "events": self._reporter.events,
+            "shedding": self._shedding.step,
+            "shedding_reason": self._shedding.reason,
         }
         recording = recording_figures(self._recorder)
         figures |= self._instrument.figures()

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final
 
 from edge.measure.alarm import Alarm
 from edge.measure.summary import Summary
-from edge.types import Bands, Gap, Level
+from edge.types import Bands, Level
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -74,7 +74,7 @@ class Measuring:
         self._tell = tell
         self._minute = minute
         self._hear = hear
-        self._inbox: queue.SimpleQueue[Level | Bands | Gap | None] = queue.SimpleQueue()
+        self._inbox: queue.SimpleQueue[Level | Bands | int | None] = queue.SimpleQueue()
         self._ended = False
         self._alarms: list[Alarm] = []
         self._compared_with: object = ...  # the offset that the alarms were made for
@@ -96,9 +96,9 @@ class Measuring:
         """Take the bands of one second."""
         self._offer(measured)
 
-    def miss(self, gap: Gap) -> None:
-        """Note that nothing more will be heard of what lies before the end of a hole."""
-        self._offer(gap)
+    def miss(self, end_index: int) -> None:
+        """Note that nothing more will be heard of what lies before `end_index`."""
+        self._offer(end_index)
 
     def stop(self) -> None:
         """Make `run` come to its end after everything that came before."""
@@ -121,18 +121,18 @@ class Measuring:
             self._tell_all(alarm.close(self._heard_to))
         self._close_minutes(self._heard_to + MINUTE_S * self._rate_hz)
 
-    def _offer(self, item: Level | Bands | Gap) -> None:
+    def _offer(self, item: Level | Bands | int) -> None:
         if self._inbox.qsize() < BACKLOG:
             self._inbox.put(item)
         else:
             self.lost += 1
 
-    def _take(self, item: Level | Bands | Gap | None) -> None:
+    def _take(self, item: Level | Bands | int | None) -> None:
         match item:
             case None:
                 self._ended = True
-            case Gap():
-                self._pass_over(item.sample_index + item.lost_samples)
+            case int():
+                self._pass_over(item)
             case _:
                 self._add(item)
 

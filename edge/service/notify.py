@@ -1,16 +1,20 @@
 # SPDX-License-Identifier: MIT
-"""What the service manager is told, and when it may be told that all is well."""
+"""What the service manager is told, and when it may be told that all is well (main thread)."""
 
 from __future__ import annotations
 
+import logging
 import os
 from typing import TYPE_CHECKING, Final
 
 from systemd.daemon import notify
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
+log = logging.getLogger(__name__)
+
+STATUS_EVERY_S: Final = 10.0
 SAMPLES_STALL_S: Final = 2.0
 INFERENCE_STALL_S: Final = 10.0  # at least; a model with long patches needs more
 
@@ -56,3 +60,64 @@ class Progress:
             now_s - self._samples[1] < SAMPLES_STALL_S
             and now_s - self._inferences[1] < self._inference_stall_s
         )
+
+
+class Every:
+    """Something that is due now and then.
+
+    Parameters
+    ----------
+    first_s : when for the first time.
+    """
+
+    def __init__(self, interval_s: float, first_s: float) -> None:
+        self._interval_s = interval_s
+        self._next_s = first_s
+
+    def due(self, now_s: float) -> bool:
+        """Return whether it is due; then not again before the interval is over."""
+        if now_s < self._next_s:
+            return False
+        self._next_s = now_s + self._interval_s
+        return True
+
+
+class Manager:
+    """Tells the service manager READY with the first sample, and WATCHDOG while all is well.
+
+    Parameters
+    ----------
+    now_s : monotonic seconds at the start.
+    inference_stall_s : as of `Progress`.
+    """
+
+    def __init__(self, now_s: float, inference_stall_s: float) -> None:
+        interval_s = watchdog_interval_s(os.environ)
+        self._progress = Progress(now_s, inference_stall_s)
+        self._watchdog = Every(interval_s, now_s) if interval_s else None
+        self._status = Every(STATUS_EVERY_S, now_s)
+        self._stalled = False
+        self.ready = False
+        """Whether a sample has come."""
+
+    def tell(self, sample_index: int, turns: int, now_s: float, status: Callable[[], str]) -> None:
+        """Tell what is due.
+
+        Parameters
+        ----------
+        turns : of the inference thread so far.
+        status : gives a line.
+        """
+        advancing = self._progress.advancing(sample_index, turns, now_s)
+        if not advancing and not self._stalled:
+            log.error("samples or inference stand still: the watchdog is no longer fed")
+        if self._stalled and advancing:
+            log.info("samples and inference go on")
+        self._stalled = not advancing
+        if sample_index and not self.ready:
+            self.ready = True
+            tell(READY=1)
+        if advancing and self._watchdog and self._watchdog.due(now_s):
+            tell(WATCHDOG=1)
+        if self._status.due(now_s):
+            tell(STATUS=status())
