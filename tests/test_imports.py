@@ -71,6 +71,7 @@ OWNERS = {
     "systemd": ("service/notify.py",),
     "scipy": ("dsp/design.py", "dsp/standard.py", "dsp/correction_design.py"),
     "matplotlib": ("analysis/picture.py", "analysis/daychart.py"),
+    "prometheus_client": ("service/exposition.py",),
     "pyrage": ("record/sealing.py",),
     "distributed": ("service/analyze/cluster.py",),
 }

@@ -25,6 +25,7 @@ COMMANDS: Final = {
     ),
     "analyze": ("edge.cli.analyze", "analyze", "Take recordings apart, in idle time or by hand."),
     "watch": ("edge.cli.watch", "watch", "Show live what a box reports to its broker."),
+    "status": ("edge.cli.status", "status", "Show how the unit of this machine is."),
     "clips": ("edge.cli.clips", "clips", "List, play, export, mark and delete clips."),
     "meter": ("edge.cli.meter", "meter", "Show levels live, or a day of them."),
     "calibrate": ("edge.cli.calibrate", "calibrate", "Find the sensitivity: dBFS to dB SPL."),

@@ -33,6 +33,7 @@ _TRIED_AS: Final = r"literal\[.*\]|(constrained-)?(float|int|str)"
 _ALARM_NAME: Final = r"[a-z0-9_]{1,40}"
 _HOURS: Final = r"(([01]\d|2[0-3]):[0-5]\d-([01]\d|2[0-3]):[0-5]\d)?"
 _NAME: Final = r"[A-Za-z0-9_-]{1,64}"
+_LISTENS: Final = r"([0-9A-Za-z.-]+|\[[0-9A-Fa-f:]+\]):[0-9]{1,5}|"
 _BROKER: Final = r"mqtts?://([A-Za-z0-9._-]+|\[[0-9A-Fa-f:]+\])(:[0-9]{1,5})?/?"
 
 
@@ -60,6 +61,11 @@ _TEXTS: Final[tuple[tuple[tuple[str, str], Callable[[str], object], str], ...]] 
         ("publish", "url"),
         _is_broker,
         "write mqtt://HOST[:PORT] or mqtts://HOST[:PORT], or nothing",
+    ),
+    (
+        ("health", "prometheus"),
+        lambda text: re.fullmatch(_LISTENS, text) and int(text.rpartition(":")[2] or 0) < 65536,
+        "write ADDRESS:PORT, as 127.0.0.1:9324, or nothing",
     ),
 )
 

@@ -18,6 +18,7 @@ main        watchdog, health, signals                      nothing
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import sys
 import time
@@ -32,6 +33,7 @@ from edge.service import build
 from edge.service.awaiting import awaited_source
 from edge.service.calibrated import Calibrated
 from edge.service.commands import Orders
+from edge.service.figures import Durations, FiguresFile, runtime_directory
 from edge.service.hearing import hearing_of
 from edge.service.instrument import Instrument
 from edge.service.memory import settle_memory
@@ -57,6 +59,7 @@ log = logging.getLogger(__name__)
 
 TICK_S: Final = 0.25
 FIRST_TICK_S: Final = 0.01  # until the first sample: who waits for READY waits no longer
+NEWEST_S: Final = 5.0  # between two renewals of the file of figures
 FIRST_HEALTH_S: Final = 3.0
 STOP_WITHIN_S: Final = 4.5  # all of it: the service manager and people are told 5
 JOIN_S: Final = 1.0  # of that, for capture and for inference each
@@ -139,12 +142,16 @@ class Listener:
         self._trouble_told = ""  # what was last said of the recorder
         self._output_bad = False
         self._shedding = Shedding(settings.health.max_temperature_c)
+        self._classifying = Durations()
+        self._newest: dict[str, Any] = {}
+        self._file = FiguresFile(runtime_directory(os.environ), settings.node.id)
 
     def run(self) -> int:
         """Listen until a signal, the end of a finite source, or a failure."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: self._supervisor.end())
         sys.setswitchinterval(SWITCH_INTERVAL_S)
+        self._expose()
         self._start()
         settle_memory()
         try:
@@ -152,6 +159,12 @@ class Listener:
         finally:
             self._stop()
         return self._exit_code()
+
+    def _expose(self) -> None:
+        if where := self._settings.health.prometheus:
+            from edge.service.exposition import expose  # 4 MB that few boxes need
+
+            expose(where, lambda: self._newest)
 
     def _start(self) -> None:
         if self._uplink:
@@ -181,6 +194,7 @@ class Listener:
         manager = Manager(now_s, self._inference_stall_s())
         health = Every(self._settings.health.interval_s, now_s + FIRST_HEALTH_S)
         look = Every(LOOK_S, now_s + LOOK_S)
+        newest = Every(NEWEST_S, now_s + NEWEST_S)
         while not self._supervisor.ended.wait(TICK_S if manager.ready else FIRST_TICK_S):
             now_s = time.monotonic()
             manager.tell(self._stream.sample_index, self._turns, now_s, self._status_line)
@@ -191,6 +205,8 @@ class Listener:
                 self._hearing.tell(heard=busy or self._reporter.sounding > 0)
             if health.due(now_s) or changed:
                 self._report_health()
+            elif newest.due(now_s):
+                self._file.write(self._renew())
 
     def _stop(self) -> None:
         """Stop in the order of the way of a sound, so that what was heard is also sent."""
@@ -212,6 +228,7 @@ class Listener:
             self._supervisor.join("record", RECORD_S)
         if captured:  # else no time is left for a disk that may be stuck as well
             self._report_health()  # the last figures are exact
+        self._file.remove()
         if self._uplink:
             within_s = max(until_s - time.monotonic(), 0.0)
             self._uplink.stop(self._supervisor, within_s=within_s)
@@ -265,7 +282,9 @@ class Listener:
                 self._miss(item.sample_index)
                 continue
             bad_before = self._classifier.bad_outputs
+            began_s = time.perf_counter()
             scores = self._classifier.classify(item)
+            self._classifying.add(time.perf_counter() - began_s)
             self._note_output(bad=self._classifier.bad_outputs > bad_before)
             # Events first: with a patch's scores the recorder takes all before its end as known.
             self._hand_on_events(self._pipeline.detect(scores))
@@ -308,10 +327,16 @@ class Listener:
         self._trouble_told = trouble
         return changed
 
+    def _renew(self) -> dict[str, Any]:
+        """Return all figures, for whoever looks from now on."""
+        self._newest = self._box.read() | self._figures()
+        return self._newest
+
     def _report_health(self) -> None:
-        figures = self._box.read() | self._figures()
+        figures = self._renew()
         now = self._clock.utc_of_mono(time.monotonic())
         self._send(payloads.health(self._topics, figures, now))
+        self._file.write(figures)
         log.info("stats %s", " ".join(f"{key}={value}" for key, value in figures.items()))
 
     def _figures(self) -> dict[str, Any]:
@@ -324,6 +349,8 @@ class Listener:
             "late_patches": self._patches.dropped,
             "bad_outputs": self._classifier.bad_outputs,
             "events": self._reporter.events,
+            **self._classifying.figures("inference"),
+            "last_event": self._reporter.last_event,
             "shedding": self._shedding.step,
             "shedding_reason": self._shedding.reason,
         }

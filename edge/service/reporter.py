@@ -63,6 +63,8 @@ class Reporter:
         self.newest_level: Level | None = None
         self.newest_top: dict[str, float] = {}
         self.events = 0
+        self.last_event = ""
+        """Label and onset, UTC, of the newest; empty: there was none."""
         self.sounding = 0
         """Events of the classifier that are open; an alarm may last all night."""
 
@@ -103,6 +105,8 @@ class Reporter:
         begins = what.edge == "onset"
         with self._counting:
             self.events += begins
+            if begins:
+                self.last_event = f"{what.label} {onset.text}"
             if what.label not in self._alarms:
                 self.sounding += 1 if begins else -1
         self._send(payloads.event(self._topics, what, onset=onset, offset=offset, fields=fields))

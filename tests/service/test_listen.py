@@ -7,7 +7,11 @@ import contextlib
 import json
 import os
 import signal
+import socket
+import subprocess
+import sys
 import time
+import urllib.request
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -372,3 +376,46 @@ def test_a_stuck_driver_and_a_frozen_broker_together_can_not_delay_the_end(
     server.freeze()
     assert listener.stop() == 0
     stuck.close()
+
+
+def test_status_shows_how_the_unit_is_and_that_none_runs(
+    listen: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RUNTIME_DIRECTORY", str(tmp_path / "run"))
+    asked = [sys.executable, "-m", "edge", "status", "--set", 'node.id="statusbox"']
+    none = subprocess.run(asked, capture_output=True, text=True, check=False)
+    assert none.returncode == 1
+    assert "no unit called 'statusbox' runs here" in none.stderr
+    listener = listen(NO_BROKER, 'node.id="statusbox"')
+    listener.wait_ready()
+    wait_until((tmp_path / "run" / "statusbox.json").exists, "figures")
+    shown = subprocess.run(asked, capture_output=True, text=True, check=True).stdout
+    assert "microphone ok" in shown
+    assert "shedding none" in shown
+    figures = json.loads(
+        subprocess.run([*asked, "--json"], capture_output=True, text=True, check=True).stdout
+    )
+    assert figures["samples"] > 0
+    listener.send(signal.SIGKILL)
+    listener.wait()
+    assert subprocess.run(asked, capture_output=True, check=False).returncode == 1
+
+
+def test_prometheus_finds_the_figures(listen: Start) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    listener = listen(NO_BROKER, f'health.prometheus="127.0.0.1:{port}"')
+    listener.wait_ready()
+
+    def scraped() -> str:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics") as answer:
+            return str(answer.read().decode())
+
+    wait_until(lambda: "edge_samples" in scraped(), "figures")
+    text = scraped()
+    assert 'edge_microphone{edge_microphone="ok"} 1.0' in text
+    assert 'edge_shedding{edge_shedding="levels"} 0.0' in text
+    taken = listen(NO_BROKER, 'capture.source="synth"', f'health.prometheus="127.0.0.1:{port}"')
+    assert taken.wait(20) == EXIT_CONFIG
+    assert "can't be taken" in taken.log()

@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: MIT
+"""The newest figures of a running listener, where others of the box can read them.
+
+As a file in memory (`/run`), never on a card: `edge status` reads it, and needs no broker.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_REMEMBERED: Final = 512  # inferences: four minutes of the shipped model's
+
+
+class Durations:
+    """The last durations of something, and their percentiles (one thread adds, any reads)."""
+
+    def __init__(self) -> None:
+        self._ms = np.zeros(_REMEMBERED)
+        self._count = 0
+
+    def add(self, seconds: float) -> None:
+        """Add one."""
+        self._ms[self._count % _REMEMBERED] = 1e3 * seconds
+        self._count += 1
+
+    def figures(self, name: str) -> dict[str, float | None]:
+        """Return `<name>_p50_ms` and `<name>_p99_ms`; None: there was none."""
+        known = self._ms[: min(self._count, _REMEMBERED)]
+        return {
+            f"{name}_p{percent}_ms": round(float(np.percentile(known, percent)), 2)
+            if known.size
+            else None
+            for percent in (50, 99)
+        }
+
+
+def runtime_directory(environment: Mapping[str, str]) -> Path:
+    """Return where a listener of this user leaves its figures: systemd's, the user's, or /run."""
+    for name in ("RUNTIME_DIRECTORY", "XDG_RUNTIME_DIR"):
+        if value := environment.get(name):
+            folder = Path(value.split(":")[0])
+            return folder if name == "RUNTIME_DIRECTORY" else folder / "edge"
+    return Path("/run/edge")
+
+
+class FiguresFile:
+    """Writes the newest figures; where that can't be, nothing happens: nobody hears by it.
+
+    Parameters
+    ----------
+    directory : in memory; made if missing.
+    node : the name of the box, of which a machine may run several.
+    """
+
+    def __init__(self, directory: Path, node: str) -> None:
+        self._path = directory / f"{node}.json"
+        with contextlib.suppress(OSError):
+            directory.mkdir(parents=True, exist_ok=True)
+
+    def write(self, figures: Mapping[str, Any]) -> None:
+        """Replace the file."""
+        part = self._path.with_suffix(f".{os.getpid()}")
+        with contextlib.suppress(OSError):
+            part.write_text(json.dumps({**figures, "pid": os.getpid()}), encoding="utf-8")
+            part.replace(self._path)
+
+    def remove(self) -> None:
+        """Take it away: nobody runs any more."""
+        with contextlib.suppress(OSError):
+            self._path.unlink()
+
+
+def read_figures(directories: list[Path], node: str) -> dict[str, Any] | None:
+    """Return the figures of a listener that runs; None: none does."""
+    for directory in directories:
+        try:
+            figures: dict[str, Any] = json.loads((directory / f"{node}.json").read_bytes())
+        except (OSError, ValueError):
+            continue
+        # What was killed has left its last figures behind.
+        if Path(f"/proc/{figures.get('pid')}").exists():
+            return figures
+    return None
