@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edge.dsp.logmel import LogMelStream, normalise
+from edge.dsp.logmel import LogMelPatch, LogMelStream, normalise
 from edge.ring import Ring
 from edge.types import Patch
 
@@ -26,7 +26,8 @@ class PatchCutter:
     """Decimates, keeps the last samples in a ring, and cuts patches when they are whole.
 
     `write` costs one matrix product; `cut` makes all new frames of a patch at once: one
-    real FFT of some 48 rows, one product with the mel matrix.
+    real FFT of some 48 rows, one product with the mel matrix. Where a front end hears whole
+    patches only, it makes all frames of each anew.
 
     Parameters
     ----------
@@ -47,13 +48,14 @@ class PatchCutter:
         patch_hop: int,
         longest_s: float,
     ) -> None:
-        patch_samples = (patch_frames - 1) * spec.hop_length + spec.win_length
+        patch_samples = spec.patch_samples(patch_frames)
         self._rate_ratio = rate_hz / spec.rate_hz
         self._spec = spec
         self._patch_hop = patch_hop
         self._decimator = decimator
         self._ring = Ring(patch_samples + int((longest_s + 0.1) * spec.rate_hz))
-        self._log_mel = LogMelStream(spec, patch_samples)
+        self._patch_samples = patch_samples
+        self._log_mel = LogMelPatch(spec) if spec.by_patch else LogMelStream(spec, patch_samples)
         self._frames = np.zeros((patch_frames, spec.n_mels), np.float32)
         self._origin = 0  # captured index where this stretch without a gap began
         self._consumed = 0  # ring index up to which frames are made
@@ -66,33 +68,43 @@ class PatchCutter:
     def cut(self) -> Iterator[Patch]:
         """Give each patch whose last window is there."""
         while self._ring.end >= self._needed():
-            new = self._log_mel.process(self._ring.read(self._consumed, self._needed()))
-            self._consumed = self._needed()
-            kept = len(self._frames) - len(new)
-            self._frames[:kept] = self._frames[len(new) :]
-            self._frames[kept:] = new
-            yield self._patch()
+            yield self._patch(self._new_frames())
             self._next_frame += self._patch_hop
+
+    def _new_frames(self) -> Float32:
+        """Return the frames of the next patch, the receiver's own."""
+        if isinstance(self._log_mel, LogMelPatch):
+            return self._log_mel.process(self._ring.read(self._first(), self._needed()))
+        new = self._log_mel.process(self._ring.read(self._consumed, self._needed()))
+        self._consumed = self._needed()
+        kept = len(self._frames) - len(new)
+        self._frames[:kept] = self._frames[len(new) :]
+        self._frames[kept:] = new
+        return self._frames.copy()
 
     def restart(self, sample_index: int) -> None:
         """Begin anew behind a gap: the next sample is that of `sample_index`."""
         self._decimator.reset()
-        self._log_mel.reset()
+        if isinstance(self._log_mel, LogMelStream):
+            self._log_mel.reset()
         self._ring.restart(0)
         self._origin = sample_index
         self._consumed = self._next_frame = 0
 
-    def _needed(self) -> int:
-        """Return the ring index where the next patch's last window ends."""
-        last_frame = self._next_frame + len(self._frames) - 1
-        return last_frame * self._spec.hop_length + self._spec.win_length
+    def _first(self) -> int:
+        """Return the ring index where the next patch begins."""
+        return self._next_frame * self._spec.hop_length
 
-    def _patch(self) -> Patch:
-        first = self._next_frame * self._spec.hop_length
+    def _needed(self) -> int:
+        """Return the ring index where the next patch ends."""
+        return self._first() + self._patch_samples
+
+    def _patch(self, frames: Float32) -> Patch:
+        start = self._captured(self._first())
         return Patch(
-            sample_index=self._captured(first),
-            n_samples=self._captured(self._needed()) - self._captured(first),
-            frames=normalise(self._frames.copy(), self._spec),
+            sample_index=start,
+            n_samples=self._captured(self._needed()) - start,
+            frames=normalise(frames, self._spec),
         )
 
     def _captured(self, heard_index: int) -> int:

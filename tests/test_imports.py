@@ -41,7 +41,7 @@ ROOMS: dict[str, tuple[int, set[str]]] = {
     "patches": (2, {"dsp", "ring", "types"}),
     "monitor": (2, {"dsp", "types"}),
     "capture": (2, {"sound", *BASE}),
-    "model": (2, {"dsp", *BASE}),
+    "model": (2, {"dsp", "durable", *BASE}),
     "publish": (2, {"decibels", "durable", *BASE}),
     "record": (2, {"decibels", "durable", "dsp", *BASE}),
     "analysis": (2, {"dsp", "sound", *BASE}),

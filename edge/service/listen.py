@@ -27,7 +27,6 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from edge.clock import StreamClock
 from edge.errors import EXIT_FAILURE, EXIT_OK, DeviceError, EdgeError
 from edge.health import BoxHealth
-from edge.model.classifier import OnnxClassifier
 from edge.publish import payloads
 from edge.service import build
 from edge.service.calibrated import Calibrated
@@ -82,7 +81,7 @@ class Listener:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._supervisor = Supervisor()
-        self._classifier = OnnxClassifier(build.model_path(settings))
+        self._classifier = build.open_model(settings)
         model = self._classifier.info
         self._source = build.build_source(settings.capture)
         stream = self._source.format
@@ -101,7 +100,7 @@ class Listener:
             settings,
             stream=stream,
             stream_id=stream_id,
-            labels=model.labels,
+            labels=model.scored,
             topics=self._topics,
             clock=self._clock,
             calibrated=self._calibrated,
@@ -120,7 +119,7 @@ class Listener:
             topics=self._topics,
             clock=self._clock,
             rate_hz=stream.rate_hz,
-            labels=model.labels,
+            labels=model.scored,
             alarms=self._instrument.alarms,
             offset_db=self._calibrated.offset_db,
             under_range_dbfs=build.under_range_dbfs(settings, stream),
