@@ -64,7 +64,7 @@ ENTRANCES = {"__init__", "__main__"}  # the version, and `python -m edge`
 OWNERS = {
     "alsaaudio": ("capture/alsa.py", "playback/alsa.py"),
     "onnxruntime": ("model/session.py",),
-    "onnx": ("model/registry.py",),
+    "onnx": ("model/registry.py", "model/converter.py"),
     "paho": ("publish/mqtt.py",),
     "sqlite3": ("publish/outbox.py",),
     "systemd": ("service/notify.py",),

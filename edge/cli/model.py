@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from edge.cli.model_bring import describe
+from edge.cli.model_bring import describe, import_model, pull
 from edge.cli.model_facts import LABELS_SHOWN, print_facts
 from edge.cli.options import settings_options
 from edge.config.load import load_settings
@@ -24,7 +24,8 @@ def model() -> None:
     """List, choose, fetch and show models, or make one describe itself."""
 
 
-model.add_command(describe)
+for command in (describe, import_model, pull):
+    model.add_command(command)
 
 
 @model.command("list")
@@ -32,6 +33,7 @@ model.add_command(describe)
 def list_models(config_file: Path | None, overrides: tuple[str, ...]) -> None:
     """List the models of this box; * is the one in use."""
     from edge.model.registry import read_model
+    from edge.model.voice import is_voice_model
 
     settings = load_settings(config_file, overrides)
     shelf = _shelf(settings)
@@ -43,7 +45,9 @@ def list_models(config_file: Path | None, overrides: tuple[str, ...]) -> None:
         try:
             info = read_model(shelf.find(name))
         except EdgeError as error:
-            click.echo(f"{mark} {name:<12}  can't be used: {error}")
+            voice = is_voice_model(shelf.place(name))
+            what = "voice model, for speech.model" if voice else f"can't be used: {error}"
+            click.echo(f"{mark} {name:<12}  {what}")
             continue
         size_mb = info.path.stat().st_size / 1e6
         groups = f", {len(info.groups)} groups" if info.groups else ""
