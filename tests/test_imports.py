@@ -34,7 +34,7 @@ ROOMS: dict[str, tuple[int, set[str]]] = {
                 "dsp",
                 "measure",
             ),
-            *("monitor", "playback", "config", "clock", "decibels", "durable", *BASE),
+            *("monitor", "patches", "playback", "config", "clock", "decibels", "durable", *BASE),
         },
     ),
     "pipeline": (3, {"dsp", "model", "patches", "types"}),

@@ -96,6 +96,11 @@ def open_model(settings: Settings) -> OnnxClassifier:
     return OnnxClassifier(model_path(settings), settings.model.groups)
 
 
+def model_facts(model: ModelInfo) -> dict[str, str]:
+    """Return what messages and sidecars say of a model."""
+    return {"name": model.name, "version": model.version, "sha256": model.sha256}
+
+
 def described_model(settings: Settings) -> ModelInfo:
     """Return what the model in use says of itself; raises as `open_model`, but runs nothing."""
     return grouped(read_model(model_path(settings)), settings.model.groups)
@@ -150,6 +155,15 @@ def event_labels(settings: Settings, model: ModelInfo) -> list[str]:
     check_labels("detector.labels and detector.ignore", [*own, *ignored], model)
     makers = {*model.groups, *own} if model.groups else {*model.labels}
     return [one for one in model.scored if one in makers and one not in model.negative_labels]
+
+
+def state_labels(settings: Settings, model: ModelInfo) -> Sequence[str]:
+    """Return the labels that have a retained state.
+
+    Of a model of some labels all have one: one that makes no events now may have an ON from
+    other settings. Of hundreds behind groups it would be hundreds of topics for nobody.
+    """
+    return event_labels(settings, model) if model.groups else model.scored
 
 
 def build_rules(settings: Settings, model: ModelInfo) -> dict[str, Rule]:
@@ -228,7 +242,7 @@ def describe_box(
         "channels": stream.channels,
         "period_size": stream.period_size,
         "sample_format": stream.sample_format,
-        "model": {"name": model.name, "version": model.version, "sha256": model.sha256},
+        "model": model_facts(model),
         "weighting_class": weighting_class,
         "alarms": [alarm.name for alarm in settings.level.alarms],
         "labels": event_labels(settings, model),

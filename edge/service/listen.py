@@ -11,6 +11,7 @@ record      judges, encodes and writes clips               the disk
 playback    the filtered sound, and sounds on command      the output card
 publish     outbox and broker                              its inbox
 mqtt        the client's network loop, commands            the broker
+model       opens another model, while it changes          the model
 main        watchdog, health, signals                      nothing
 ==========  =============================================  ==========================
 """
@@ -34,8 +35,9 @@ from edge.service.commands import Orders
 from edge.service.hearing import hearing_of
 from edge.service.instrument import Instrument
 from edge.service.memory import settle_memory
+from edge.service.models import Models, Place
 from edge.service.notify import INFERENCE_STALL_S, Progress, tell, watchdog_interval_s
-from edge.service.recording import build_recorder, recording_figures
+from edge.service.recording import build_recorder, new_model, recording_figures
 from edge.service.reporter import Reporter
 from edge.service.sounding import Sounding
 from edge.service.stream import StreamWatch
@@ -81,14 +83,19 @@ class Listener:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._supervisor = Supervisor()
-        self._classifier = build.open_model(settings)
-        model = self._classifier.info
+        self._models = Models(settings)
+        model = self._models.classifier.info
         self._source = build.build_source(settings.capture)
         stream = self._source.format
         stream_id = f"{settings.node.id}-{time.time_ns() // 1_000_000:x}"
         self._calibrated = Calibrated(settings, self._source.name)
         self._pipeline = build.build_pipeline(
             settings, stream, model, stream_id, self._calibrated.response
+        )
+        self._models.attach(
+            Place(stream, stream_id, self._calibrated.response, self._pipeline.most_samples),
+            self._supervisor,
+            self._model_changed,
         )
         self._clock = StreamClock(stream.rate_hz)
         self._patches: Mailbox[Patch] = Mailbox()
@@ -111,6 +118,7 @@ class Listener:
         more: dict[str, tuple[Handler, str]] = {
             "calibrate": (self._instrument.desk.request, "level_db"),
             "play": (Sounding(self._playback, stream.rate_hz).play, "sound"),
+            "model": (self._models.command, "name"),
         }
         orders = Orders(self._recorder, settings.record.max_command_s, more)
         commands = orders.commands(self._topics, self._send)
@@ -140,6 +148,7 @@ class Listener:
         """Listen until a signal, the end of a finite source, or a failure."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: self._supervisor.end())
+        signal.signal(signal.SIGHUP, lambda *_: self._models.ask())
         sys.setswitchinterval(SWITCH_INTERVAL_S)
         self._start()
         settle_memory()
@@ -152,14 +161,8 @@ class Listener:
     def _start(self) -> None:
         if self._uplink:
             self._uplink.start(self._supervisor)
-        facts = build.describe_box(
-            self._settings,
-            self._source,
-            self._classifier.info,
-            weighting_class=self._pipeline.weighting_class,
-        )
-        self._send(payloads.info(self._topics, facts))
-        self._reporter.silence()
+        self._tell_info()
+        self._reporter.silence(build.state_labels(self._settings, self._models.classifier.info))
         if self._recorder:
             self._supervisor.start("record", self._recorder.run)
         if self._playback:
@@ -181,6 +184,8 @@ class Listener:
         next_health_s = started_s + FIRST_HEALTH_S
         while not self._supervisor.ended.wait(TICK_S if ready else FIRST_TICK_S):
             now_s = time.monotonic()
+            self._models.look(now_s)
+            progress.inference_stall_s = self._inference_stall_s()
             advancing = progress.advancing(self._stream.sample_index, self._inferences, now_s)
             if not advancing and not stalled:
                 log.error("samples or inference stand still: the watchdog is no longer fed")
@@ -248,6 +253,8 @@ class Listener:
                 self._playback.take(item)
             if self._recorder:
                 self._recorder.keep(item)
+            if cutter := self._models.cutter():
+                self._pipeline.change_patches(cutter)
             self._hand_on(self._pipeline.process(item))
         self._hand_on(self._pipeline.flush())
         self._supervisor.end()
@@ -266,14 +273,42 @@ class Listener:
 
     def _infer(self) -> None:
         while patch := self._patches.take():
-            bad_before = self._classifier.bad_outputs
-            scores = self._classifier.classify(patch)
-            self._note_output(bad=self._classifier.bad_outputs > bad_before)
+            if patch.model != self._models.number:
+                self._take_over()
+            classifier = self._models.classifier
+            bad_before = classifier.bad_outputs
+            scores = classifier.classify(patch)
+            self._note_output(bad=classifier.bad_outputs > bad_before)
             # Events first: with a patch's scores the recorder takes all before its end as known.
             self._hand_on_events(self._pipeline.detect(scores))
             for one in self._outputs:
                 one.scores(scores)
             self._inferences += 1
+
+    def _take_over(self) -> None:
+        """Hear with another model from this patch on."""
+        if ears := self._models.take_over():
+            model = ears.classifier.info
+            self._hand_on_events(self._pipeline.change_detector(ears.detector))
+            states = build.state_labels(self._settings, model)
+            self._reporter.change_labels(model.scored, states)
+            if self._recorder:
+                rate_hz = self._source.format.rate_hz
+                self._recorder.change_model(new_model(self._settings, rate_hz, model))
+            ears.taken.set()
+
+    def _model_changed(self) -> None:
+        self._tell_info()
+        settle_memory()
+
+    def _tell_info(self) -> None:
+        facts = build.describe_box(
+            self._settings,
+            self._source,
+            self._models.classifier.info,
+            weighting_class=self._pipeline.weighting_class,
+        )
+        self._send(payloads.info(self._topics, facts))
 
     def _hand_on_events(self, events: list[Event]) -> None:
         for event in events:
@@ -285,7 +320,8 @@ class Listener:
             log.error("the model's scores are not in 0..1 and count as 0")
         if self._output_bad and not bad:
             log.info(
-                "the model's scores are in 0..1 again: %d were not", self._classifier.bad_outputs
+                "the model's scores are in 0..1 again: %d were not",
+                self._models.classifier.bad_outputs,
             )
         self._output_bad = bad
 
@@ -310,7 +346,8 @@ class Listener:
             "xruns": self._source.xruns,
             "inferences": self._inferences,
             "late_patches": self._patches.dropped,
-            "bad_outputs": self._classifier.bad_outputs,
+            "bad_outputs": self._models.classifier.bad_outputs,
+            "model": self._models.trouble or "ok",
             "events": self._reporter.events,
         }
         recording = recording_figures(self._recorder)
@@ -320,7 +357,7 @@ class Listener:
 
     def _inference_stall_s(self) -> float:
         """Return how long no inference is too long: a slow model's patches are far apart."""
-        model = self._classifier.info
+        model = self._models.classifier.info
         hop_s = model.front_end.hop_length / model.front_end.rate_hz
         return max(INFERENCE_STALL_S, (3 * model.patch_hop + model.patch_frames) * hop_s)
 
@@ -334,7 +371,7 @@ class Listener:
             stream=self._source.format,
             stream_id=stream_id,
             device=self._source.name,
-            model=self._classifier.info,
+            model=self._models.classifier.info,
             utc=self._clock.utc,
             saved=lambda sidecar: self._send(payloads.clip(self._topics, sidecar)),
             offset_db=self._calibrated.offset_db,

@@ -42,7 +42,7 @@ class Progress:
     """
 
     def __init__(self, now_s: float, inference_stall_s: float = INFERENCE_STALL_S) -> None:
-        self._inference_stall_s = inference_stall_s
+        self.inference_stall_s = inference_stall_s
         self._samples = (0, now_s)
         self._inferences = (0, now_s)
 
@@ -54,5 +54,5 @@ class Progress:
             self._inferences = (inferences, now_s)
         return (
             now_s - self._samples[1] < SAMPLES_STALL_S
-            and now_s - self._inferences[1] < self._inference_stall_s
+            and now_s - self._inferences[1] < self.inference_stall_s
         )

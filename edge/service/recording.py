@@ -15,7 +15,7 @@ from edge.record.encode import FLAC_CHANNELS
 from edge.record.history import History
 from edge.record.logbook import Logbook
 from edge.record.planner import ClipPlanner, Lengths
-from edge.record.recorder import Recorder
+from edge.record.recorder import NewModel, Recorder
 from edge.record.retention import Limits, Retention
 from edge.record.sidecar import Origin
 from edge.record.store import ClipStore
@@ -73,7 +73,7 @@ def build_recorder(
             node=settings.node.id,
             stream_id=stream_id,
             device=device,
-            model={"name": model.name, "version": model.version, "sha256": model.sha256},
+            model=build.model_facts(model),
             software_version=__version__,
         ),
         history=history,
@@ -102,6 +102,12 @@ def build_recorder(
         writer=writer,
         labels=frozenset(record.labels) or None,
     )
+
+
+def new_model(settings: Settings, rate_hz: int, model: ModelInfo) -> NewModel:
+    """Return what changes for the recorder with a model."""
+    known_after = clip_lengths(settings, rate_hz, model).known_after
+    return NewModel(model.scored, build.model_facts(model), known_after)
 
 
 def recording_figures(recorder: Recorder | None) -> dict[str, Any]:
