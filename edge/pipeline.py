@@ -37,8 +37,7 @@ from edge.dsp.branch import Branches
 from edge.dsp.chain import Chain
 from edge.dsp.filters import BlockFilter
 from edge.dsp.levels import LevelMeter
-from edge.dsp.resample import resampler
-from edge.patches import PatchCutter
+from edge.patches import PatchCutter, Patches, patch_cutter
 from edge.types import Bands, Gap, Level, Patch
 
 if TYPE_CHECKING:
@@ -108,15 +107,9 @@ class Pipeline:
         band_meter = (stream.rate_hz, design.bands_sos, design.halving_taps, most)
         self._bands = BandMeter(*band_meter) if bands else None
         self._band_input: Float32 | None = None  # valid until the chain works again
-        self._patches = PatchCutter(
-            decimator=resampler(stream.rate_hz, front_end.rate_hz, design.decimation_taps, most),
-            rate_hz=stream.rate_hz,
-            spec=front_end,
-            patch_frames=patch_frames,
-            patch_hop=patch_hop,
-            # A patch, and what one call may add before the next one cuts it.
-            longest_s=(stream.period_size + 2 * most) / stream.rate_hz,
-        )
+        ears = (front_end, patch_frames, patch_hop)
+        self._patches = Patches(patch_cutter(stream, design.decimation_taps, *ears, most))
+        self.most_samples = most  # there may be to cut patches from at once
         self._sample_index = 0  # after the last sample that came in
         self.weighting_class = int(design.weighting_class)
         """Class of IEC 61672-1 that A and C keep at this rate: 1, 2, or 0 for neither."""
@@ -147,6 +140,15 @@ class Pipeline:
     def miss(self, end_index: int) -> list[Event]:
         """Return the events that ended where nothing was heard, up to `end_index`."""
         return self._detector.skip(end_index)
+
+    def change_patches(self, cutter: PatchCutter) -> None:
+        """Cut patches for another model from its first whole one on (capture thread)."""
+        self._patches.change(cutter)
+
+    def change_detector(self, detector: Detector) -> list[Event]:
+        """Detect for another model; return the offsets of what still sounded for this one."""
+        self._detector, before = detector, self._detector
+        return detector.follow(before)
 
     def flush(self) -> list[Measured]:
         """Work on what is left at the end of a stream."""

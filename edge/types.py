@@ -124,12 +124,14 @@ class Patch:
 
     `frames` is (patch_frames, n_mels) float32 and belongs to the receiver.
     `sample_index` (capture rate) is where the patch's first window begins,
-    `n_samples` how far it reaches.
+    `n_samples` how far it reaches. `model` is the number of the model that it is for: a
+    stream may change from one to the next.
     """
 
     sample_index: int
     n_samples: int
     frames: NDArray[np.float32]
+    model: int = 0
 
 
 @dataclass(frozen=True, slots=True)

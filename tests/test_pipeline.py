@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,7 @@ from edge.dsp.filters import filter_samples
 from edge.dsp.logmel import log_mel
 from edge.dsp.spec import CoreSpec, LogMelSpec
 from edge.model.detector import Detector, Rule
+from edge.patches import patch_cutter
 from edge.pipeline import BATCHES_PER_S, Pipeline
 from edge.service.designs import design
 from edge.types import Bands, FilterSpec, Gap, Level, Patch, Period, StreamFormat
@@ -300,3 +302,79 @@ def test_the_bands_of_every_second_come_too() -> None:
     # White noise: the third octaves hold all from 22 Hz to 22.4 kHz, and leak 5 %.
     share = 10 ** (levels[1].lzeq_dbfs / 10) * 22.4 / 24
     assert 10 * np.log10(energy / share) == pytest.approx(0.2, abs=0.2)
+
+
+def change(path: Pipeline, at: int, samples: NDArray[np.int16], spec: LogMelSpec) -> list[object]:
+    """Feed `samples`; from the period that begins at `at` on, another model is coming."""
+    out: list[object] = []
+    taps = design(CoreSpec(RATE_HZ, spec.rate_hz, ())).decimation_taps
+    stream = StreamFormat(RATE_HZ, 1, 1024, "S16_LE")
+    for start in range(0, len(samples), 1024):
+        if start == at:
+            cutter = patch_cutter(stream, taps, spec, 96, 48, path.most_samples, model=1)
+            path.change_patches(cutter)
+        out += path.process(Period(start, samples[start : start + 1024], 0.0))
+    return out + path.flush()
+
+
+@pytest.mark.parametrize("rate_hz", [16000, 32000, 24000])
+@pytest.mark.parametrize("cleaned", ["", "patches"])
+def test_another_model_leaves_nothing_unheard_and_no_level_changed(
+    rate_hz: int, cleaned: str
+) -> None:
+    """The one before it is served until the other's first patch is whole."""
+    samples = noise(6 * RATE_HZ)
+    spec = LogMelSpec(
+        rate_hz=rate_hz, win_length=rate_hz // 40, n_fft=1024, hop_length=rate_hz // 100
+    )
+    at = 1024 * 100
+    out = change(pipeline(cleaned=cleaned), at, samples, spec)
+    patches = [one for one in out if isinstance(one, Patch)]
+    numbers = [patch.model for patch in patches]
+    assert numbers == sorted(numbers)
+    assert set(numbers) == {0, 1}
+    for one, two in itertools.pairwise(patches):
+        assert two.sample_index <= one.sample_index + one.n_samples, "they overlap or touch"
+    first = next(patch for patch in patches if patch.model == 1)
+    assert abs(first.sample_index - at) <= 2 * RATE_HZ // BATCHES_PER_S
+    assert first.n_samples == pytest.approx(0.975 * RATE_HZ, abs=200), "less the low-pass's delay"
+    whole, _ = run(pipeline(cleaned=cleaned), samples, [1024])
+    levels = [one for one in out if isinstance(one, Level)]
+    assert [one.laeq_dbfs for one in levels] == [one.laeq_dbfs for one in whole]
+
+
+def test_another_model_hears_what_it_would_have_heard_alone() -> None:
+    """Its patches are those of a stream that begins where it took over, cut at the same places."""
+    samples = noise(5 * RATE_HZ)
+    at = 1024 * 125  # 128000 samples: a whole number of batches and of decimated samples
+    out = change(pipeline(filters=()), at, samples, LogMelSpec())
+    after = [one for one in out if isinstance(one, Patch) and one.model == 1]
+    _, alone = run(pipeline(filters=()), samples[at:], [1024])
+    assert [one.sample_index for one in after][: len(alone)] == [
+        at + one.sample_index for one in alone
+    ]
+    for one, two in zip(after, alone, strict=False):
+        np.testing.assert_allclose(one.frames, two.frames, atol=1e-3)
+
+
+def test_a_gap_while_another_model_is_coming_begins_anew_for_both() -> None:
+    samples = noise(4 * RATE_HZ)
+    path = pipeline()
+    out: list[object] = []
+    for start in range(0, 1024 * 50, 1024):
+        out += path.process(Period(start, samples[start : start + 1024], 0.0))
+    taps = design(CoreSpec(RATE_HZ, 16000, ())).decimation_taps
+    stream = StreamFormat(RATE_HZ, 1, 1024, "S16_LE")
+    args = (stream, taps, LogMelSpec(), 96, 48, path.most_samples)
+    path.change_patches(patch_cutter(*args, model=1))
+    for start in range(1024 * 50, 1024 * 60, 1024):
+        out += path.process(Period(start, samples[start : start + 1024], 0.0))
+    out += path.process(Gap(1024 * 60, 5000, "xrun", 0.0))
+    behind = 1024 * 60 + 5000
+    for start in range(0, 2 * RATE_HZ, 1024):
+        out += path.process(Period(behind + start, samples[start : start + 1024], 0.0))
+    first = next(one for one in out if isinstance(one, Patch) and one.model == 1)
+    assert first.sample_index == behind
+    assert not [
+        o for o in out if isinstance(o, Patch) and o.model == 0 and o.sample_index >= behind
+    ]

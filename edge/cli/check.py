@@ -66,11 +66,10 @@ def _clips(settings: Settings) -> str:
 
 
 def _model(settings: Settings) -> str:
-    from edge.model.classifier import OnnxClassifier
-    from edge.service.build import build_rules, model_path
+    from edge.service.build import build_rules, open_model
     from edge.service.instrument import alarm_rules
 
-    info = OnnxClassifier(model_path(settings)).info
+    info = open_model(settings).info
     build_rules(settings, info)
     alarm_rules(settings, info.labels)
     return f"{info.name} {info.version}, {len(info.labels)} labels"
@@ -114,12 +113,11 @@ def _design(settings: Settings, stream: StreamFormat) -> None:
 
     What can't be recorded as the settings say is found here too.
     """
-    from edge.model.registry import read_model
-    from edge.service.build import build_pipeline, model_path
+    from edge.service.build import build_pipeline, described_model
     from edge.service.recording import build_recorder
 
     try:
-        model = read_model(model_path(settings))
+        model = described_model(settings)
     except ModelError:
         return
     build_pipeline(settings, stream, model, "check")

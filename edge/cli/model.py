@@ -8,105 +8,114 @@ from typing import TYPE_CHECKING
 
 import click
 
-if TYPE_CHECKING:
-    from edge.model.registry import Activation, ModelInfo
+from edge.cli.model_bring import describe, import_model, pull
+from edge.cli.model_facts import LABELS_SHOWN, print_facts
+from edge.cli.options import settings_options
+from edge.config.load import load_settings
+from edge.errors import ConfigError, EdgeError, ModelError
 
-LABELS_SHOWN = 20
+if TYPE_CHECKING:
+    from edge.config.schema import Settings
+    from edge.model.shelf import Shelf
 
 
 @click.group()
 def model() -> None:
-    """Show models, or make one describe itself."""
+    """List, choose, fetch and show models, or make one describe itself."""
 
 
-@model.command()
-@click.argument("file", required=False, type=click.Path(path_type=Path))
-def show(file: Path | None) -> None:
-    """Print what a model FILE says of itself; without FILE the shipped one."""
-    from edge.model.registry import read_model, shipped_model
-
-    _print(read_model(file or shipped_model()))
+for command in (describe, import_model, pull):
+    model.add_command(command)
 
 
-@model.command()
-@click.argument("file", type=click.Path(path_type=Path))
-@click.option(
-    "--labels",
-    "labels_file",
-    required=True,
-    type=click.Path(path_type=Path),
-    help="One label a line, or a CSV with the column display_name.",
-)
-@click.option(
-    "--front-end", required=True, type=click.Choice(["yamnet", "edge"]), help="How it hears."
-)
-@click.option("--out", type=click.Path(path_type=Path), help="Default: FILE itself.")
-@click.option("--name", help="Default: the file's name.")
-@click.option("--version", "version", default="1", show_default=True)
-@click.option("--licence", default="", help="As the model's author gives it.")
-@click.option(
-    "--activation",
-    default="none",
-    type=click.Choice(["none", "sigmoid", "softmax"]),
-    help="What turns the output into scores of 0..1.",
-    show_default=True,
-)
-@click.option("--scores-output", help="Default: the model's first output.")
-@click.option("--embedding-output", help="Default: none.")
-def describe(  # noqa: PLR0917 - click names them
-    file: Path,
-    labels_file: Path,
-    front_end: str,
-    out: Path | None,
-    name: str | None,
-    version: str,
-    licence: str,
-    activation: Activation,
-    scores_output: str | None,
-    embedding_output: str | None,
-) -> None:
-    """Write labels and front end into a foreign ONNX FILE, so that it describes itself."""
-    from edge.model.frontend import PRESETS
-    from edge.model.registry import describe as write
-    from edge.model.registry import read_labels
+@model.command("list")
+@settings_options
+def list_models(config_file: Path | None, overrides: tuple[str, ...]) -> None:
+    """List the models of this box; * is the one in use."""
+    from edge.model.registry import read_model
+    from edge.model.voice import is_voice_model
 
-    ears = PRESETS[front_end]
-    _print(
-        write(
-            file,
-            out or file,
-            labels=read_labels(labels_file),
-            front_end=ears.front_end,
-            patch_frames=ears.patch_frames,
-            patch_hop=ears.patch_hop,
-            name=name or file.stem,
-            version=version,
-            licence=licence,
-            activation=activation,
-            scores_output=scores_output,
-            embedding_output=embedding_output,
+    settings = load_settings(config_file, overrides)
+    shelf = _shelf(settings)
+    in_use = settings.model.path or shelf.chosen()
+    if in_use not in shelf.names():  # a file of the settings, or one that has gone
+        click.echo(f"* {in_use}")
+    for name in shelf.names():
+        mark = "*" if name == in_use else " "
+        try:
+            info = read_model(shelf.find(name))
+        except EdgeError as error:
+            voice = is_voice_model(shelf.place(name))
+            what = "voice model, for speech.model" if voice else f"can't be used: {error}"
+            click.echo(f"{mark} {name:<12}  {what}")
+            continue
+        size_mb = info.path.stat().st_size / 1e6
+        groups = f", {len(info.groups)} groups" if info.groups else ""
+        click.echo(
+            f"{mark} {name:<12}  {info.name} {info.version}, {len(info.labels)} labels{groups},"
+            f" {info.front_end.rate_hz} Hz, {size_mb:.1f} MB, sha256 {info.sha256[:12]}…"
         )
-    )
 
 
-def _print(info: ModelInfo) -> None:
-    ears = info.front_end
-    seconds = ((info.patch_frames - 1) * ears.hop_length + ears.win_length) / ears.rate_hz
-    hop_s = info.patch_hop * ears.hop_length / ears.rate_hz
-    shown = ", ".join(info.labels[:LABELS_SHOWN])
-    more = len(info.labels) - LABELS_SHOWN
-    rows = {
-        "file": f"{info.path} (sha256 {info.sha256[:12]}…)",
-        "model": f"{info.name} {info.version}",
-        "licence": info.licence or "not said",
-        "hears": f"{ears.rate_hz} Hz, {ears.n_mels} mel bands,"
-        f" {ears.fmin_hz:g}..{ears.fmax_hz:g} Hz, window {ears.win_length},"
-        f" hop {ears.hop_length}, FFT {ears.n_fft}",
-        "patch": f"{info.patch_frames} frames ({seconds:.3f} s), a new one every {hop_s:.3f} s",
-        "outputs": ", ".join(filter(None, (info.scores_output, info.embedding_output))),
-        "labels": f"{len(info.labels)}: {shown}" + (f" … and {more} more" if more > 0 else ""),
-        "thresholds": ", ".join(f"{k} {v:.2f}" for k, v in info.thresholds.items()) or "none",
-        "min hits": ", ".join(f"{k} {v}" for k, v in info.min_hits.items()) or "none: 1 each",
-    }
-    for key, value in rows.items():
-        click.echo(f"{key:11}{value}")
+@model.command()
+@click.argument("name")
+@settings_options
+def use(name: str, config_file: Path | None, overrides: tuple[str, ...]) -> None:
+    """Put the model NAME in use; `shipped` is the one in the package.
+
+    It is opened and tried first. A listener that runs changes over by itself within seconds and
+    loses no sample; its topic `info` says what it uses.
+    """
+    from edge.service.models import fitting_model
+
+    settings = load_settings(config_file, overrides)
+    if settings.model.path:
+        raise ConfigError(
+            f"model.path = {settings.model.path!r} says which model is in use",
+            'take it out of the settings, or set it to ""',
+        )
+    shelf = _shelf(settings)
+    info = fitting_model(settings, shelf.find(name)).info
+    shelf.choose(name)
+    click.echo(f"in use: {name} ({info.name} {info.version})")
+
+
+@model.command()
+@click.argument("name")
+@settings_options
+def remove(name: str, config_file: Path | None, overrides: tuple[str, ...]) -> None:
+    """Delete the model NAME; not the shipped one, nor one in use."""
+    shelf = _shelf(load_settings(config_file, overrides))
+    shelf.remove(name)
+    click.echo(f"removed: {name}")
+
+
+@model.command()
+@click.argument("which", metavar="[NAME|FILE]", required=False)
+@click.option("--all", "everything", is_flag=True, help="Every label and threshold.")
+@settings_options
+def show(
+    which: str | None, config_file: Path | None, overrides: tuple[str, ...], *, everything: bool
+) -> None:
+    """Print what a model says of itself; without NAME or FILE the one in use."""
+    from edge.model.registry import read_model
+    from edge.service.build import described_model
+
+    settings = load_settings(config_file, overrides)
+    most = None if everything else LABELS_SHOWN
+    if which is None:
+        print_facts(described_model(settings), most)
+        return
+    shelf = _shelf(settings)
+    path = shelf.find(which) if which in shelf.names() else Path(which)
+    if not path.is_file():
+        raise ModelError(
+            f"{which} is not there", f"name a file, or one of: {', '.join(shelf.names())}"
+        )
+    print_facts(read_model(path), most)
+
+
+def _shelf(settings: Settings) -> Shelf:
+    from edge.model.shelf import Shelf
+
+    return Shelf(settings.state.path)

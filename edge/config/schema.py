@@ -150,6 +150,7 @@ class Model:
 
     path: str
     top_scores: Annotated[int, Interval(ge=1, le=20)]
+    groups: dict[str, list[str]] = field(default_factory=dict)
 
 
 @section

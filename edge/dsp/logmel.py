@@ -34,15 +34,12 @@ def log_mel(samples: Float32, spec: LogMelSpec) -> Float32:
 
     Parameters
     ----------
-    samples : (n_samples,) float32, full scale +-1.0, at `spec.rate_hz`.
+    samples : (n_samples,) float32, full scale +-1.0, at `spec.rate_hz`. A centred front end
+        takes the recording for one patch: n_samples // hop_length frames.
 
     Raises `ValueError` for a spec that can't be.
     """
-    front_end = _FrontEnd(spec, np.float64)
-    n_frames = _whole_frames(samples.size, spec)
-    frames = np.empty((n_frames, spec.n_mels), np.float32)
-    front_end.compute(_windows(np.ascontiguousarray(samples, np.float32), n_frames, spec), frames)
-    return frames
+    return LogMelPatch(spec, np.float64).process(samples)
 
 
 def normalise(patch: Float32, spec: LogMelSpec) -> Float32:
@@ -66,6 +63,43 @@ def normalise(patch: Float32, spec: LogMelSpec) -> Float32:
     return patch
 
 
+class LogMelPatch:
+    """Log-Mel frames of a patch by itself, for front ends that pre-emphasise or centre.
+
+    Parameters
+    ----------
+    precision : of the FFT: float64 takes twice the time.
+
+    Raises `ValueError` for a spec that can't be.
+
+    Source: `torch.stft(center=True)`; AugmentMelSTFT of EfficientAT
+    (github.com/fschmid56/EfficientAT, MIT) for the pre-emphasis, which shortens by a sample.
+    """
+
+    def __init__(
+        self, spec: LogMelSpec, precision: type[np.float32 | np.float64] = np.float32
+    ) -> None:
+        self._spec = spec
+        self._front_end = _FrontEnd(spec, precision)
+
+    def process(self, samples: Float32) -> Float32:
+        """Return the frames of (n_samples,) float32, (n_frames, n_mels), the caller's own."""
+        spec = self._spec
+        x = np.ascontiguousarray(samples, np.float32)
+        if spec.pre_emphasis:
+            x = x[1:] - np.float32(spec.pre_emphasis) * x[:-1]
+        if spec.centring == "reflect":
+            # There the window lies in the middle of the FFT, which magnitudes don't tell.
+            half = spec.n_fft // 2 - (spec.n_fft - spec.win_length) // 2
+            x = np.pad(x, (half, spec.win_length - half), "reflect")
+            n_frames = samples.size // spec.hop_length
+        else:
+            n_frames = _whole_frames(x.size, spec)
+        frames = np.empty((n_frames, spec.n_mels), np.float32)
+        self._front_end.compute(_windows(x, n_frames, spec), frames)
+        return frames
+
+
 class LogMelStream:
     """Log-Mel frames of a stream; any cut of the same samples gives the same frames.
 
@@ -82,10 +116,12 @@ class LogMelStream:
     spec : the front end; `spec.normalise` is left to `normalise`, which needs whole patches.
     max_samples : the most samples to be taken between two calls of `process`.
 
-    Raises `ValueError` for a spec that can't be.
+    Raises `ValueError` for a spec that can't be, or that takes whole patches (`LogMelPatch`).
     """
 
     def __init__(self, spec: LogMelSpec, max_samples: int) -> None:
+        if spec.by_patch:
+            raise ValueError("a front end with pre_emphasis or centring hears whole patches only")
         if max_samples < 1:
             raise ValueError(f"max_samples must be 1 or more, not {max_samples}")
         self._front_end = _FrontEnd(spec, np.float32)

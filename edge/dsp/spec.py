@@ -21,7 +21,7 @@ class LogMelSpec:
     Defaults are YAMNet's. Units are in the names; `*_length` and `n_fft` are in
     samples at `rate_hz`. A frame is a window of `win_length` samples, zero-padded
     on the right to `n_fft`; frames start every `hop_length`, the first at the
-    first sample (no centring).
+    first sample unless `centring` says otherwise.
 
     mel_scale : "htk" 2595 log10(1 + f/700), or "slaney" (linear below 1 kHz).
     mel_triangles : triangles straight over Hz (librosa) or over mel (TensorFlow, Kaldi).
@@ -32,6 +32,10 @@ class LogMelSpec:
     normalise : of a patch: "none", "patch" (zero mean, unit deviation over the patch),
         "band" (over time, band by band), or "fixed" ((x - mean) / std with the two numbers
         below).
+    pre_emphasis : a sample becomes x[n + 1] - this * x[n], 0..1; 0: none.
+    centring : "reflect": frame k is centred at sample k * hop_length, and a patch, which has
+        `hop_length` samples per frame, is mirrored at its edges (torch.stft, librosa). Such a
+        front end, and one with pre-emphasis, hears whole patches only.
     """
 
     rate_hz: int = 16000
@@ -52,6 +56,20 @@ class LogMelSpec:
     normalise: Literal["none", "patch", "band", "fixed"] = "none"
     mean: float = 0.0
     std: float = 1.0
+    pre_emphasis: float = 0.0
+    centring: Literal["none", "reflect"] = "none"
+
+    @property
+    def by_patch(self) -> bool:
+        """Whether a frame depends on the patch that it is in: nothing then is kept for the next."""
+        return self.centring != "none" or self.pre_emphasis > 0.0
+
+    def patch_samples(self, n_frames: int) -> int:
+        """Return the length of a patch of `n_frames` frames, in samples at `rate_hz`."""
+        if self.centring == "reflect":
+            return n_frames * self.hop_length
+        one_more = 1 if self.pre_emphasis else 0
+        return (n_frames - 1) * self.hop_length + self.win_length + one_more
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,9 +121,15 @@ def check_spec(spec: LogMelSpec) -> None:
             f"fmin_hz and fmax_hz must rise from 0 to {spec.rate_hz / 2:g}, "
             f"not {spec.fmin_hz:g} and {spec.fmax_hz:g}"
         )
+    _check_scales(spec)
+
+
+def _check_scales(spec: LogMelSpec) -> None:
     for name in ("offset", "ref", "std"):
         if not 0.0 < getattr(spec, name) < math.inf:
             raise ValueError(f"{name} must be positive, not {getattr(spec, name)}")
+    if not 0.0 <= spec.pre_emphasis <= 1.0:
+        raise ValueError(f"pre_emphasis must be 0 to 1, not {spec.pre_emphasis}")
     for name, known in _CHOICES.items():
         if getattr(spec, name) not in known:
             raise ValueError(f"{name} must be one of {known}, not {getattr(spec, name)!r}")
@@ -119,4 +143,5 @@ _CHOICES: Final = {
     "power": (1, 2),
     "log": ("ln", "db"),
     "normalise": ("none", "patch", "band", "fixed"),
+    "centring": ("none", "reflect"),
 }

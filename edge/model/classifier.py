@@ -9,11 +9,15 @@ from typing import TYPE_CHECKING, Final, Protocol
 import numpy as np
 
 from edge.errors import ModelError
-from edge.model.registry import ModelInfo, model_info, patch_shape
+from edge.model.description import patch_shape
+from edge.model.grouping import Groups, grouped
+from edge.model.registry import ModelInfo, model_info
 from edge.model.session import Session
 from edge.types import Scores
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from numpy.typing import NDArray
 
     from edge.types import Patch
@@ -30,7 +34,7 @@ class Classifier(Protocol):
         """The model's description."""
 
     def classify(self, patch: Patch) -> Scores:
-        """Return one score of 0..1 per label."""
+        """Return one score of 0..1 per label, and behind them one per group."""
 
 
 class OnnxClassifier:
@@ -43,15 +47,20 @@ class OnnxClassifier:
     Parameters
     ----------
     model : a model file or its description.
+    groups : of its labels, beside its own or instead of them; without labels: no such group.
 
-    Raises `ModelError` as `read_model`, and if the scores of silence are already wrong.
+    Raises `ModelError` as `read_model`, and if the scores of silence are already wrong;
+    `ConfigError` for groups that do not fit.
     """
 
-    def __init__(self, model: ModelInfo | Path) -> None:
+    def __init__(
+        self, model: ModelInfo | Path, groups: Mapping[str, Sequence[str]] | None = None
+    ) -> None:
         path = model if isinstance(model, Path) else model.path
         session = Session(path)
         self._session = session
-        self._info = model_info(session, path)
+        self._info = grouped(model_info(session, path), groups or {})
+        self._groups = Groups(self._info)
         if isinstance(model, ModelInfo) and model.sha256 != self._info.sha256:
             raise ModelError(f"{path} has changed since it was read", "read it again")
         self._shape = patch_shape(session.inputs[0], self._info)
@@ -71,7 +80,8 @@ class OnnxClassifier:
         `patch.frames` is (patch_frames, n_mels) float32 and only read. Takes about 1 ms
         (`tools/README.md`) and lets other threads run meanwhile.
         """
-        raw, *rest = self._session.run(self._outputs, patch.frames.reshape(self._shape))
+        frames = patch.frames.T if self._info.bands_first else patch.frames
+        raw, *rest = self._session.run(self._outputs, frames.reshape(self._shape))
         values = _activate(raw.reshape(-1), self._info.activation)
         valid = _plausible(values)
         if not valid:
@@ -80,7 +90,7 @@ class OnnxClassifier:
         return Scores(
             sample_index=patch.sample_index,
             n_samples=patch.n_samples,
-            values=np.clip(values, 0.0, 1.0),
+            values=self._groups.append(np.clip(values, 0.0, 1.0)),
             embedding=rest[0].reshape(-1) if rest else None,
             valid=valid,
         )

@@ -145,6 +145,11 @@ class Detector:
         ]
         return [self._close(track) for track in over]
 
+    def follow(self, other: Detector) -> list[Event]:
+        """Go on where another model's detector heard last; return the offsets of its events."""
+        self._heard_to = other._heard_to
+        return other.flush(self._heard_to)
+
     def flush(self, sample_index: int) -> list[Event]:
         """Return the offsets of what is open when the stream ends at `sample_index`."""
         events = []

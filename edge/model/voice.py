@@ -66,6 +66,14 @@ class VoiceModel:
         return np.nan_to_num(np.array(voiced, np.float32), nan=1.0)
 
 
+def is_voice_model(path: Path) -> bool:
+    """Return whether a file is such a model."""
+    try:
+        return {one.name for one in Session(path).inputs} == _INPUTS
+    except ModelError:
+        return False
+
+
 def _windows(parts: Iterable[NDArray[np.float32]]) -> Iterator[NDArray[np.float32]]:
     """Give each window with its context before it."""
     rest = np.zeros(_CONTEXT, np.float32)

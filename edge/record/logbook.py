@@ -12,6 +12,8 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from numpy.typing import NDArray
+
     from edge.record.history import Hole
     from edge.types import Level, Scores
 
@@ -29,7 +31,7 @@ class Logbook:
         self._labels = labels
         self._kept = kept_samples
         self._levels: deque[Level] = deque()
-        self._scores: deque[Scores] = deque()
+        self._scores: deque[tuple[Sequence[str], Scores]] = deque()
 
     def level(self, measured: Level) -> None:
         """Note one second."""
@@ -37,10 +39,14 @@ class Logbook:
         while self._levels[0].end_index < measured.end_index - self._kept:
             self._levels.popleft()
 
+    def change_labels(self, labels: Sequence[str]) -> None:
+        """Take the scores that come now as those of other labels: of another model."""
+        self._labels = labels
+
     def scores(self, heard: Scores) -> None:
         """Note one patch."""
-        self._scores.append(heard)
-        while self._scores[0].sample_index < heard.sample_index - self._kept:
+        self._scores.append((self._labels, heard))
+        while self._scores[0][1].sample_index < heard.sample_index - self._kept:
             self._scores.popleft()
 
     def levels_of(self, start: int, stop: int) -> dict[str, float | None]:
@@ -61,21 +67,22 @@ class Logbook:
 
     def scores_of(self, start: int, stop: int) -> dict[str, float]:
         """Return each label's highest score in the patches that touch [start, stop), best first."""
-        inside = [
-            one.values
-            for one in self._scores
-            if one.sample_index < stop and one.sample_index + one.n_samples > start
-        ]
-        if not inside:
-            return {}
-        best = np.nan_to_num(np.max(inside, axis=0))
-        return {self._labels[i]: round(float(best[i]), 3) for i in best.argsort()[::-1]}
+        inside: dict[tuple[str, ...], list[NDArray[np.float32]]] = {}
+        for labels, one in self._scores:
+            if one.sample_index < stop and one.sample_index + one.n_samples > start:
+                inside.setdefault(tuple(labels), []).append(one.values)
+        best: dict[str, float] = {}
+        for labels, values in inside.items():
+            highest = np.nan_to_num(np.max(values, axis=0))
+            for label, score in zip(labels, highest.tolist(), strict=True):
+                best[label] = max(round(score, 3), best.get(label, 0.0))
+        return dict(sorted(best.items(), key=lambda item: -item[1]))
 
     def covers(self, start: int, stop: int, holes: Sequence[Hole]) -> bool:
         """Return whether valid scores, or holes, leave no sample of [start, stop) out."""
         known = [
             (one.sample_index, one.sample_index + one.n_samples)
-            for one in self._scores
+            for _, one in self._scores
             if one.valid
         ]
         reached = start

@@ -94,6 +94,10 @@ class ClipPlanner:
         """How many persons' wishes are not given out yet."""
         return sum(wish.event is None for wish in self._wishes.values())
 
+    def change_known_after(self, n_samples: int) -> None:
+        """Wait another time for events: those of another model may be told later, or sooner."""
+        self._lengths = replace(self._lengths, known_after=n_samples)
+
     def event(self, event: Event) -> None:
         """Take an onset, or the offset of an event that was taken before."""
         start = max(event.onset_index - self._lengths.pre_roll, 0)

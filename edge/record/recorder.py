@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: MIT
 """The recorder: keeps the last seconds, and makes clips of what others ask for.
 
-==========  ======================================  ==========================
-thread      calls                                   waits
-==========  ======================================  ==========================
-capture     `keep`, `level`                         never
-inference   `event`, `scores`, `miss`               never
-mqtt        `request`, `mark`                       never
-record      `run`: plans, judges, encodes, writes   for the disk
-==========  ======================================  ==========================
+==========  ===========================================  ==========================
+thread      calls                                        waits
+==========  ===========================================  ==========================
+capture     `keep`, `level`                              never
+inference   `event`, `scores`, `miss`, `change_model`    never
+mqtt        `request`, `mark`                            never
+record      `run`: plans, judges, encodes, writes        for the disk
+==========  ===========================================  ==========================
 
 Sound passes through the `History` alone; everything else through one inbox, in
 order. Clips are cut by what inference has heard, not by any clock, so that a
@@ -26,7 +26,7 @@ from edge.record.writer import RETRY_S
 from edge.types import Event, Level, Scores
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
 
     from edge.errors import EdgeError
     from edge.record.history import History
@@ -55,7 +55,21 @@ class _Mark(NamedTuple):
     done: Callable[[str | EdgeError], None]
 
 
-_Item = Event | _Missed | Level | Scores | _Request | _Mark | None
+class NewModel(NamedTuple):
+    """What changes with the model.
+
+    labels : of the scores that come behind it.
+    facts : its name, version and sha256.
+    known_after : its events are told at most so many samples late. The history was made for
+        the first model: what another takes longer is taken from what a slow disk may take.
+    """
+
+    labels: Sequence[str]
+    facts: Mapping[str, str]
+    known_after: int
+
+
+_Item = Event | _Missed | Level | Scores | NewModel | _Request | _Mark | None
 
 
 class Recorder:
@@ -125,6 +139,10 @@ class Recorder:
         """Take an onset or an offset."""
         if self._labels is None or what.label in self._labels:
             self._inbox.put(what)
+
+    def change_model(self, model: NewModel) -> None:
+        """Take the scores and events that come behind this as those of another model."""
+        self._inbox.put(model)
 
     def request(self, seconds: float) -> str:
         """Record from now on for `seconds`; return the name to look for in clips' `commands`.
@@ -202,6 +220,10 @@ class Recorder:
                 self._logbook.scores(item)
                 self._writer.write(self._planner.advance(item.sample_index + item.n_samples))
                 self._going_on = self._planner.commands
+            case NewModel():
+                self._logbook.change_labels(item.labels)
+                self._writer.change_model(item.facts)
+                self._planner.change_known_after(item.known_after)
             case _Request():
                 self._planner.command(*item)
                 self._going_on = self._planner.commands

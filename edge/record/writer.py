@@ -6,7 +6,7 @@ from __future__ import annotations
 import itertools
 import logging
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from edge.decibels import named
@@ -117,6 +117,10 @@ class ClipWriter:
         self.trouble = ""
         """Why nothing is written now; empty: all is well."""
         self.counters = Counters()
+
+    def change_model(self, facts: Mapping[str, str]) -> None:
+        """Say of clips from now on that another model heard them: name, version and sha256."""
+        self._origin = replace(self._origin, model=facts)
 
     def open(self) -> None:
         """Become the one who writes here, make room, and see whether what failed works again."""

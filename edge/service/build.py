@@ -6,6 +6,7 @@ from __future__ import annotations
 import math
 import os
 from dataclasses import asdict
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -13,17 +14,20 @@ from edge import __version__
 from edge.config.lean import digest
 from edge.dsp.spec import CoreSpec
 from edge.errors import ConfigError
+from edge.model.classifier import OnnxClassifier
 from edge.model.detector import Detector, Rule
-from edge.model.registry import shipped_model
+from edge.model.grouping import grouped
+from edge.model.registry import read_model
+from edge.model.shelf import Shelf
 from edge.pipeline import Pipeline, batch_samples
 from edge.publish.broker import Broker, read_password
-from edge.publish.payloads import Topics
+from edge.publish.payloads import Topics, topic_word
 from edge.service.cleaning import build_branches, build_cleaner, reference_channel, specs_for
 from edge.service.designs import core_design
 from edge.types import FilterSpec
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from typing import Any
 
     from edge.capture.source import Source
@@ -35,6 +39,7 @@ if TYPE_CHECKING:
 
 
 MIN_RATE_HZ: Final = 8000  # as of capture.rate_hz: the weightings need that much
+MOST_NAMED: Final = 40  # labels in an error message
 
 
 def build_source(capture: Capture) -> Source:
@@ -76,8 +81,29 @@ def build_source(capture: Capture) -> Source:
 
 
 def model_path(settings: Settings) -> Path:
-    """Return the model that the settings name, or the shipped one."""
-    return Path(settings.model.path) if settings.model.path else shipped_model()
+    """Return the model that the settings name, else the one that was chosen, or the shipped one.
+
+    Raises `ModelError` if the chosen one is not there.
+    """
+    if settings.model.path:
+        return Path(settings.model.path)
+    shelf = Shelf(settings.state.path)
+    return shelf.find(shelf.chosen())
+
+
+def open_model(settings: Settings) -> OnnxClassifier:
+    """Open the model in use. Raises `ModelError`, and `ConfigError` for groups that do not fit."""
+    return OnnxClassifier(model_path(settings), settings.model.groups)
+
+
+def model_facts(model: ModelInfo) -> dict[str, str]:
+    """Return what messages and sidecars say of a model."""
+    return {"name": model.name, "version": model.version, "sha256": model.sha256}
+
+
+def described_model(settings: Settings) -> ModelInfo:
+    """Return what the model in use says of itself; raises as `open_model`, but runs nothing."""
+    return grouped(read_model(model_path(settings)), settings.model.groups)
 
 
 def build_pipeline(
@@ -108,7 +134,7 @@ def build_pipeline(
         front_end=model.front_end,
         patch_frames=model.patch_frames,
         patch_hop=model.patch_hop,
-        detector=Detector(model.labels, build_rules(settings, model), stream.rate_hz, stream_id),
+        detector=Detector(model.scored, build_rules(settings, model), stream.rate_hz, stream_id),
         channel=channel,
         gain_db=settings.core.gain_db,
         bands=settings.level.bands,
@@ -117,16 +143,59 @@ def build_pipeline(
     )
 
 
+def event_labels(settings: Settings, model: ModelInfo) -> list[str]:
+    """Return what makes events unless it is ignored, in the order of the scores.
+
+    That is every label that is not negative; or, where the model has groups, these and
+    the labels that have settings of their own.
+
+    Raises `ConfigError` where the settings name what the model lacks.
+    """
+    own, ignored = settings.detector.labels, settings.detector.ignore
+    check_labels("detector.labels and detector.ignore", [*own, *ignored], model)
+    makers = {*model.groups, *own} if model.groups else {*model.labels}
+    return [one for one in model.scored if one in makers and one not in model.negative_labels]
+
+
+def state_labels(settings: Settings, model: ModelInfo) -> Sequence[str]:
+    """Return the labels that have a retained state.
+
+    Of a model of some labels all have one: one that makes no events now may have an ON from
+    other settings. Of hundreds behind groups it would be hundreds of topics for nobody.
+    """
+    return event_labels(settings, model) if model.groups else model.scored
+
+
 def build_rules(settings: Settings, model: ModelInfo) -> dict[str, Rule]:
-    """Return the rule of each label that may make events."""
-    named = {*settings.detector.labels, *settings.detector.ignore}
-    if unknown := sorted(named - set(model.labels)):
-        raise ConfigError(
-            f"the model {model.name} has no label {', '.join(map(repr, unknown))}",
-            f"detector.labels and detector.ignore may name: {', '.join(model.labels)}",
-        )
-    silent = {*model.negative_labels, *settings.detector.ignore}
-    return {label: _rule(settings, model, label) for label in model.labels if label not in silent}
+    """Return the rule of each label or group that may make events.
+
+    Raises `ConfigError` as `event_labels`, and for two that would share a topic.
+    """
+    labels = [one for one in event_labels(settings, model) if one not in settings.detector.ignore]
+    by_topic: dict[str, str] = {}
+    for label in labels:
+        other = by_topic.setdefault(topic_word(label), label)
+        if other != label:
+            raise ConfigError(
+                f"{other!r} and {label!r} can't both make events: their topic is the same",
+                "put one of them into detector.ignore",
+            )
+    return {label: _rule(settings, model, label) for label in labels}
+
+
+def check_labels(key: str, labels: Sequence[str], model: ModelInfo) -> None:
+    """Raise `ConfigError` where `labels`, of the settings' `key`, are none of the model."""
+    unknown = sorted(set(labels) - set(model.scored))
+    if not unknown:
+        return
+    known = list(model.scored)
+    if len(known) > MOST_NAMED:  # then those that are meant, and the groups
+        close = [one for name in unknown for one in get_close_matches(name, known, cutoff=0.5)]
+        known = [*close, *model.groups, "others: `edge model show --all`"]
+    raise ConfigError(
+        f"the model {model.name} has no label {', '.join(map(repr, unknown))}",
+        f"{key} may name: {', '.join(dict.fromkeys(known))}",
+    )
 
 
 def under_range_dbfs(settings: Settings, stream: StreamFormat) -> float:
@@ -173,10 +242,10 @@ def describe_box(
         "channels": stream.channels,
         "period_size": stream.period_size,
         "sample_format": stream.sample_format,
-        "model": {"name": model.name, "version": model.version, "sha256": model.sha256},
+        "model": model_facts(model),
         "weighting_class": weighting_class,
         "alarms": [alarm.name for alarm in settings.level.alarms],
-        "labels": [label for label in model.labels if label not in model.negative_labels],
+        "labels": event_labels(settings, model),
         "thresholds": {
             label: round(rule.threshold, 3) for label, rule in build_rules(settings, model).items()
         },

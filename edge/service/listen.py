@@ -11,6 +11,7 @@ record      judges, encodes and writes clips               the disk
 playback    the filtered sound, and sounds on command      the output card
 publish     outbox and broker                              its inbox
 mqtt        the client's network loop, commands            the broker
+model       opens another model, while it changes          the model
 main        watchdog, health, signals                      nothing
 ==========  =============================================  ==========================
 """
@@ -27,7 +28,6 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from edge.clock import StreamClock
 from edge.errors import EXIT_FAILURE, EXIT_OK, DeviceError, EdgeError
 from edge.health import BoxHealth
-from edge.model.classifier import OnnxClassifier
 from edge.publish import payloads
 from edge.service import build
 from edge.service.awaiting import awaited_source
@@ -37,8 +37,9 @@ from edge.service.figures import Durations, FiguresFile, runtime_directory
 from edge.service.hearing import hearing_of
 from edge.service.instrument import Instrument
 from edge.service.memory import settle_memory
+from edge.service.models import Models, Place
 from edge.service.notify import INFERENCE_STALL_S, Every, Manager, tell
-from edge.service.recording import build_recorder, recording_figures
+from edge.service.recording import build_recorder, new_model, recording_figures
 from edge.service.reporter import Reporter
 from edge.service.shedding import LOOK_S, Shedding
 from edge.service.sounding import Sounding
@@ -87,13 +88,18 @@ class Listener:
         self._settings = settings
         self._source = source
         self._supervisor = Supervisor()
-        self._classifier = OnnxClassifier(build.model_path(settings))
-        model = self._classifier.info
+        self._models = Models(settings)
+        model = self._models.classifier.info
         stream = self._source.format
         stream_id = f"{settings.node.id}-{time.time_ns() // 1_000_000:x}"
         self._calibrated = Calibrated(settings, self._source.name)
         self._pipeline = build.build_pipeline(
             settings, stream, model, stream_id, self._calibrated.response
+        )
+        self._models.attach(
+            Place(stream, stream_id, self._calibrated.response, self._pipeline.most_samples),
+            self._supervisor,
+            self._model_changed,
         )
         self._clock = StreamClock(stream.rate_hz)
         self._patches: Mailbox[Patch | Gap] = Mailbox()
@@ -105,7 +111,7 @@ class Listener:
             settings,
             stream=stream,
             stream_id=stream_id,
-            labels=model.labels,
+            labels=model.scored,
             topics=self._topics,
             clock=self._clock,
             calibrated=self._calibrated,
@@ -116,6 +122,7 @@ class Listener:
         more: dict[str, tuple[Handler, str]] = {
             "calibrate": (self._instrument.desk.request, "level_db"),
             "play": (Sounding(self._playback, stream.rate_hz).play, "sound"),
+            "model": (self._models.command, "name"),
         }
         orders = Orders(self._recorder, settings.record.max_command_s, more)
         commands = orders.commands(self._topics, self._send)
@@ -124,7 +131,7 @@ class Listener:
             topics=self._topics,
             clock=self._clock,
             rate_hz=stream.rate_hz,
-            labels=model.labels,
+            labels=model.scored,
             alarms=self._instrument.alarms,
             offset_db=self._calibrated.offset_db,
             under_range_dbfs=build.under_range_dbfs(settings, stream),
@@ -150,6 +157,7 @@ class Listener:
         """Listen until a signal, the end of a finite source, or a failure."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: self._supervisor.end())
+        signal.signal(signal.SIGHUP, lambda *_: self._models.ask())
         sys.setswitchinterval(SWITCH_INTERVAL_S)
         self._expose()
         self._start()
@@ -169,14 +177,8 @@ class Listener:
     def _start(self) -> None:
         if self._uplink:
             self._uplink.start(self._supervisor)
-        facts = build.describe_box(
-            self._settings,
-            self._source,
-            self._classifier.info,
-            weighting_class=self._pipeline.weighting_class,
-        )
-        self._send(payloads.info(self._topics, facts))
-        self._reporter.silence()
+        self._tell_info()
+        self._reporter.silence(build.state_labels(self._settings, self._models.classifier.info))
         if self._recorder:
             self._supervisor.start("record", self._recorder.run)
         if self._playback:
@@ -197,6 +199,8 @@ class Listener:
         newest = Every(NEWEST_S, now_s + NEWEST_S)
         while not self._supervisor.ended.wait(TICK_S if manager.ready else FIRST_TICK_S):
             now_s = time.monotonic()
+            self._models.look(now_s)
+            manager.progress.inference_stall_s = self._inference_stall_s()
             manager.tell(self._stream.sample_index, self._turns, now_s, self._status_line)
             changed = self._stream.tell_changes() | self._recorder_changed()
             changed |= look.due(now_s) and self._shed(now_s)
@@ -253,6 +257,8 @@ class Listener:
                 self._playback.take(item)
             if self._recorder:
                 self._recorder.keep(item)
+            if cutter := self._models.cutter():
+                self._pipeline.change_patches(cutter)
             self._hand_on(self._pipeline.process(item))
             if isinstance(item, Gap) and item.cause == "unplugged":
                 self._measuring.miss(item.sample_index + item.lost_samples)
@@ -278,25 +284,56 @@ class Listener:
             if isinstance(item, Gap):
                 self._miss(item.sample_index + item.lost_samples)
                 continue
-            if not self._shedding.classifies():
+            if item.model != self._models.number:
+                self._take_over()
+            if self._shedding.classifies():
+                self._classify(item)
+            else:
                 self._miss(item.sample_index)
-                continue
-            bad_before = self._classifier.bad_outputs
-            began_s = time.perf_counter()
-            scores = self._classifier.classify(item)
-            self._classifying.add(time.perf_counter() - began_s)
-            self._note_output(bad=self._classifier.bad_outputs > bad_before)
-            # Events first: with a patch's scores the recorder takes all before its end as known.
-            self._hand_on_events(self._pipeline.detect(scores))
-            for one in self._outputs:
-                one.scores(scores)
-            self._inferences += 1
+
+    def _classify(self, patch: Patch) -> None:
+        classifier = self._models.classifier
+        bad_before = classifier.bad_outputs
+        began_s = time.perf_counter()
+        scores = classifier.classify(patch)
+        self._classifying.add(time.perf_counter() - began_s)
+        self._note_output(bad=classifier.bad_outputs > bad_before)
+        # Events first: with a patch's scores the recorder takes all before its end as known.
+        self._hand_on_events(self._pipeline.detect(scores))
+        for one in self._outputs:
+            one.scores(scores)
+        self._inferences += 1
 
     def _miss(self, end_index: int) -> None:
         """End what nobody hears any more, events and clips."""
         self._hand_on_events(self._pipeline.miss(end_index))
         if self._recorder:
             self._recorder.miss(end_index)
+
+    def _take_over(self) -> None:
+        """Hear with another model from this patch on."""
+        if ears := self._models.take_over():
+            model = ears.classifier.info
+            self._hand_on_events(self._pipeline.change_detector(ears.detector))
+            states = build.state_labels(self._settings, model)
+            self._reporter.change_labels(model.scored, states)
+            if self._recorder:
+                rate_hz = self._source.format.rate_hz
+                self._recorder.change_model(new_model(self._settings, rate_hz, model))
+            ears.taken.set()
+
+    def _model_changed(self) -> None:
+        self._tell_info()
+        settle_memory()
+
+    def _tell_info(self) -> None:
+        facts = build.describe_box(
+            self._settings,
+            self._source,
+            self._models.classifier.info,
+            weighting_class=self._pipeline.weighting_class,
+        )
+        self._send(payloads.info(self._topics, facts))
 
     def _hand_on_events(self, events: list[Event]) -> None:
         for event in events:
@@ -308,7 +345,8 @@ class Listener:
             log.error("the model's scores are not in 0..1 and count as 0")
         if self._output_bad and not bad:
             log.info(
-                "the model's scores are in 0..1 again: %d were not", self._classifier.bad_outputs
+                "the model's scores are in 0..1 again: %d were not",
+                self._models.classifier.bad_outputs,
             )
         self._output_bad = bad
 
@@ -347,7 +385,8 @@ class Listener:
             "xruns": self._source.xruns,
             "inferences": self._inferences,
             "late_patches": self._patches.dropped,
-            "bad_outputs": self._classifier.bad_outputs,
+            "bad_outputs": self._models.classifier.bad_outputs,
+            "model": self._models.trouble or "ok",
             "events": self._reporter.events,
             **self._classifying.figures("inference"),
             "last_event": self._reporter.last_event,
@@ -361,7 +400,7 @@ class Listener:
 
     def _inference_stall_s(self) -> float:
         """Return how long no inference is too long: a slow model's patches are far apart."""
-        model = self._classifier.info
+        model = self._models.classifier.info
         hop_s = model.front_end.hop_length / model.front_end.rate_hz
         return max(INFERENCE_STALL_S, (3 * model.patch_hop + model.patch_frames) * hop_s)
 
@@ -375,7 +414,7 @@ class Listener:
             stream=self._source.format,
             stream_id=stream_id,
             device=self._source.name,
-            model=self._classifier.info,
+            model=self._models.classifier.info,
             utc=self._clock.utc,
             saved=lambda sidecar: self._send(payloads.clip(self._topics, sidecar)),
             offset_db=self._calibrated.offset_db,

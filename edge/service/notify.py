@@ -46,7 +46,7 @@ class Progress:
     """
 
     def __init__(self, now_s: float, inference_stall_s: float = INFERENCE_STALL_S) -> None:
-        self._inference_stall_s = inference_stall_s
+        self.inference_stall_s = inference_stall_s
         self._samples = (0, now_s)
         self._inferences = (0, now_s)
 
@@ -58,7 +58,7 @@ class Progress:
             self._inferences = (inferences, now_s)
         return (
             now_s - self._samples[1] < SAMPLES_STALL_S
-            and now_s - self._inferences[1] < self._inference_stall_s
+            and now_s - self._inferences[1] < self.inference_stall_s
         )
 
 
@@ -93,7 +93,7 @@ class Manager:
 
     def __init__(self, now_s: float, inference_stall_s: float) -> None:
         interval_s = watchdog_interval_s(os.environ)
-        self._progress = Progress(now_s, inference_stall_s)
+        self.progress = Progress(now_s, inference_stall_s)
         self._watchdog = Every(interval_s, now_s) if interval_s else None
         self._status = Every(STATUS_EVERY_S, now_s)
         self._stalled = False
@@ -108,7 +108,7 @@ class Manager:
         turns : of the inference thread so far.
         status : gives a line.
         """
-        advancing = self._progress.advancing(sample_index, turns, now_s)
+        advancing = self.progress.advancing(sample_index, turns, now_s)
         if not advancing and not self._stalled:
             log.error("samples or inference stand still: the watchdog is no longer fed")
         if self._stalled and advancing:

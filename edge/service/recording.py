@@ -15,7 +15,7 @@ from edge.record.encode import FLAC_CHANNELS
 from edge.record.history import History
 from edge.record.logbook import Logbook
 from edge.record.planner import ClipPlanner, Lengths
-from edge.record.recorder import Recorder
+from edge.record.recorder import NewModel, Recorder
 from edge.record.retention import Limits, Retention
 from edge.record.sidecar import Origin
 from edge.record.store import ClipStore
@@ -54,9 +54,10 @@ def build_recorder(
     Raises `ConfigError` for labels, formats, lengths and keys that do not fit.
     """
     record = settings.record
+    check_model(settings, model)
     lengths = clip_lengths(settings, stream.rate_hz, model)
-    logbook = Logbook(model.labels, lengths.memory + round(SLACK_S * stream.rate_hz))
-    judge = _judge(settings, stream, model, logbook)
+    logbook = Logbook(model.scored, lengths.memory + round(SLACK_S * stream.rate_hz))
+    judge = _judge(settings, stream, logbook)
     context = min(judge.context_samples, lengths.settle) if judge else 0
     history = History(stream, _capacity(settings, stream, lengths, context))
     if record.format == "flac" and stream.channels > FLAC_CHANNELS:
@@ -72,7 +73,7 @@ def build_recorder(
             node=settings.node.id,
             stream_id=stream_id,
             device=device,
-            model={"name": model.name, "version": model.version, "sha256": model.sha256},
+            model=build.model_facts(model),
             software_version=__version__,
         ),
         history=history,
@@ -99,8 +100,14 @@ def build_recorder(
         logbook=logbook,
         planner=ClipPlanner(lengths),
         writer=writer,
-        labels=_labels(settings, model),
+        labels=frozenset(record.labels) or None,
     )
+
+
+def new_model(settings: Settings, rate_hz: int, model: ModelInfo) -> NewModel:
+    """Return what changes for the recorder with a model."""
+    known_after = clip_lengths(settings, rate_hz, model).known_after
+    return NewModel(model.scored, build.model_facts(model), known_after)
 
 
 def recording_figures(recorder: Recorder | None) -> dict[str, Any]:
@@ -164,11 +171,18 @@ def _clip_cleaner(settings: Settings, stream: StreamFormat) -> ClipCleaner | Non
     return ClipCleaner(specs, stream, reference_channel(settings, stream))
 
 
-def _labels(settings: Settings, model: ModelInfo) -> frozenset[str] | None:
-    wanted = settings.record.labels
+def check_model(settings: Settings, model: ModelInfo) -> None:
+    """Raise `ConfigError` where clips or the speech veto ask for labels that the model lacks."""
+    wanted, speech = settings.record.labels, settings.speech
     alarms = {alarm.name for alarm in settings.level.alarms}
-    _check_labels("record.labels", [label for label in wanted if label not in alarms], model)
-    return frozenset(wanted) if wanted else None
+    build.check_labels("record.labels", [label for label in wanted if label not in alarms], model)
+    by_label = speech.action != "keep" and not speech.model
+    if by_label and not set(speech.labels) & set(model.scored):
+        raise ConfigError(
+            f'speech.action = "{speech.action}", but nothing can tell speech: the model'
+            f" {model.name} has none of the labels {', '.join(speech.labels)}",
+            "set speech.model to a voice model (silero_vad.onnx), or speech.labels",
+        )
 
 
 def _limits(settings: Settings) -> Limits:
@@ -191,20 +205,13 @@ def _seal(key: str) -> Callable[[bytes], bytes] | None:
 
 
 def _judge(
-    settings: Settings, stream: StreamFormat, model: ModelInfo, logbook: Logbook
+    settings: Settings, stream: StreamFormat, logbook: Logbook
 ) -> VoiceJudge | LabelJudge | None:
     speech = settings.speech
     if speech.action == "keep":
         return None
     if not speech.model:
-        if not set(speech.labels) & set(model.labels):
-            raise ConfigError(
-                f'speech.action = "{speech.action}", but nothing can tell speech: the model'
-                f" {model.name} has none of the labels {', '.join(speech.labels)}",
-                "set speech.model to a voice model (silero_vad.onnx), or speech.labels",
-            )
-        known = [label for label in speech.labels if label in model.labels]
-        return LabelJudge(logbook, known, speech.threshold)
+        return LabelJudge(logbook, speech.labels, speech.threshold)
     design = core_design(CoreSpec(stream.rate_hz, RATE_HZ, ()), settings.state.path)
     return VoiceJudge(
         Path(speech.model),
@@ -213,11 +220,3 @@ def _judge(
         threshold=speech.threshold,
         min_s=speech.min_s,
     )
-
-
-def _check_labels(key: str, labels: list[str], model: ModelInfo) -> None:
-    if unknown := sorted(set(labels) - set(model.labels)):
-        raise ConfigError(
-            f"the model {model.name} has no label {', '.join(map(repr, unknown))}",
-            f"{key} may name: {', '.join(model.labels)}",
-        )

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 from edge.capture.replay import ReplaySource
 from edge.errors import StorageError
-from edge.model.classifier import OnnxClassifier
 from edge.publish.payloads import event_fields, level_fields, top_scores
 from edge.service import build
 from edge.service.calibrated import Calibrated
@@ -45,7 +44,7 @@ class Replay:
     """
 
     def __init__(self, settings: Settings, files: Sequence[Path], *, record: bool = False) -> None:
-        self._classifier = OnnxClassifier(build.model_path(settings))
+        self._classifier = build.open_model(settings)
         self._source = ReplaySource(
             files, period_size=settings.capture.period_size, pace="fast", rate_hz=None
         )
@@ -61,7 +60,7 @@ class Replay:
             settings,
             stream=stream,
             stream_id=STREAM_ID,
-            labels=self._classifier.info.labels,
+            labels=self._classifier.info.scored,
             topics=build.build_topics(settings),
             clock=None,
             calibrated=self._calibrated,
@@ -70,7 +69,7 @@ class Replay:
         ).measuring
         self._rate_hz = stream.rate_hz
         self._under_range_dbfs = build.under_range_dbfs(settings, stream)
-        self._labels = self._classifier.info.labels
+        self._labels = self._classifier.info.scored
         self._top = settings.model.top_scores
 
     @property

@@ -120,10 +120,22 @@ class Reporter:
         heard = f"LAeq {level.laeq_dbfs + (offset_db or 0.0):.1f} {unit}" if level else ""
         return f"{heard or 'no level yet'}; {top or 'no score yet'}"
 
-    def silence(self) -> None:
-        """Say of every label that it is not heard, as at a start.
+    def change_labels(self, labels: Sequence[str], states: Sequence[str]) -> None:
+        """Take the scores that come now as those of another model (inference thread).
+
+        `states` are those of its labels that have a state; the events of the model before it
+        have ended by now.
+        """
+        self._labels = labels
+        self._tell_off(states)
+
+    def silence(self, states: Sequence[str] | None = None) -> None:
+        """Say of every label that it is not heard, as at a start; or of `states` alone.
 
         Of those that make no events too: the broker may keep an ON from other settings.
         """
-        for label in (*self._labels, *self._alarms):
+        self._tell_off([*(self._labels if states is None else states), *self._alarms])
+
+    def _tell_off(self, labels: Sequence[str]) -> None:
+        for label in labels:
             self._send(payloads.detected(self._topics, label, on=False))

@@ -90,7 +90,7 @@ class LabelJudge:
 
     Parameters
     ----------
-    labels : of the classifier that are speech.
+    labels : that are speech; the classifier has one of them or more.
     threshold : score that counts.
     """
 
@@ -110,7 +110,7 @@ class LabelJudge:
         """
         stop = stretch.start + len(stretch.samples)
         heard = self._logbook.scores_of(stretch.start, stop)
-        score = max((heard.get(label, 1.0) for label in self._labels), default=1.0)
+        score = max((heard[label] for label in self._labels if label in heard), default=1.0)
         if not self._logbook.covers(stretch.start, stop, stretch.holes):
             score = 1.0
         return Speech("classifier", score, score >= self._threshold)

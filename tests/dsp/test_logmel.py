@@ -119,6 +119,42 @@ def test_frames_agree_with_kaldi(window: str) -> None:
     np.testing.assert_allclose(got, expected, atol=2e-3)
 
 
+@pytest.mark.parametrize("win_length", [512, 400, 399])
+def test_centred_frames_are_torch_s_and_librosa_s(win_length: int) -> None:
+    """Mirrored at both edges; an odd window is a sample longer on the right."""
+    spec = replace(LIBROSA, win_length=win_length, centring="reflect")
+    x = sound(16000)
+    mel = librosa.feature.melspectrogram(
+        y=x,
+        sr=16000,
+        n_fft=512,
+        hop_length=160,
+        win_length=win_length,
+        pad_mode="reflect",
+        n_mels=64,
+        power=2,
+    )
+    expected = librosa.power_to_db(mel, amin=spec.offset, top_db=None).T[:100]
+    got = log_mel(x, spec)
+    assert got.shape == (100, 64)
+    np.testing.assert_allclose(got, expected, atol=1e-3)
+
+
+@pytest.mark.parametrize("amount", [0.5, 0.97, 1.0])
+def test_pre_emphasis_is_a_filter_of_two_taps(amount: float) -> None:
+    x = sound(16000)
+    filtered = np.convolve(x.astype(np.float64), [1.0, -amount], "valid").astype(np.float32)
+    spec = replace(YAMNET, pre_emphasis=amount)
+    np.testing.assert_allclose(log_mel(x, spec), log_mel(filtered, YAMNET), atol=1e-4)
+    assert spec.patch_samples(98) == YAMNET.patch_samples(98) + 1
+
+
+@pytest.mark.parametrize("wrong", [{"pre_emphasis": 0.5}, {"centring": "reflect"}])
+def test_what_hears_whole_patches_is_no_stream(wrong: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match="whole patches"):
+        LogMelStream(replace(YAMNET, **wrong), 1000)
+
+
 @settings(max_examples=50, deadline=None)
 @given(
     sizes=st.lists(st.integers(0, 3000), min_size=1, max_size=12),
@@ -260,6 +296,9 @@ def test_silence_normalises_to_zeros(kind: str) -> None:
         {"window": "kaiser"},
         {"power": 3},
         {"log": "log10"},
+        {"pre_emphasis": 1.5},
+        {"pre_emphasis": float("nan")},
+        {"centring": "zeros"},
     ],
 )
 def test_impossible_front_end_is_refused_by_name(wrong: dict[str, object]) -> None:

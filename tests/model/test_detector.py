@@ -321,3 +321,17 @@ def test_the_same_scores_make_the_same_events(
     whole, _ = _replay(Detector(["a", "b"], [rule, rule], RATE_HZ, "s"), patches)
     part, _ = _replay(Detector(["a", "b"], [rule, rule], RATE_HZ, "s"), patches[:place])
     assert whole[: len(part)] == part
+
+
+def test_another_model_s_detector_goes_on_where_the_first_heard_last() -> None:
+    """What sounds ends for the first, and begins for the other behind it: no time twice."""
+    first = Detector(["Dog, bark"], [RULE], RATE_HZ, "s1")
+    (onset,) = first.update(_scores(0, 0.9))
+    other = Detector(["a", "Dog, bark"], [RULE, RULE], RATE_HZ, "s1.1")
+    (offset,) = other.follow(first)
+    assert (offset.edge, offset.event_id, offset.offset_index) == ("offset", onset.event_id, 97)
+    assert first.active() == ()
+    (anew,) = other.update(_scores(48, 0.0, 0.9))
+    assert (anew.onset_index, anew.label) == (97, "Dog, bark")
+    assert anew.event_id != onset.event_id
+    assert other.update(_scores(40, 0.9, 0.9)) == [], "which it has heard"

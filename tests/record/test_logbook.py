@@ -72,3 +72,17 @@ def test_it_does_not_grow() -> None:
     assert book.levels_of(0, 99_600)["laeq"] is None
     assert book.scores_of(0, 99_600) == {}
     assert book.scores_of(99_700, 99_800)
+
+
+def test_scores_of_another_model_are_told_by_its_own_labels() -> None:
+    """A clip over the change has the labels of both; one that both have, the better score."""
+    book = Logbook(("dog", "rain"), 1000)
+    book.scores(patch(0, 0.9, 0.2))
+    book.change_labels(("bark", "rain", "cat"))
+    book.scores(patch(96, 0.1, 0.6, 0.3))
+    both = book.scores_of(0, 192)
+    assert both == {"dog": 0.9, "rain": 0.6, "cat": 0.3, "bark": 0.1}
+    assert list(both) == ["dog", "rain", "cat", "bark"]
+    assert book.scores_of(0, 90) == {"dog": 0.9, "rain": 0.2}
+    assert set(book.scores_of(100, 192)) == {"bark", "rain", "cat"}
+    assert book.covers(0, 192, ())

@@ -1,0 +1,242 @@
+# SPDX-License-Identifier: MIT
+"""Which model the box hears with, and how it changes to another without losing a sample.
+
+==========  =====================================================================
+thread      does
+==========  =====================================================================
+mqtt        `command`: the command `model`
+main        `look`: whether `edge model use` or a signal (`ask`) wants another
+model       opens and tries the other one; there only while it does
+capture     `cutter`: begins to cut patches for it, beside those for the old one
+inference   `take_over` with its first patch: from here on the old one is gone
+==========  =====================================================================
+
+Whatever fails fails in the model thread, and the old model goes on.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from edge.dsp.spec import CoreSpec
+from edge.errors import EdgeError, ModelError
+from edge.model.classifier import OnnxClassifier
+from edge.model.detector import Detector
+from edge.model.shelf import SHIPPED, Shelf
+from edge.patches import PatchCutter, patch_cutter
+from edge.service import build
+from edge.service.commands import CommandError, only
+from edge.service.designs import core_design
+from edge.service.instrument import alarm_rules
+from edge.service.recording import check_model
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from edge.config.schema import Settings
+    from edge.service.commands import Body, Reply
+    from edge.service.supervisor import Supervisor
+    from edge.types import StreamFormat
+
+log = logging.getLogger(__name__)
+
+LOOK_S: Final = 2.0
+WAIT_S: Final = 0.5
+
+
+def fitting_model(settings: Settings, path: Path) -> OnnxClassifier:
+    """Open a model, try it, and see whether the settings can be kept with it.
+
+    Raises `ModelError`, and `ConfigError` where the settings name what it lacks.
+    """
+    classifier = OnnxClassifier(path, settings.model.groups)
+    info = classifier.info
+    build.build_rules(settings, info)
+    alarm_rules(settings, info.scored)
+    if settings.record.enabled:
+        check_model(settings, info)
+    return classifier
+
+
+@dataclass(frozen=True, slots=True)
+class Ears:
+    """Another model with what cuts its patches and makes events of its scores.
+
+    `number` is that of its patches; `taken` is set once it has taken over.
+    """
+
+    number: int
+    classifier: OnnxClassifier
+    cutter: PatchCutter
+    detector: Detector
+    taken: threading.Event
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """What any model hears here.
+
+    response : of the microphone, as the stream's filters were designed for.
+    most_samples : as of `patch_cutter`.
+    """
+
+    stream: StreamFormat
+    stream_id: str
+    response: tuple[tuple[float, float], ...]
+    most_samples: int
+
+
+class Models:
+    """The model in use, `classifier`, and the way to another.
+
+    The name of one that the settings do not name stands in `<state>/model`. If that one fails
+    at the start, the shipped one is used, and `trouble` says why.
+
+    Raises `ModelError` for a model of the settings, or the shipped one, that can't be used.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._shelf = Shelf(settings.state.path)
+        self.trouble = ""
+        """Why the model that was asked for last is not in use; empty: it is."""
+        self._looked_at = self._shelf.stamp()
+        self._look_s = 0.0
+        self._asked = False
+        self.name, self.classifier = self._first()
+        self.number = 0
+        self._next: Ears | None = None
+        self._to_cut: PatchCutter | None = None
+        self._changing = threading.Lock()  # held from the wish for another until it has taken over
+
+    def _first(self) -> tuple[str, OnnxClassifier]:
+        settings = self._settings
+        if settings.model.path:
+            return settings.model.path, build.open_model(settings)
+        try:
+            name = self._shelf.chosen()
+            if name != SHIPPED:
+                return name, fitting_model(settings, self._shelf.find(name))
+        except EdgeError as error:
+            self._fail(error)
+        return SHIPPED, OnnxClassifier(self._shelf.find(SHIPPED), settings.model.groups)
+
+    def attach(self, place: Place, supervisor: Supervisor, changed: Callable[[], None]) -> None:
+        """Say what the models hear, who starts threads, and who is told of a change.
+
+        `changed` is called in the model thread once another has taken over.
+        """
+        self._place = place
+        self._supervisor = supervisor
+        self._changed = changed
+
+    def command(self, body: Body, reply: Reply) -> None:
+        """Obey `model`, {"name": "yamnet"} (mqtt thread); without a name say which there are."""
+        only(body, "name")
+        name = body.get("name")
+        if name is None:
+            reply({"ok": True, "name": self.name, "models": self._shelf.names()})
+            return
+        if not isinstance(name, str):
+            raise CommandError(f"name = {name!r:.40} is no name", 'send {"name": "shipped"}')
+        if self._settings.model.path:
+            raise CommandError(
+                "the settings say which model is in use", 'set model.path = "" to choose by name'
+            )
+        self._change(self._shelf.find(name), name, reply)
+
+    def ask(self) -> None:
+        """Look at once, and whether the model has changed under its name (a signal handler)."""
+        self._asked = True
+
+    def look(self, now_s: float) -> None:
+        """See every two seconds whether another model was chosen (main thread)."""
+        if self._changing.locked() or (now_s < self._look_s and not self._asked):
+            return
+        self._look_s = now_s + LOOK_S
+        asked, self._asked = self._asked, False
+        stamp = self._shelf.stamp()
+        if stamp == self._looked_at and not asked:
+            return
+        self._looked_at = stamp
+        try:
+            name = self._settings.model.path or self._shelf.chosen()
+            if asked or name != self.name:
+                self._change(build.model_path(self._settings), name, lambda _: None)
+        except EdgeError as error:
+            self._fail(error)
+
+    def cutter(self) -> PatchCutter | None:
+        """Return what is to cut patches from now on, once (capture thread)."""
+        cutter, self._to_cut = self._to_cut, None
+        return cutter
+
+    def take_over(self) -> Ears | None:
+        """Return the model whose first patch has come, now in use (inference thread)."""
+        ears, self._next = self._next, None
+        if ears:
+            ears.classifier.bad_outputs += self.classifier.bad_outputs
+            self.classifier, self.number = ears.classifier, ears.number
+        return ears
+
+    def _change(self, path: Path, name: str, reply: Reply) -> None:
+        if not self._changing.acquire(blocking=False):
+            raise CommandError("another model is just being opened", "try again in a moment")
+        self._supervisor.start("model", lambda: self._open(path, name, reply))
+
+    def _open(self, path: Path, name: str, reply: Reply) -> None:
+        """Open another model and see it take over (model thread)."""
+        try:
+            self._bring(path, name)
+        except EdgeError as error:
+            self._fail(error)
+            reply({"ok": False, "error": str(error)})
+        else:
+            info = self.classifier.info
+            log.info("in use: model %s, %s %s", name, info.name, info.version)
+            self.name, self.trouble = name, ""
+            reply({"ok": True, "name": name, "model": build.model_facts(info)})
+            self._changed()
+        finally:
+            self._changing.release()
+
+    def _bring(self, path: Path, name: str) -> None:
+        classifier = fitting_model(self._settings, path)
+        if not self._settings.model.path:
+            self._shelf.choose(name)
+            self._looked_at = self._shelf.stamp()
+        if classifier.info.sha256 == self.classifier.info.sha256:
+            return
+        ears = self._ears(classifier)
+        self._next = ears
+        self._to_cut = ears.cutter
+        del classifier
+        while not ears.taken.wait(WAIT_S):
+            if self._supervisor.ended.is_set():
+                raise ModelError(f"the box stopped before {name} had heard anything")
+
+    def _ears(self, classifier: OnnxClassifier) -> Ears:
+        place, info, number = self._place, classifier.info, self.number + 1
+        rate_hz = place.stream.rate_hz
+        filters = build.chain_filters(self._settings, rate_hz)
+        spec = CoreSpec(rate_hz, info.front_end.rate_hz, filters, place.response)
+        taps = core_design(spec, self._settings.state.path).decimation_taps
+        geometry = (info.front_end, info.patch_frames, info.patch_hop)
+        rules = build.build_rules(self._settings, info)
+        # The same label may begin anew where it just ended: ids must not repeat.
+        stream_id = f"{place.stream_id}.{number}"
+        return Ears(
+            number=number,
+            classifier=classifier,
+            cutter=patch_cutter(place.stream, taps, *geometry, place.most_samples, model=number),
+            detector=Detector(info.scored, rules, rate_hz, stream_id),
+            taken=threading.Event(),
+        )
+
+    def _fail(self, error: EdgeError) -> None:
+        log.error("the model is not changed: %s", error)
+        self.trouble = str(error)

@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: MIT
+"""A real https server on loopback that can misbehave, with a certificate made here."""
+
+from __future__ import annotations
+
+import re
+import ssl
+import subprocess
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+class Server:
+    """Serves `files` by path; `asked` are the ranges that were asked for.
+
+    cut : so many bytes of an answer are sent, then the connection ends.
+    ranges : whether parts of a file are served.
+    says : the length that is said, if it is not the true one; 0: none is said.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self.files: dict[str, bytes] = {}
+        self.moved: dict[str, str] = {}
+        self.asked: list[str] = []
+        self.cut: int | None = None
+        self.ranges = True
+        self.says: int | None = None
+        self.etag = '"one"'
+        self.ca_file = directory / "server.crt"
+        key = directory / "server.key"
+        command = [
+            "openssl",
+            "req",
+            "-x509",
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:P-256",
+        ]
+        command += ["-nodes", "-days", "2", "-subj", "/CN=127.0.0.1"]
+        command += ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(key)]
+        subprocess.run([*command, "-out", str(self.ca_file)], check=True, capture_output=True)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(self.ca_file, key)
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+        self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,))
+        self._thread.start()
+
+    def url(self, path: str) -> str:
+        return f"https://127.0.0.1:{self._server.server_port}/{path}"
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+    def _handler(self) -> type[BaseHTTPRequestHandler]:
+        server = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                server.answer(self)
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        return Handler
+
+    def answer(self, to: BaseHTTPRequestHandler) -> None:
+        path = to.path.strip("/")
+        asked = to.headers.get("Range", "")
+        self.asked.append(asked)
+        to.close_connection = True
+        if path in self.moved:
+            to.send_response(302)
+            to.send_header("Location", self.moved[path])
+            to.end_headers()
+            return
+        if path not in self.files:
+            to.send_error(404)
+            return
+        content = self.files[path]
+        same = to.headers.get("If-Range", self.etag) == self.etag
+        start = int(re.findall(r"\d+", asked)[0]) if asked and self.ranges and same else 0
+        if start >= len(content) > 0 and start:
+            to.send_error(416)
+            return
+        to.send_response(206 if start else 200)
+        if self.etag:
+            to.send_header("ETag", self.etag)
+        if start:
+            to.send_header("Content-Range", f"bytes {start}-{len(content) - 1}/{len(content)}")
+        length = len(content) - start if self.says is None else self.says
+        if length:
+            to.send_header("Content-Length", str(length))
+        to.end_headers()
+        to.wfile.write(content[start:][: self.cut])

@@ -1,0 +1,233 @@
+# SPDX-License-Identifier: MIT
+"""Another model while the box listens: nothing is lost, and what fails leaves the old one."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from edge.model.bring import bring
+from edge.model.frontend import PRESETS
+from edge.model.grouping import audioset_groups
+from edge.model.registry import describe, read_labels, read_model, shipped_model
+from edge.model.shelf import Shelf
+from tests.conftest import wait_until
+from tests.service.test_listen import edges, health_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from tests.conftest import Mosquitto, Subscriber
+    from tests.service.conftest import Listener
+
+Start = "Callable[..., Listener]"
+
+
+@pytest.fixture(scope="session")
+def brought(data: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Return models by name: of the same rate, of another one, and one that is none."""
+    directory = tmp_path_factory.mktemp("brought")
+    yamnet = directory / "yamnet.onnx"
+    bring(data / "models" / "yamnet.tflite", yamnet, name="yamnet")
+    ears = PRESETS["mn04"]
+    labels = read_labels(data / "models" / "audioset_class_labels_indices.csv")
+    mn04 = describe(
+        data / "models" / "mn04_as_fp32.onnx",
+        directory / "mn04.onnx",
+        labels=labels,
+        front_end=ears.front_end,
+        patch_frames=ears.patch_frames,
+        patch_hop=ears.patch_hop,
+        bands_first=ears.bands_first,
+        name="mn04",
+        version="1",
+        groups=audioset_groups(labels),
+    ).path
+    broken = directory / "broken.onnx"
+    broken.write_bytes(yamnet.read_bytes()[:100_000])
+    return {"yamnet": yamnet, "mn04": mn04, "broken": broken}
+
+
+class Box:
+    """A listener with models on its shelf, and an ear at its broker."""
+
+    def __init__(self, listener: Listener, server: Mosquitto, ear: Subscriber) -> None:
+        self.listener = listener
+        self._server = server
+        self._ear = ear
+        self.shelf = Shelf(listener.state)
+
+    def tell(self, name: str, payload: str) -> dict[str, Any]:
+        """Give a command; return its answer."""
+        before = len(self.bodies(f"command/{name}/result"))
+        topic = f"edge/edge/command/{name}"
+        command = ["mosquitto_pub", "-p", str(self._server.port), "-t", topic, "-m", payload]
+        subprocess.run(command, check=True)
+
+        def answers() -> list[dict[str, Any]]:
+            return self.bodies(f"command/{name}/result")[before:]
+
+        return wait_until(lambda: next(iter(answers()), None), f"an answer to {name}", 30)
+
+    def bodies(self, topic: str) -> list[dict[str, Any]]:
+        """Return what came under a topic so far."""
+        begins = f"edge/edge/{topic} {{"
+        lines = [line for line in self.lines() if line.startswith(begins)]
+        return [json.loads(line.partition(" ")[2]) for line in lines]
+
+    def lines(self) -> list[str]:
+        return self._ear.lines()
+
+    def trouble(self) -> str:
+        """Return what the newest `health` says of the model."""
+        return str((self.bodies("health") or [{"model": ""}])[-1]["model"])
+
+    def wait_model(self, name: str) -> None:
+        """Wait until `info` names a model."""
+        wait_until(lambda: self.bodies("info")[-1]["model"]["name"] == name, f"{name} in use", 30)
+
+
+@pytest.fixture
+def box(
+    listen: Start,
+    mosquitto: Callable[..., Mosquitto],
+    brought: dict[str, Path],
+    tmp_path: Path,
+) -> Callable[..., Box]:
+    """Start a listener whose shelf holds `brought`."""
+
+    def start(*overrides: str, chosen: str = "") -> Box:
+        server = mosquitto()
+        ear = server.subscribe()
+        state = tmp_path / "state"
+        shelf = Shelf(state)
+        for name, path in brought.items():
+            shelf.room(name).write_bytes(path.read_bytes())
+        if chosen:
+            shelf.choose(chosen)
+        listener = listen(f'publish.url="{server.url}"', f'state.directory="{state}"', *overrides)
+        listener.state = state
+        listener.wait_ready()
+        made = Box(listener, server, ear)
+        ear.wait_for("edge/edge/info")
+        return made
+
+    return start
+
+
+def heard_labels(box: Box, since: int) -> set[str]:
+    return {label for one in box.bodies("scores")[since:] for label in one["scores"]}
+
+
+@pytest.mark.data
+@pytest.mark.parametrize("name", ["yamnet", "mn04"])
+def test_another_model_takes_over_and_not_a_sample_is_lost(
+    box: Callable[..., Box], brought: dict[str, Path], name: str
+) -> None:
+    """Levels come each second, a clip over the change is whole, and each event ends."""
+    started = box()
+    model = read_model(brought[name])
+    wait_until(lambda: len(started.bodies("scores")) > 3, "the shipped model hears")
+    recording = started.tell("record", "8")
+    assert recording["ok"]
+    answer = started.tell("model", json.dumps({"name": name, "request_id": 7}))
+    assert answer["ok"], answer
+    assert (answer["name"], answer["request_id"]) == (name, 7)
+    assert answer["model"]["sha256"] == model.sha256
+    started.wait_model(name)
+    since = len(started.bodies("scores"))
+    wait_until(lambda: len(started.bodies("scores")) > since + 3, "the other model hears", 30)
+    assert heard_labels(started, since + 1) <= set(model.scored)
+    info = started.bodies("info")[-1]
+    assert set(info["labels"]) == set(model.groups)
+    wait_until(
+        lambda: any(recording["command"] in c["commands"] for c in started.bodies("clip")),
+        "the clip",
+        40,
+    )
+    clips = started.bodies("clip")
+    assert all(clip["gaps"] == [] for clip in clips)
+    (mine,) = (clip for clip in clips if recording["command"] in clip["commands"])
+    assert mine["duration_s"] >= 8.0
+    levels = started.bodies("level")
+    assert all(one["duration_s"] == 1.0 and not one["gap"] for one in levels)
+    figures = health_of(started.listener)
+    assert (figures["xruns"], figures["gaps"], figures["bad_outputs"]) == ("0", "0", "0")
+    assert figures["model"] == "ok"
+    assert Shelf(started.listener.state).chosen() == name, "and a restart will use it too"
+    assert started.listener.stop() == 0
+    assert "Traceback" not in started.listener.log()
+    onsets, offsets = edges(started.lines())
+    assert onsets == offsets
+    assert len(set(onsets)) == len(onsets)
+
+
+@pytest.mark.data
+def test_a_model_that_fails_leaves_the_old_one_and_says_why(box: Callable[..., Box]) -> None:
+    started = box('detector.ignore=["rain"]')
+    for name, reason in (
+        ("broken", "not an ONNX model"),
+        ("nothing", "no model 'nothing'"),
+        ("../broken", "can't be the name"),
+        ("yamnet", "has no label 'rain'"),
+    ):
+        answer = started.tell("model", json.dumps({"name": name}))
+        assert answer["ok"] is False
+        assert reason in answer["error"]
+    assert "is no name" in started.tell("model", "3")["error"]
+    since = len(started.bodies("scores"))
+    wait_until(lambda: len(started.bodies("scores")) > since + 2, "the old model goes on")
+    wait_until(lambda: "no label" in started.trouble(), "health says it")
+    assert started.tell("model", "")["name"] == "shipped"
+    assert Shelf(started.listener.state).chosen() == "shipped"
+    assert started.tell("model", '"shipped"')["ok"]
+    wait_until(lambda: started.trouble() == "ok", "healed")
+    assert started.listener.stop() == 0
+
+
+@pytest.mark.data
+def test_the_command_line_and_a_signal_change_a_listener_that_runs(
+    box: Callable[..., Box], brought: dict[str, Path]
+) -> None:
+    started = box()
+    state = started.listener.state
+    command = [sys.executable, "-m", "edge", "model", "use", "yamnet"]
+    subprocess.run([*command, "--set", f'state.directory="{state}"'], check=True)
+    started.wait_model("yamnet")
+    # Another file under the name in use: nobody looks at it until a signal asks to.
+    place = Shelf(state).find("yamnet")
+    place.with_name("new").write_bytes(brought["mn04"].read_bytes())
+    place.with_name("new").replace(place)
+    started.listener.send(signal.SIGHUP)
+    started.wait_model("mn04")
+    Shelf(state).choose("shipped")
+    started.wait_model(read_model(shipped_model()).name)
+    Shelf(state).choose("broken")
+    wait_until(lambda: "the model is not changed" in started.listener.log(), "said in the log")
+    assert started.listener.stop() == 0
+
+
+@pytest.mark.data
+def test_a_chosen_model_that_fails_at_the_start_is_replaced_by_the_shipped_one(
+    box: Callable[..., Box],
+) -> None:
+    started = box(chosen="broken")
+    started.wait_model(read_model(shipped_model()).name)
+    assert "the model is not changed" in started.listener.log()
+    wait_until(lambda: "ONNX" in started.trouble(), "health says it")
+    assert started.listener.stop() == 0
+
+
+@pytest.mark.data
+def test_a_model_that_the_settings_name_is_changed_by_them_alone(
+    box: Callable[..., Box], brought: dict[str, Path]
+) -> None:
+    started = box(f'model.path="{brought["yamnet"]}"')
+    assert "model.path" in started.tell("model", '"shipped"')["error"]
+    assert started.listener.stop() == 0
