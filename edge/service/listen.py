@@ -33,18 +33,19 @@ from edge.service import build
 from edge.service.awaiting import awaited_source
 from edge.service.calibrated import Calibrated
 from edge.service.commands import Orders
-from edge.service.figures import Durations, FiguresFile, runtime_directory
+from edge.service.figures import FiguresFile, runtime_directory
 from edge.service.hearing import hearing_of
+from edge.service.inference import Inference
 from edge.service.instrument import Instrument
 from edge.service.memory import settle_memory
 from edge.service.models import Models, Place
-from edge.service.notify import INFERENCE_STALL_S, Every, Manager, tell
-from edge.service.recording import build_recorder, new_model, recording_figures
+from edge.service.notify import Every, Manager, tell
+from edge.service.recording import build_recorder, recording_figures
 from edge.service.reporter import Reporter
 from edge.service.shedding import LOOK_S, Shedding
 from edge.service.sounding import Sounding
 from edge.service.stream import StreamWatch
-from edge.service.supervisor import Mailbox, Supervisor
+from edge.service.supervisor import Supervisor
 from edge.service.uplink import Uplink
 from edge.types import Bands, Gap, Level, Patch
 
@@ -54,7 +55,7 @@ if TYPE_CHECKING:
     from edge.pipeline import Measured
     from edge.record.recorder import Recorder
     from edge.service.commands import Handler
-    from edge.types import Event, Message, Scores
+    from edge.types import Event, Message
 
 log = logging.getLogger(__name__)
 
@@ -69,13 +70,10 @@ SWITCH_INTERVAL_S: Final = 0.0005  # else a busy Python thread delays capture by
 
 
 class Output(Protocol):
-    """Who takes what the pipeline gives; no call ever waits."""
+    """Who takes levels and events; no call ever waits."""
 
     def level(self, measured: Level) -> None:
         """Take one second (capture thread)."""
-
-    def scores(self, heard: Scores) -> None:
-        """Take one patch (inference thread)."""
 
     def event(self, what: Event) -> None:
         """Take an onset or an offset (inference thread, and measure thread for alarms)."""
@@ -102,7 +100,6 @@ class Listener:
             self._model_changed,
         )
         self._clock = StreamClock(stream.rate_hz)
-        self._patches: Mailbox[Patch | Gap] = Mailbox()
         self._stream = StreamWatch(stream, self._clock)
         self._topics = build.build_topics(settings)
         self._box = BoxHealth(settings.state.path)
@@ -144,12 +141,18 @@ class Listener:
         )
         self._measuring = self._instrument.measuring
         self._hearing = hearing_of(settings)
-        self._inferences = 0
-        self._turns = 0  # of the inference thread
         self._trouble_told = ""  # what was last said of the recorder
-        self._output_bad = False
         self._shedding = Shedding(settings.health.max_temperature_c)
-        self._classifying = Durations()
+        self._inference = Inference(
+            settings,
+            rate_hz=stream.rate_hz,
+            models=self._models,
+            pipeline=self._pipeline,
+            shedding=self._shedding,
+            reporter=self._reporter,
+            recorder=self._recorder,
+            tell=self._hand_on_events,
+        )
         self._newest: dict[str, Any] = {}
         self._file = FiguresFile(runtime_directory(os.environ), settings.node.id)
 
@@ -184,7 +187,7 @@ class Listener:
         if self._playback:
             self._playback.start(self._supervisor)
         self._supervisor.start("measure", self._instrument.run)
-        self._supervisor.start("inference", self._infer)
+        self._supervisor.start("inference", self._inference.run)
         self._supervisor.start("capture", self._capture)
         log.info("listening to %s", self._source.name)
         for note in self._source.notes:
@@ -193,15 +196,15 @@ class Listener:
     def _watch(self) -> None:
         """Run the main thread: nothing in here waits for anybody."""
         now_s = time.monotonic()
-        manager = Manager(now_s, self._inference_stall_s())
+        manager = Manager(now_s, self._inference.stall_s())
         health = Every(self._settings.health.interval_s, now_s + FIRST_HEALTH_S)
         look = Every(LOOK_S, now_s + LOOK_S)
         newest = Every(NEWEST_S, now_s + NEWEST_S)
         while not self._supervisor.ended.wait(TICK_S if manager.ready else FIRST_TICK_S):
             now_s = time.monotonic()
             self._models.look(now_s)
-            manager.progress.inference_stall_s = self._inference_stall_s()
-            manager.tell(self._stream.sample_index, self._turns, now_s, self._status_line)
+            manager.progress.inference_stall_s = self._inference.stall_s()
+            manager.tell(self._stream.sample_index, self._inference.turns, now_s, self._status_line)
             changed = self._stream.tell_changes() | self._recorder_changed()
             changed |= look.due(now_s) and self._shed(now_s)
             if self._hearing:
@@ -222,7 +225,7 @@ class Listener:
             self._source.close()
         if self._playback:
             self._playback.stop(JOIN_S)
-        self._patches.close()
+        self._inference.close()
         if self._supervisor.join("inference", JOIN_S):
             self._hand_on_events(self._pipeline.close_events())
         self._measuring.stop()
@@ -262,7 +265,7 @@ class Listener:
             self._hand_on(self._pipeline.process(item))
             if isinstance(item, Gap) and item.cause == "unplugged":
                 self._measuring.miss(item.sample_index + item.lost_samples)
-                self._patches.offer(item)
+                self._inference.miss(item)
         self._hand_on(self._pipeline.flush())
         self._supervisor.end()
 
@@ -270,57 +273,13 @@ class Listener:
         for output in outputs:
             match output:
                 case Patch():
-                    self._patches.put(output)
+                    self._inference.put(output)
                 case Level():
                     for one in self._outputs:
                         one.level(output)
                     self._measuring.level(output)
                 case Bands():
                     self._measuring.bands(output)
-
-    def _infer(self) -> None:
-        while item := self._patches.take():
-            self._turns += 1
-            if isinstance(item, Gap):
-                self._miss(item.sample_index + item.lost_samples)
-                continue
-            if item.model != self._models.number:
-                self._take_over()
-            if self._shedding.classifies():
-                self._classify(item)
-            else:
-                self._miss(item.sample_index)
-
-    def _classify(self, patch: Patch) -> None:
-        classifier = self._models.classifier
-        bad_before = classifier.bad_outputs
-        began_s = time.perf_counter()
-        scores = classifier.classify(patch)
-        self._classifying.add(time.perf_counter() - began_s)
-        self._note_output(bad=classifier.bad_outputs > bad_before)
-        # Events first: with a patch's scores the recorder takes all before its end as known.
-        self._hand_on_events(self._pipeline.detect(scores))
-        for one in self._outputs:
-            one.scores(scores)
-        self._inferences += 1
-
-    def _miss(self, end_index: int) -> None:
-        """End what nobody hears any more, events and clips."""
-        self._hand_on_events(self._pipeline.miss(end_index))
-        if self._recorder:
-            self._recorder.miss(end_index)
-
-    def _take_over(self) -> None:
-        """Hear with another model from this patch on."""
-        if ears := self._models.take_over():
-            model = ears.classifier.info
-            self._hand_on_events(self._pipeline.change_detector(ears.detector))
-            states = build.state_labels(self._settings, model)
-            self._reporter.change_labels(model.scored, states)
-            if self._recorder:
-                rate_hz = self._source.format.rate_hz
-                self._recorder.change_model(new_model(self._settings, rate_hz, model))
-            ears.taken.set()
 
     def _model_changed(self) -> None:
         self._tell_info()
@@ -339,16 +298,6 @@ class Listener:
         for event in events:
             for one in self._outputs:
                 one.event(event)
-
-    def _note_output(self, *, bad: bool) -> None:
-        if bad and not self._output_bad:
-            log.error("the model's scores are not in 0..1 and count as 0")
-        if self._output_bad and not bad:
-            log.info(
-                "the model's scores are in 0..1 again: %d were not",
-                self._models.classifier.bad_outputs,
-            )
-        self._output_bad = bad
 
     def _shed(self, now_s: float) -> bool:
         """Leave out more, or less, as the box can bear it; return whether that has changed."""
@@ -383,12 +332,8 @@ class Listener:
             figures["microphone"] = "lost"
         figures |= {
             "xruns": self._source.xruns,
-            "inferences": self._inferences,
-            "late_patches": self._patches.dropped,
-            "bad_outputs": self._models.classifier.bad_outputs,
-            "model": self._models.trouble or "ok",
+            **self._inference.figures(),
             "events": self._reporter.events,
-            **self._classifying.figures("inference"),
             "last_event": self._reporter.last_event,
             "shedding": self._shedding.step,
             "shedding_reason": self._shedding.reason,
@@ -397,12 +342,6 @@ class Listener:
         figures |= self._instrument.figures()
         figures |= self._playback.figures() if self._playback else {}
         return figures | recording | (self._uplink.figures() if self._uplink else {})
-
-    def _inference_stall_s(self) -> float:
-        """Return how long no inference is too long: a slow model's patches are far apart."""
-        model = self._models.classifier.info
-        hop_s = model.front_end.hop_length / model.front_end.rate_hz
-        return max(INFERENCE_STALL_S, (3 * model.patch_hop + model.patch_frames) * hop_s)
 
     def _status_line(self) -> str:
         stream = self._stream
