@@ -134,6 +134,18 @@ class OutputCard:
             raise _lost(self._device, errno.errorcode.get(-room, str(room)))
         return max(self.buffer_size - int(room), 0)
 
+    def ask(self) -> None:
+        """Ask a card that stands still whether it is there; after an underrun, make it ready.
+
+        Nothing is heard of it. Raises `DeviceError` when the card is lost.
+        """
+        if self.queued() is None:
+            try:
+                self._pcm.drop()
+                self._pcm.write(b"")  # makes it ready, which one that is gone refuses
+            except alsaaudio.ALSAAudioError as error:
+                raise _lost(self._device, str(error)) from error
+
     def write(self, mono: NDArray[np.float32]) -> int | None:
         """Take what there is room for and return how many; None: an underrun, nothing taken.
 

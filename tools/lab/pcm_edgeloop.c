@@ -9,6 +9,7 @@
  *     cable_rate 48000      the same at both ends; best the playing card's rate
  *     rate 48000  channels 1  format "S16_LE" (or "S32_LE")
  *     ppm -37               this card's clock against CLOCK_MONOTONIC
+ *     most_frames 2048      its buffer holds no more; 0, or nothing said: as much as one likes
  *     gone "flag"           unplugged while this file exists
  *     stuck "flag"          this card's clock stands still while this file exists
  *     log "xruns"           each xrun appends the number of frames it lasted
@@ -282,7 +283,7 @@ static const snd_pcm_ioplug_callback_t callbacks = {.start = edgeloop_start,
 
 typedef struct {
   const char *cable, *gone, *stuck, *log, *format;
-  long cable_rate, rate, channels, ppm;
+  long cable_rate, rate, channels, ppm, most_frames;
 } settings_t;
 
 static int read_setting(snd_config_t *node, const char *id, settings_t *out) {
@@ -293,7 +294,7 @@ static int read_setting(snd_config_t *node, const char *id, settings_t *out) {
                {"stuck", &out->stuck, NULL},           {"log", &out->log, NULL},
                {"format", &out->format, NULL},         {"cable_rate", NULL, &out->cable_rate},
                {"rate", NULL, &out->rate},             {"channels", NULL, &out->channels},
-               {"ppm", NULL, &out->ppm}};
+               {"ppm", NULL, &out->ppm},               {"most_frames", NULL, &out->most_frames}};
   if (!strcmp(id, "comment") || !strcmp(id, "type") || !strcmp(id, "hint"))
     return 0;
   for (size_t n = 0; n < sizeof known / sizeof *known; n++)
@@ -308,12 +309,19 @@ static int check(const settings_t *s) {
   int format = snd_pcm_format_value(s->format);
   if (!s->cable || s->rate < 1000 || s->rate > 768000 || s->cable_rate < 1000 ||
       s->cable_rate > 768000 || s->channels < 1 || s->channels > MOST_CHANNELS ||
-      s->ppm < -100000 || s->ppm > 100000 ||
+      s->ppm < -100000 || s->ppm > 100000 || s->most_frames < 0 || s->most_frames > 1 << 20 ||
       (format != SND_PCM_FORMAT_S16_LE && format != SND_PCM_FORMAT_S32_LE)) {
     SNDERR("edgeloop: cable, rates, channels, format or ppm is missing or out of range");
     return -EINVAL;
   }
   return 0;
+}
+
+static int bound_buffer(snd_pcm_ioplug_t *io, const settings_t *s) {
+  int width = snd_pcm_format_physical_width(snd_pcm_format_value(s->format)) / 8;
+  unsigned int frame = (unsigned int)(width * s->channels);
+  return snd_pcm_ioplug_set_param_minmax(io, SND_PCM_IOPLUG_HW_BUFFER_BYTES, 32 * frame,
+                                         (unsigned int)s->most_frames * frame);
 }
 
 static int open_files(edgeloop_t *loop, const settings_t *s) {
@@ -388,6 +396,8 @@ SND_PCM_PLUGIN_DEFINE_FUNC(edgeloop) {
     return error;
   }
   error = constrain_card(&loop->io, settings.format, settings.rate, settings.channels);
+  if (!error && settings.most_frames)
+    error = bound_buffer(&loop->io, &settings);
   if (error < 0) {
     snd_pcm_ioplug_delete(&loop->io); /* closes, which releases loop */
     return error;
