@@ -21,6 +21,7 @@ from edge.errors import DeviceError
 from edge.monitor import Monitor
 from edge.playback.out import PlaybackOut
 from edge.service.build import chain_filters, heard_channel
+from edge.service.cleaning import build_cleaner, specs_for
 from edge.service.designs import core_design
 from edge.service.priority import hurry
 from edge.service.supervisor import Supervisor
@@ -123,6 +124,7 @@ class Latencies:
     """What was measured. Times are (n,) float64, in s."""
 
     facts: dict[str, Any]
+    """`cleaning_ms` comes to both ways where noise reduction is on: it would swallow the clicks."""
     handed_s: NDArray[np.float64] = field(repr=False)
     around_s: NDArray[np.float64] = field(repr=False)
     lost_clicks: int
@@ -151,12 +153,14 @@ def measure_latency(
     ) as source:
         rate_hz = source.format.rate_hz
         spec = CoreSpec(rate_hz, rate_hz, chain_filters(settings, rate_hz))
+        cleaner = build_cleaner(specs_for(settings, "playback"), source.format, period_size)
         run = LatencyRun(
             source,
             output_device,
             chain_sos=core_design(spec, settings.state.path).chain_sos,
             channel=heard_channel(settings.capture.channel, source.format),
             buffer_ms=buffer_ms,
+            cleaning_s=cleaner.delay_samples / rate_hz if cleaner else 0.0,
         )
         return run.run(seconds)
 
@@ -171,6 +175,7 @@ class LatencyRun:
     chain_sos : (n_sections, 6) float64, the filters on the way.
     channel : from 0; None: the mean of all.
     buffer_ms : as of `ListeningIn`.
+    cleaning_s : what noise reduction would add, for the facts.
     """
 
     def __init__(
@@ -181,6 +186,7 @@ class LatencyRun:
         chain_sos: NDArray[np.float64],
         channel: int | None,
         buffer_ms: float,
+        cleaning_s: float,
     ) -> None:
         stream = source.format
         self._source = source
@@ -190,6 +196,7 @@ class LatencyRun:
             "rate_hz": stream.rate_hz,
             "period_size": stream.period_size,
             "buffer_ms": buffer_ms,
+            "cleaning_ms": round(1000.0 * cleaning_s, 3),
         }
         self._monitor = Monitor(stream, chain_sos, channel=channel)
         self._out = PlaybackOut(
@@ -220,6 +227,8 @@ class LatencyRun:
             if self._out.trouble is not None and not self._supervisor.failure:
                 raise self._out.trouble
             self._supervisor.ended.wait(seconds)
+            self._supervisor.end()
+            self._supervisor.join("capture", 1.0)  # whom figures would keep waiting
             figures = self._out.figures()
         finally:
             self._supervisor.end()
@@ -236,10 +245,9 @@ class LatencyRun:
                 "join output and input by a cable, or stand the loudspeaker before the microphone; "
                 "turn the volume up",
             )
-        handed = self._out.handed()
         return Latencies(
             facts=self._facts,
-            handed_s=handed[:, 1] - handed[:, 0],
+            handed_s=self._out.handed(),
             around_s=np.array(self._clicks.around_s),
             lost_clicks=self._clicks.lost,
             xruns=self._source.xruns,
