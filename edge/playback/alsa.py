@@ -210,10 +210,25 @@ def _open(device: str, sample_format: str, **settings: int) -> Any:  # noqa: ANN
             type=alsaaudio.PCM_PLAYBACK, device=device, format=sample_constant, **settings
         )
     except alsaaudio.ALSAAudioError as error:
-        raise DeviceError(
-            f"{device} can't be opened for playing: {error}",
-            "`aplay -L` lists what plays here",
-        ) from error
+        raise _not_opened(device, str(error)) from error
+
+
+def _not_opened(device: str, reason: str) -> DeviceError:
+    if "busy" in reason:
+        mending = "another program holds it: `fuser -v /dev/snd/*` names it"
+    elif "Permission denied" in reason:
+        mending = "add the user to the group audio: `sudo usermod -aG audio $USER`"
+    else:
+        names = [str(name) for name in alsaaudio.pcms(alsaaudio.PCM_PLAYBACK)]
+        # Each card is there in a dozen ways, of which plughw plays whatever comes.
+        short = [
+            name for name in names if name != "null" and name.split(":")[0] in (name, "plughw")
+        ]
+        mending = (
+            "name it as ALSA does, not as `edge devices` names microphones; here: "
+            f"{', '.join(short) or 'no card that plays'}; `aplay -L` describes them"
+        )
+    return DeviceError(f"{device} can't be opened for playing: {reason}", mending)
 
 
 @contextlib.contextmanager

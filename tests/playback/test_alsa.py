@@ -17,10 +17,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.errors import DeviceError
-from edge.playback.alsa import MAX_INTERRUPTIONS, PERIOD_SIZE, feed
+from edge.playback.alsa import MAX_INTERRUPTIONS, PERIOD_SIZE, OutputCard, feed
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
+
+    from tools.lab.loop import VirtualLoop
+
+    Join = Callable[..., VirtualLoop]
 
 SYSTEM_CONFIG = Path("/usr/share/alsa/alsa.conf")
 PLAYER = """
@@ -104,6 +110,23 @@ def test_without_a_card_it_says_what_to_do(loudspeaker: Loudspeaker) -> None:
     said = loudspeaker.play(np.zeros((100, 1), np.int16), 16000, "nosuchcard")
     assert "nosuchcard can't be opened for playing" in said
     assert "aplay -L" in said
+
+
+def test_a_wrong_name_is_answered_with_the_right_ones(loudspeaker: Loudspeaker) -> None:
+    """Such as a microphone's, as `edge devices` gives it."""
+    said = loudspeaker.play(np.zeros((100, 1), np.int16), 16000, "usb:0d8c:0014")
+    assert "usb:0d8c:0014 can't be opened for playing: No such file" in said
+    assert "not as `edge devices` names microphones; here: tofile, integers;" in said
+
+
+def test_a_card_that_another_program_holds_is_not_searched_elsewhere(join: Join) -> None:
+    loop = join()
+    shape = {"rate_hz": 48000, "period_size": 240, "buffer_size": 960}
+    holder = OutputCard(loop.output, **shape)
+    with pytest.raises(DeviceError, match="busy") as refused:
+        OutputCard(loop.output, **shape)
+    holder.close()
+    assert "fuser" in refused.value.help
 
 
 def test_what_a_device_can_not_do_is_refused(loudspeaker: Loudspeaker) -> None:
