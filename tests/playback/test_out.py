@@ -144,6 +144,19 @@ def test_a_card_of_another_rate_plays_at_the_right_pitch(join: Join) -> None:
     assert spectrum.argmax() == 500
 
 
+def test_alsa_converts_for_a_card_that_can_little(join: Join) -> None:
+    """As `plughw:` does; a loss is noticed through it too."""
+    loop = join(output_rate_hz=44100, output_channels=8, input_rate_hz=44100)
+    with hearing(loop, rate_hz=44100) as heard, playing(f"plug:{loop.output}") as out:
+        wait_until(lambda: is_ok(out), "the card is open")
+        give(out, 1.0)
+        assert is_heard(heard)
+        assert out.figures().underruns == 0
+        loop.unplug(loop.output)
+        give(out, 0.3)
+        assert is_away(out)
+
+
 def test_clocks_200_ppm_apart_never_run_dry(join: Join) -> None:
     """Twenty seconds, a card that is too fast and one that is too slow; captured and played."""
     loops = [join(output_ppm=100 * sign, input_ppm=-100 * sign) for sign in (1, -1)]
@@ -353,12 +366,13 @@ def test_no_more_sounds_wait_than_can_be_wanted(join: Join) -> None:
             list(map(out.play_sound, [second] * 2))
 
 
+@pytest.mark.parametrize("plug", ["", "plug:"])
 @pytest.mark.parametrize("played_before", [False, True])
 def test_a_lost_card_is_noticed_though_nothing_is_played(
-    join: Join, *, played_before: bool
+    join: Join, *, played_before: bool, plug: str
 ) -> None:
-    loop = join()
-    with playing(loop.output) as out:
+    loop = join(output_channels=2)
+    with playing(plug + loop.output) as out:
         wait_until(lambda: is_ok(out), "the card is open")
         if played_before:
             out.play_sound(np.full(480, 0.5, np.float32))

@@ -186,6 +186,8 @@ static int edgeloop_prepare(snd_pcm_ioplug_t *io) {
   loop->moved = loop->sent = loop->pointer = 0;
   loop->running = 0; /* alsa-lib prepares after an xrun without a stop */
   disarm(loop->timer_fd);
+  if (loop->playing) /* there is room before it starts */
+    arm_at(loop->timer_fd, monotonic_s());
   return 0;
 }
 
