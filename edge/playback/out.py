@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+MOST_PERIODS: Final = 60  # a card may have no more in its buffer, and would make that shorter
 HANDOVER_S: Final = 0.2
 FIRST_RETRY_S: Final = 0.5
 LAST_RETRY_S: Final = 30.0
@@ -140,7 +141,7 @@ class PlaybackOut:
             try:
                 self._stream = self._open()
                 if not self._hung:  # one that hangs opens as well; it is back when it plays
-                    self._heal()
+                    self._heal(self._stream)
                 self._play(self._stream)
             except DeviceError as error:
                 self._lost_cards += self._stream is not None and not self.trouble
@@ -160,9 +161,15 @@ class PlaybackOut:
             stream.sounds.close(self.trouble or DeviceError("playback has ended", "start it again"))
             stream.card.close()
 
-    def _heal(self) -> None:
+    def _heal(self, stream: CardStream) -> None:
         if self.trouble:
             log.info("playback through %s is back", self._device)
+        if stream.target_s < self._target_s:
+            log.warning(
+                "%s holds %.0f ms: of %.0f ms that are to wait in it, %.0f do",
+                self._device,
+                *(1e3 * each_s for each_s in (stream.holds_s, self._target_s, stream.target_s)),
+            )
         self.trouble, self._hung, self._retry_s = None, False, FIRST_RETRY_S
 
     def stop(self) -> None:
@@ -176,7 +183,7 @@ class PlaybackOut:
         late_s = self.handed()
         p50_s, p99_s = np.percentile(late_s, (50, 99)).tolist() if len(late_s) else (None, None)
         return Figures(
-            state="ok" if stream and not self.trouble else "away",
+            state="ok" if (stream or self._ended.is_set()) and not self.trouble else "away",
             underruns=self._underruns,
             dropped_blocks=self._handover.dropped,
             overfull_blocks=self._overfull + (stream.cut_blocks if stream else 0),
@@ -192,12 +199,14 @@ class PlaybackOut:
         return self._late_s[: self._n_handed].copy()
 
     def _open(self) -> CardStream:
-        asked_s = max(4 * self._target_s + 4 * self._block_s, 2 * SOUND_AHEAD_S)
+        asked_s = max(2 * self._target_s + 3 * self._block_s, 2 * SOUND_AHEAD_S)
+        buffer_size = round(asked_s * self._rate_hz)
+        shortest = max(buffer_size // MOST_PERIODS, 16)
         card = OutputCard(
             self._device,
             rate_hz=self._rate_hz,
-            period_size=max(min(self._block_size, round(0.005 * self._rate_hz)), 16),
-            buffer_size=round(asked_s * self._rate_hz),
+            period_size=max(min(self._block_size, round(0.005 * self._rate_hz)), shortest),
+            buffer_size=buffer_size,
         )
         self._handover.clear()  # what another card did not play any more
         return CardStream(card, self._rate_hz, self._block_size, self._target_s)
@@ -216,7 +225,7 @@ class PlaybackOut:
                 self._ask(stream)
             ask_s = time.monotonic() + ASK_S
             if self._hung and stream.moving:
-                self._heal()
+                self._heal(stream)
 
     def _pass_on(self, stream: CardStream, block: Block) -> None:
         age_s = time.monotonic() - block.captured_s

@@ -38,15 +38,15 @@ class CardStream:
         self.card = card
         self.sounds = Sounds(block_size)
         self.block_s = block_size / rate_hz
-        holds_s = card.buffer_size / card.rate_hz  # it may be less than was asked for
+        self.holds_s = holds_s = card.buffer_size / card.rate_hz
+        """It may be less than was asked for."""
         room_s = max(holds_s - self.block_s, 0.0)  # a longer queue would not take a whole block
         self.target_s = min(target_s, room_s / 2)
         self.most_s = min(2 * self.target_s + self.block_s, room_s)
-        self.silence = np.zeros(max(min(block_size, round(holds_s / 4 * rate_hz)), 1), np.float32)
+        n_silent = max(min(block_size, round(holds_s / 4 * rate_hz)), 1)
+        self.silence = np.zeros(n_silent, np.float32)
         """A block for a sound to which none comes."""
-        self.ahead_s = min(
-            max(target_s, SOUND_AHEAD_S), holds_s - 1.5 * len(self.silence) / rate_hz
-        )
+        self.ahead_s = min(max(target_s, SOUND_AHEAD_S), holds_s - 1.5 * n_silent / rate_hz)
         self.control = QueueControl(self.target_s)
         self.queued_s: float | None = None
         self.cut_blocks = 0

@@ -31,8 +31,10 @@ TARGET_S = 0.06
 
 
 @contextmanager
-def playing(device: str, rate_hz: int = 48000, block_size: int = 480) -> Iterator[PlaybackOut]:
-    out = PlaybackOut(device, rate_hz=rate_hz, block_size=block_size, target_s=TARGET_S)
+def playing(
+    device: str, rate_hz: int = 48000, block_size: int = 480, target_s: float = TARGET_S
+) -> Iterator[PlaybackOut]:
+    out = PlaybackOut(device, rate_hz=rate_hz, block_size=block_size, target_s=target_s)
     thread = threading.Thread(target=out.run, name="playback")
     thread.start()
     try:
@@ -504,6 +506,27 @@ def test_a_card_with_little_room_leaves_whole_blocks_out_and_counts_them(
     assert n_heard == pytest.approx(n_blocks * block_size - n_lost, abs=200)
 
 
+@pytest.mark.parametrize(("block_size", "target_s"), [(120, 0.5), (1024, 0.5), (120, 0.002)])
+def test_what_is_to_wait_in_the_card_has_room_there(
+    join: Join, caplog: pytest.LogCaptureFixture, block_size: int, target_s: float
+) -> None:
+    """The longest and the shortest `playback.buffer_ms`; a card here has 64 periods at most."""
+    with playing(join().output, block_size=block_size, target_s=target_s) as out:
+        wait_until(lambda: is_ok(out), "the card is open")
+        give(out, 1.0, block_size=block_size)
+        assert out.figures().queued_s == pytest.approx(target_s, abs=0.02)
+    assert caplog.messages == []
+
+
+def test_a_card_in_which_less_can_wait_is_told(
+    join: Join, caplog: pytest.LogCaptureFixture
+) -> None:
+    with playing(join(output_most_frames=2048).output) as out:
+        wait_until(lambda: is_ok(out), "the card is open")
+    (said,) = caplog.messages
+    assert "holds 40 ms: of 60 ms that are to wait in it, 15 do" in said
+
+
 def test_a_card_that_holds_less_than_a_block_counts_what_it_did_not_take(join: Join) -> None:
     with playing(join(output_most_frames=512).output, block_size=1024) as out:
         wait_until(lambda: is_ok(out), "the card is open")
@@ -566,5 +589,6 @@ def test_the_time_from_capture_to_hand_over_is_known(join: Join) -> None:
         give(out, 0.3)
         wait_until(lambda: len(out.handed()) == 30, "all of them are with the card")
         figures = out.figures()
+    assert is_ok(out), "who stops has not lost its card"
     assert figures.handed_p50_s is not None
     assert 0 < figures.handed_p50_s <= figures.handed_p99_s
