@@ -23,7 +23,7 @@ class VirtualLoop:
     ----------
     directory : holds plugin, configuration, cable and flags; made if missing.
     output_rate_hz, output_channels, output_format, output_ppm : of the card that plays.
-    output_most_frames : the longest buffer that it grants; 0: as long as one likes.
+    output_most_frames : the longest buffer that it grants; 0: 65536 frames of the cable's rate.
     input_rate_hz, input_channels, input_format, input_ppm : of the card that captures.
         The formats are S16_LE or S32_LE; channels are joined by number, a missing one is
         silent. ppm: how fast a card's clock runs against CLOCK_MONOTONIC.
