@@ -28,6 +28,8 @@ from edge.service.supervisor import Supervisor
 from edge.types import Gap, Period
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
     from edge.capture.source import Source
@@ -39,7 +41,7 @@ if TYPE_CHECKING:
 PERIODS: Final = 16
 SETTLE_S: Final = 1.0
 PAUSE_S: Final = 0.1
-CLICK_S: Final = 0.002  # so long a click and its ringing last
+CLICK_S: Final = 0.002  # so long a click and its ringing last: no shorter way around is told
 LOST_AFTER_S: Final = 0.5
 CLICK_LEVEL: Final = 0.5
 LEAST_LEVEL: Final = 0.01
@@ -57,9 +59,9 @@ class Clicks:
     seed : of when clicks are sent: they fall anywhere in a period.
     """
 
-    def __init__(self, rate_hz: int, out: PlaybackOut, seed: int = 0) -> None:
+    def __init__(self, rate_hz: int, play: Callable[[Float32], None], seed: int = 0) -> None:
         self._rate_hz = rate_hz
-        self._out = out
+        self._play = play
         self._rng = np.random.default_rng(seed)
         self._state: Literal["quiet", "sent", "passed"] = "quiet"
         self._until = round(SETTLE_S * rate_hz)
@@ -103,7 +105,7 @@ class Clicks:
             return
         click = np.zeros(int(self._rng.integers(3, 2 * len(mono) + 4)), np.float32)
         click[-3:] = CLICK_LEVEL  # wide enough to pass a converter and a loudspeaker
-        self._out.play_sound(click)
+        self._play(click)
         self._state = "sent"
         self._until = end + round(LOST_AFTER_S * self._rate_hz)
 
@@ -206,7 +208,7 @@ class LatencyRun:
             target_s=buffer_ms / 1000.0,
             history=1 << 20,  # all of them
         )
-        self._clicks = Clicks(stream.rate_hz, self._out)
+        self._clicks = Clicks(stream.rate_hz, self._out.play_sound)
         self._supervisor = Supervisor()
         self._real_time = False
 

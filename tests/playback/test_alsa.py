@@ -136,11 +136,18 @@ def test_a_card_that_another_program_holds_is_not_searched_elsewhere(join: Join)
 def player_of(loop: VirtualLoop, device: str, seconds: float) -> Iterator[subprocess.Popen[str]]:
     """Play through one of a loop's cards in a process of its own."""
     command = "import numpy as np; from edge.playback.alsa import play; "
+    command += "print(flush=True); "
     command += f"play(np.full(({round(48000 * seconds)}, 1), 9, np.int32), 48000, {device!r})"
     with subprocess.Popen(
-        [sys.executable, "-c", command], env=loop.environment(), stderr=subprocess.PIPE, text=True
+        [sys.executable, "-c", command],
+        env=loop.environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     ) as player:
         try:
+            assert player.stdout is not None
+            player.stdout.readline()
             yield player
         finally:
             player.kill()
@@ -171,7 +178,8 @@ def test_an_interruption_ends_it_at_once_though_the_card_hangs(join: Join, *, ha
             loop.hang(loop.output)
             time.sleep(0.3)
         player.send_signal(signal.SIGINT)
-        assert "KeyboardInterrupt" in player.communicate(timeout=1.0)[1]
+        # Later it would be given up for another reason.
+        assert "KeyboardInterrupt" in player.communicate(timeout=10)[1]
 
 
 def test_what_a_device_can_not_do_is_refused(loudspeaker: Loudspeaker) -> None:

@@ -41,7 +41,7 @@ def test_what_a_source_delivers_is_heard_with_the_gain_and_told_in_health(
     supervisor = Supervisor()
     heard = []
     asked = {"rate_hz": 48000, "channels": 1, "period_size": 480, "periods": 32}
-    source = SynthSource("tone", period_size=480, gaps=[(4800, 480)])
+    source = SynthSource("tone", period_size=480, gaps=[(4800, 9600)])
     with AlsaSource(loop.input, **asked) as microphone:
         listening = ListeningIn(
             loop.output, stream=source.format, chain_sos=NO_FILTERS, gain_db=6.0, buffer_ms=60.0
@@ -62,6 +62,7 @@ def test_what_a_source_delivers_is_heard_with_the_gain_and_told_in_health(
     level_dbfs = 20 * np.log10(np.concatenate(heard).max() / 32768)
     assert level_dbfs == pytest.approx(-14.0, abs=0.1)
     assert figures["playback_handed_p99_ms"] >= figures["playback_handed_p50_ms"] > 0
+    assert figures["playback_handed_p99_ms"] < 150, "a gap of 200 ms is no lateness"
     assert set(figures) == {
         "playback",
         *(f"playback_{name}" for name in ("underruns", "dropped_blocks", "lost_cards", "ppm")),
