@@ -49,9 +49,10 @@ class Monitor:
         # Filtered too, or its offset and rumble would be all that an adaptive filter hears.
         other = (chain_sos, reference, gain_db, stream.period_size)
         self._reference = None if reference is None else Chain(*other)
-        self._delay = cleaner.delay_samples if cleaner else 0
-        self._waiting = np.zeros(self._delay + stream.period_size, np.float32)
-        self._n_waiting = self._delay  # silence, until the cleaner's first sample
+        self.delay_samples = cleaner.delay_samples if cleaner else 0
+        """So much later than captured a sample is heard."""
+        self._waiting = np.zeros(self.delay_samples + stream.period_size, np.float32)
+        self._n_waiting = self.delay_samples  # silence, until the cleaner's first sample
         self._due = np.zeros(stream.period_size, np.float32)
 
     def process(self, samples: Samples) -> Float32:
@@ -81,5 +82,5 @@ class Monitor:
             self._reference.restart()
         if self._cleaner:
             self._cleaner.reset()
-            self._waiting[: self._delay] = 0.0
-            self._n_waiting = self._delay
+            self._waiting[: self.delay_samples] = 0.0
+            self._n_waiting = self.delay_samples

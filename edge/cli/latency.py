@@ -110,6 +110,8 @@ def _show(measured: Latencies) -> None:
     period_ms = 1e3 * figures["period_size"] / figures["rate_hz"]
     click.echo(f"{figures['input']} -> {figures['output']}, {figures['rate_hz']} Hz")
     click.echo(f"periods of {period_ms:.2f} ms, {figures['buffer_ms']:g} ms wait in the output")
+    if figures["cleaning_ms"]:
+        click.echo(f"{figures['cleaning_ms']:.1f} ms of noise reduction come to what is measured")
     if not figures["real_time"]:
         click.echo("without real-time priority, which this user may not have")
     for title, key, times_s in (

@@ -6,6 +6,8 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import errno
+import select
+import time
 from typing import TYPE_CHECKING, Any, Final
 
 import alsaaudio
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 quiet_alsa()
 
 PERIOD_SIZE: Final = 1024
+STUCK_S: Final = 2.0
 MAX_INTERRUPTIONS: Final = 100
 """Underruns in a row, or writes that took nothing, without one sample between them."""
 
@@ -58,17 +61,37 @@ def play(samples: Samples, rate_hz: int, device: str = "default") -> None:
         message = f"samples are {samples.dtype} {samples.shape}, not (n_samples, channels)"
         raise ValueError(message)
     pcm = _open_exactly(device, _FORMATS[samples.dtype], rate_hz, samples.shape[1])
+
+    def write(period: bytes) -> int:
+        _wait_for_room(pcm)
+        return int(pcm.write(period))
+
     try:
-        feed(pcm.write, samples, PERIOD_SIZE)
+        feed(write, samples, PERIOD_SIZE)
         pcm.drain()
     except BaseException as error:
         # What waits in the card would be played by closing it.
-        pcm.drop()
+        with contextlib.suppress(alsaaudio.ALSAAudioError):  # it is gone
+            pcm.drop()
         if isinstance(error, alsaaudio.ALSAAudioError):
             raise _lost(device, str(error)) from error
         raise
     finally:
         pcm.close()
+
+
+def _wait_for_room(pcm: Any) -> None:  # noqa: ANN401 - alsaaudio has no types
+    """Return when a write would not wait, in which no Ctrl-C is heard; raise when it hangs."""
+    descriptors = dict(pcm.polldescriptors())
+    card = select.poll()
+    for descriptor, events in descriptors.items():
+        card.register(descriptor, events)
+    until_s = time.monotonic() + STUCK_S
+    while (left_s := until_s - time.monotonic()) > 0:
+        ready = descriptors.fromkeys(descriptors, 0) | dict(card.poll(1000.0 * left_s))
+        if any(ready.values()) and pcm.polldescriptors_revents(list(ready.items())):
+            return
+    raise DeviceError("the sound card plays nothing any more", "unplug it and plug it in")
 
 
 def feed(write: Callable[[bytes], int], samples: Samples, period_size: int) -> None:
@@ -118,7 +141,7 @@ class OutputCard:
             self.close()
             raise DeviceError(
                 f"{device} takes none of {', '.join(_BEST_FIRST)}",
-                f"let ALSA convert it: plug{device}",
+                _let_alsa_convert(device),
             )
         self._mono = np.empty(self.buffer_size, np.float32)
         self._out: NDArray[Any] = np.empty(
@@ -136,6 +159,18 @@ class OutputCard:
         if room < 0:
             raise _lost(self._device, errno.errorcode.get(-room, str(room)))
         return max(self.buffer_size - int(room), 0)
+
+    def ask(self) -> None:
+        """Ask a card that stands still whether it is there; after an underrun, make it ready.
+
+        Nothing is heard of it. Raises `DeviceError` when the card is lost.
+        """
+        if self.queued() is None:
+            try:
+                self._pcm.drop()
+                self._pcm.write(b"")  # makes it ready, which one that is gone refuses
+            except alsaaudio.ALSAAudioError as error:
+                raise _lost(self._device, str(error)) from error
 
     def write(self, mono: NDArray[np.float32]) -> int | None:
         """Take what there is room for and return how many; None: an underrun, nothing taken.
@@ -188,7 +223,7 @@ def _open_exactly(device: str, sample_format: str, rate_hz: int, channels: int) 
         pcm.close()
         raise DeviceError(
             f"{device} can't play {rate_hz} Hz, {channels} channels, {sample_format}",
-            f"let ALSA convert it: plug{device}" if device.startswith("hw:") else "try `default`",
+            _let_alsa_convert(device),
         )
     return pcm
 
@@ -201,10 +236,25 @@ def _open(device: str, sample_format: str, **settings: int) -> Any:  # noqa: ANN
             type=alsaaudio.PCM_PLAYBACK, device=device, format=sample_constant, **settings
         )
     except alsaaudio.ALSAAudioError as error:
-        raise DeviceError(
-            f"{device} can't be opened for playing: {error}",
-            "`aplay -L` lists what plays here",
-        ) from error
+        raise _not_opened(device, str(error)) from error
+
+
+def _not_opened(device: str, reason: str) -> DeviceError:
+    if "busy" in reason:
+        mending = "another program holds it: `fuser -v /dev/snd/*` names it"
+    elif "Permission denied" in reason:
+        mending = "add the user to the group audio: `sudo usermod -aG audio $USER`"
+    else:
+        names = [str(name) for name in alsaaudio.pcms(alsaaudio.PCM_PLAYBACK)]
+        # Each card is there in a dozen ways, of which plughw plays whatever comes.
+        short = [
+            name for name in names if name != "null" and name.split(":")[0] in (name, "plughw")
+        ]
+        mending = (
+            "name it as ALSA does, not as `edge devices` names microphones; here: "
+            f"{', '.join(short) or 'no card that plays'}; `aplay -L` describes them"
+        )
+    return DeviceError(f"{device} can't be opened for playing: {reason}", mending)
 
 
 @contextlib.contextmanager
@@ -216,6 +266,10 @@ def _silence() -> Iterator[None]:
         yield
     finally:
         handler(None)
+
+
+def _let_alsa_convert(device: str) -> str:
+    return f"let ALSA convert it: {'plug' if device.startswith('hw:') else 'plug:'}{device}"
 
 
 def _lost(device: str, reason: str) -> DeviceError:

@@ -62,6 +62,11 @@ class Handover:
         self._taken += 1
         return Block(self._places[place, :n_samples], captured_s)
 
+    def clear(self) -> None:
+        """Forget what waits (the thread that takes)."""
+        while self.take(0.0):
+            pass
+
     def wake(self) -> None:
         """Let a `take` return at once."""
         self._waiting.put(None)

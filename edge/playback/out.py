@@ -19,7 +19,6 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
@@ -35,15 +34,17 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from edge.playback.handover import Block
+    from edge.playback.sounds import Sound, Told
 
     Float32 = NDArray[np.float32]
 
 log = logging.getLogger(__name__)
 
+MOST_PERIODS: Final = 60  # a card may have no more in its buffer, and would make that shorter
 HANDOVER_S: Final = 0.2
 FIRST_RETRY_S: Final = 0.5
 LAST_RETRY_S: Final = 30.0
-MAX_SOUNDS: Final = 8
+ASK_S: Final = 2.0  # so often a card that plays nothing is asked whether it is there
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,23 +91,19 @@ class PlaybackOut:
         self._block_size = block_size
         self._block_s = block_size / rate_hz
         self._target_s = target_s
-        self._most_s = 2 * target_s + self._block_s
         places = max(4, round(HANDOVER_S / self._block_s))
         self._handover = Handover(places, block_size)
         self._arrival = Arrival(rate_hz)
-        self._mixed = np.zeros(block_size, np.float32)
-        self._sounds: deque[tuple[Float32, bool]] = deque()
-        self._sound: tuple[Float32, bool] | None = None
         self._ended = threading.Event()
         self._stream: CardStream | None = None
-        self._handed: deque[tuple[float, float]] = deque(maxlen=history)
+        self._late_s = np.zeros(history)
+        self._n_handed = 0
         self.trouble: DeviceError | None = None
         """Why nothing is played now."""
         self._hung = False
         self._retry_s = FIRST_RETRY_S
         self._underruns = 0
         self._overfull = 0
-        self._skipping = False
         self._lost_cards = 0
 
     def take(self, mono: Float32, brought_s: float) -> None:
@@ -124,19 +121,19 @@ class PlaybackOut:
         """Take note of a gap (capture thread)."""
         self._arrival.skip(lost_samples)
 
-    def play_sound(self, samples: Float32, *, alone: bool = False) -> None:
-        """Play (n_samples,) float32 once, at the rate of the blocks, after those before it.
+    def play_sound(self, sound: Sound, *, alone: bool = False, told: Told = lambda _: None) -> None:
+        """Play `sound` once, at the rate of the blocks, after those before it.
 
         It is mixed into the stream, or, `alone`, silences it meanwhile; and it sounds when no
-        block comes at all. The array must not be changed afterwards. Raises `DeviceError`
-        when the card is away, as an alarm is not to be heard hours late, and when too many
-        sounds wait.
+        block comes at all. It must not be changed afterwards. `told` is called once from the
+        playback thread: with None when its first block is with the card, or with why it is not
+        played. Raises `DeviceError` when the card is away, as an alarm is not to be heard hours
+        late, and when too many sounds wait; `told` is then not called.
         """
-        if self._stream is None:
+        stream = self._stream
+        if stream is None or self.trouble:
             raise self.trouble or DeviceError(f"{self._device} is not open yet", "try again")
-        if len(self._sounds) >= MAX_SOUNDS:
-            raise DeviceError(f"{MAX_SOUNDS} sounds wait to be played", "wait for their end")
-        self._sounds.append((samples, alone))
+        stream.sounds.add(sound, alone=alone, told=told)
 
     def run(self) -> None:
         """Play until `stop` (playback thread)."""
@@ -144,7 +141,7 @@ class PlaybackOut:
             try:
                 self._stream = self._open()
                 if not self._hung:  # one that hangs opens as well; it is back when it plays
-                    self._heal()
+                    self._heal(self._stream)
                 self._play(self._stream)
             except DeviceError as error:
                 self._lost_cards += self._stream is not None and not self.trouble
@@ -152,18 +149,27 @@ class PlaybackOut:
                     log.warning("nothing is played: %s", error)
                 self.trouble = error
             finally:
-                stream, self._stream = self._stream, None
-                if stream:
-                    self._hung = stream.hung
-                    stream.card.close()
-                self._sounds.clear()
-                self._sound = None
+                self._leave()
             self._ended.wait(self._retry_s)
             self._retry_s = min(2 * self._retry_s, LAST_RETRY_S)
 
-    def _heal(self) -> None:
+    def _leave(self) -> None:
+        stream, self._stream = self._stream, None
+        if stream:
+            self._hung = stream.hung
+            self._overfull += stream.cut_blocks
+            stream.sounds.close(self.trouble or DeviceError("playback has ended", "start it again"))
+            stream.card.close()
+
+    def _heal(self, stream: CardStream) -> None:
         if self.trouble:
             log.info("playback through %s is back", self._device)
+        if stream.target_s < self._target_s:
+            log.warning(
+                "%s holds %.0f ms: of %.0f ms that are to wait in it, %.0f do",
+                self._device,
+                *(1e3 * each_s for each_s in (stream.holds_s, self._target_s, stream.target_s)),
+            )
         self.trouble, self._hung, self._retry_s = None, False, FIRST_RETRY_S
 
     def stop(self) -> None:
@@ -174,14 +180,13 @@ class PlaybackOut:
     def figures(self) -> Figures:
         """Return how it goes (any thread)."""
         stream = self._stream
-        handed = self.handed()
-        late_s = handed[:, 1] - handed[:, 0]
+        late_s = self.handed()
         p50_s, p99_s = np.percentile(late_s, (50, 99)).tolist() if len(late_s) else (None, None)
         return Figures(
-            state="ok" if stream and not self.trouble else "away",
+            state="ok" if (stream or self._ended.is_set()) and not self.trouble else "away",
             underruns=self._underruns,
             dropped_blocks=self._handover.dropped,
-            overfull_blocks=self._overfull,
+            overfull_blocks=self._overfull + (stream.cut_blocks if stream else 0),
             lost_cards=self._lost_cards,
             queued_s=stream.queued_s if stream else None,
             trim_ppm=stream.control.trim * 1e6 if stream else 0.0,
@@ -190,72 +195,62 @@ class PlaybackOut:
         )
 
     def handed(self) -> NDArray[np.float64]:
-        """Return when the last blocks were captured and when handed to the card, (n, 2) s."""
-        return np.array(list(self._handed), np.float64).reshape(-1, 2)
+        """Return how old each of the last blocks was when the card had it, (n,) s, in no order."""
+        return self._late_s[: self._n_handed].copy()
 
     def _open(self) -> CardStream:
+        asked_s = max(2 * self._target_s + 3 * self._block_s, 2 * SOUND_AHEAD_S)
+        buffer_size = round(asked_s * self._rate_hz)
+        shortest = max(buffer_size // MOST_PERIODS, 16)
         card = OutputCard(
             self._device,
             rate_hz=self._rate_hz,
-            period_size=max(min(self._block_size, round(0.005 * self._rate_hz)), 16),
-            buffer_size=round(
-                max(2 * (self._most_s + self._block_s), 2 * SOUND_AHEAD_S) * self._rate_hz
-            ),
+            period_size=max(min(self._block_size, round(0.005 * self._rate_hz)), shortest),
+            buffer_size=buffer_size,
         )
+        self._handover.clear()  # what another card did not play any more
         return CardStream(card, self._rate_hz, self._block_size, self._target_s)
 
     def _play(self, stream: CardStream) -> None:
-        patience_s = stream.target_s / 2 + self._block_s
+        ask_s = time.monotonic() + ASK_S
         while not self._ended.is_set():
-            block = self._handover.take(patience_s)
-            if block is None:
-                self._fill(stream)
-            else:
+            block = self._handover.take(stream.patience_s)
+            if block is not None:
                 self._pass_on(stream, block)
+            elif stream.sounds:
+                self._fill(stream)
+            elif time.monotonic() < ask_s:
+                continue
+            else:
+                self._ask(stream)
+            ask_s = time.monotonic() + ASK_S
             if self._hung and stream.moving:
-                self._heal()
+                self._heal(stream)
 
     def _pass_on(self, stream: CardStream, block: Block) -> None:
         age_s = time.monotonic() - block.captured_s
         queued_s = stream.observe(age_s)
-        if queued_s is not None and self._is_overfull(queued_s + age_s):
+        if queued_s is not None and stream.is_overfull(queued_s + age_s):
             self._overfull += 1
             stream.control.restart()
             return
-        self._underruns += not stream.write(self._mix(block.samples), age_s)
-        self._handed.append((block.captured_s, time.monotonic()))
-
-    def _is_overfull(self, queued_s: float) -> bool:
-        """Whether to leave a block out: from the most on until the queue is short again.
-
-        A backlog that came at once would else be heard late for minutes: the clocks' control
-        takes away 1 ms in a second.
-        """
-        limit_s = self._target_s + self._block_s / 2 if self._skipping else self._most_s
-        self._skipping = queued_s > limit_s
-        return self._skipping
+        self._underruns += not stream.write(block.samples, age_s)
+        self._late_s[self._n_handed % len(self._late_s)] = time.monotonic() - block.captured_s
+        self._n_handed += 1
 
     def _fill(self, stream: CardStream) -> None:
         """Go on with sounds where no block comes."""
-        while self._sound or self._sounds:
+        while stream.sounds:
             queued_s = stream.observe(None)
             # Nobody waits for a sound: it may lie further ahead than a stream.
             if queued_s is not None and queued_s > stream.ahead_s:
                 return
-            stream.write(self._mix(np.zeros(self._block_size, np.float32)), 0.0)
+            stream.write(stream.silence, 0.0)
             stream.resting = True
 
-    def _mix(self, samples: Float32) -> Float32:
-        """Return the block with the sound that is due added, or in its place."""
-        if self._sound is None and not self._sounds:
-            return samples
-        mixed = self._mixed[: len(samples)]
-        mixed[:] = samples
-        sound, alone = self._sound or self._sounds.popleft()
-        n_samples = min(len(sound), len(mixed))
-        if alone:
-            mixed[:] = 0.0
-        mixed[:n_samples] += sound[:n_samples]
-        rest = sound[n_samples:]
-        self._sound = (rest, alone) if len(rest) else None
-        return mixed
+    def _ask(self, stream: CardStream) -> None:
+        """Notice a lost card before it is needed; one that hung must move again to be well."""
+        stream.ask()
+        if self._hung:
+            stream.write(stream.silence, 0.0)
+            stream.resting = True

@@ -11,6 +11,7 @@ import numpy as np
 from edge.errors import DeviceError
 from edge.playback.control import QueueControl
 from edge.playback.resample import AdaptiveResampler
+from edge.playback.sounds import Sounds
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -24,7 +25,7 @@ SOUND_AHEAD_S: Final = 0.1  # written ahead of a sound to which no block comes
 
 
 class CardStream:
-    """What belongs to one opening of a card: its queue, its clock, whether it moves.
+    """What belongs to one opening of a card: its queue, its clock, its sounds, whether it moves.
 
     Parameters
     ----------
@@ -35,20 +36,35 @@ class CardStream:
 
     def __init__(self, card: OutputCard, rate_hz: int, block_size: int, target_s: float) -> None:
         self.card = card
-        holds_s = card.buffer_size / card.rate_hz  # it may be less than was asked for
-        self.target_s = min(target_s, holds_s / 2)
-        # What a full card does not take of a sound would be lost.
-        self.ahead_s = min(max(target_s, SOUND_AHEAD_S), holds_s - 2 * block_size / rate_hz)
+        self.sounds = Sounds(block_size)
+        self.block_s = block_size / rate_hz
+        self.holds_s = holds_s = card.buffer_size / card.rate_hz
+        """It may be less than was asked for."""
+        room_s = max(holds_s - self.block_s, 0.0)  # a longer queue would not take a whole block
+        self.target_s = min(target_s, room_s / 2)
+        self.most_s = min(2 * self.target_s + self.block_s, room_s)
+        n_silent = max(min(block_size, round(holds_s / 4 * rate_hz)), 1)
+        self.silence = np.zeros(n_silent, np.float32)
+        """A block for a sound to which none comes."""
+        self.ahead_s = min(max(target_s, SOUND_AHEAD_S), holds_s - 1.5 * n_silent / rate_hz)
         self.control = QueueControl(self.target_s)
         self.queued_s: float | None = None
+        self.cut_blocks = 0
+        """Of which a full card did not take all."""
         self._resampler = AdaptiveResampler(rate_hz, card.rate_hz, block_size)
-        self._silence = np.zeros(round(self.target_s * card.rate_hz), np.float32)
+        self._lead = np.zeros(round(self.target_s * card.rate_hz), np.float32)
         self._written = 0
         self._played = 0
         self.moving = self.hung = False
         self.resting = True  # that it then runs dry is no underrun
         self._moved_s = self._observed_s = time.monotonic()
-        self._flowing = False
+        self._flowing = self._skipping = False
+
+    @property
+    def patience_s(self) -> float:
+        """After so long without a block none comes; a card that plays a sound needs the next."""
+        waiting_s = self.target_s / 2 + self.block_s
+        return min(waiting_s, self.ahead_s / 2) if self.resting else waiting_s
 
     def observe(self, age_s: float | None) -> float | None:
         """Return what the card holds, in s; None when it stands still after an underrun.
@@ -60,6 +76,7 @@ class CardStream:
         queued = self.card.queued() if self._flowing else None
         now_s = time.monotonic()
         if queued is None:
+            self.moving |= self._flowing  # else it had not run dry
             self._moved_s = now_s
             self.queued_s = None
             return None
@@ -75,26 +92,46 @@ class CardStream:
             self._observed_s = now_s
         return queued_s
 
+    def ask(self) -> None:
+        """Ask a card that nobody writes to whether it is there. Raises as `observe`."""
+        if self.observe(None) is None:
+            self._flowing = False
+            self.card.ask()
+
+    def is_overfull(self, queued_s: float) -> bool:
+        """Whether to leave a block out: from the most on until the queue is short again.
+
+        A backlog that came at once would else be heard late for minutes: the clocks' control
+        takes away 1 ms in a second.
+        """
+        limit_s = min(self.target_s + self.block_s / 2, self.most_s)
+        self._skipping = queued_s > (limit_s if self._skipping else self.most_s)
+        return self._skipping
+
     def write(self, mono: Float32, age_s: float) -> bool:
-        """Resample and write; return False where the card had run dry before."""
-        due = self._resampler.process(mono, self.control.trim)
+        """Resample, mix sounds in and write; return False where the card had run dry before."""
+        due = self._resampler.process(self.sounds.mix(mono), self.control.trim)
         taken = self.card.write(due) if self._flowing else None
         followed = taken is not None or not self._flowing or self.resting
-        self._written += self._begin(due, age_s) if taken is None else taken
+        if taken is None:
+            taken, due = self._begin(due, age_s)
+        self.cut_blocks += taken < len(due)
+        self._written += taken
         self.resting = False
+        self.sounds.handed()
         return followed
 
-    def _begin(self, due: Float32, age_s: float) -> int:
+    def _begin(self, due: Float32, age_s: float) -> tuple[int, Float32]:
         """Start a card that stands still so that its queue was at its target `age_s` ago.
 
         Younger samples are preceded by silence; of older ones, the first are left out: what
-        was late once would else stay late.
+        was late once would else stay late. Return how many of which samples it took.
         """
-        lead = len(self._silence) - round(age_s * self.card.rate_hz)
+        lead = len(self._lead) - round(age_s * self.card.rate_hz)
         # In one piece: the card starts with the first sample that it gets.
-        due = np.concatenate([self._silence[:lead], due]) if lead > 0 else due[-lead:]
+        due = np.concatenate([self._lead[:lead], due]) if lead > 0 else due[-lead:]
         taken = (self.card.write(due) or 0) if len(due) else 0
         self._flowing = taken > 0
         self.control.restart()
         self._observed_s = time.monotonic()
-        return taken
+        return taken, due

@@ -21,12 +21,15 @@ from edge.errors import DeviceError
 from edge.monitor import Monitor
 from edge.playback.out import PlaybackOut
 from edge.service.build import chain_filters, heard_channel
+from edge.service.cleaning import build_cleaner, specs_for
 from edge.service.designs import core_design
 from edge.service.priority import hurry
 from edge.service.supervisor import Supervisor
 from edge.types import Gap, Period
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
     from edge.capture.source import Source
@@ -38,7 +41,7 @@ if TYPE_CHECKING:
 PERIODS: Final = 16
 SETTLE_S: Final = 1.0
 PAUSE_S: Final = 0.1
-CLICK_S: Final = 0.002  # so long a click and its ringing last
+CLICK_S: Final = 0.002  # so long a click and its ringing last: no shorter way around is told
 LOST_AFTER_S: Final = 0.5
 CLICK_LEVEL: Final = 0.5
 LEAST_LEVEL: Final = 0.01
@@ -56,9 +59,9 @@ class Clicks:
     seed : of when clicks are sent: they fall anywhere in a period.
     """
 
-    def __init__(self, rate_hz: int, out: PlaybackOut, seed: int = 0) -> None:
+    def __init__(self, rate_hz: int, play: Callable[[Float32], None], seed: int = 0) -> None:
         self._rate_hz = rate_hz
-        self._out = out
+        self._play = play
         self._rng = np.random.default_rng(seed)
         self._state: Literal["quiet", "sent", "passed"] = "quiet"
         self._until = round(SETTLE_S * rate_hz)
@@ -102,7 +105,7 @@ class Clicks:
             return
         click = np.zeros(int(self._rng.integers(3, 2 * len(mono) + 4)), np.float32)
         click[-3:] = CLICK_LEVEL  # wide enough to pass a converter and a loudspeaker
-        self._out.play_sound(click)
+        self._play(click)
         self._state = "sent"
         self._until = end + round(LOST_AFTER_S * self._rate_hz)
 
@@ -123,6 +126,7 @@ class Latencies:
     """What was measured. Times are (n,) float64, in s."""
 
     facts: dict[str, Any]
+    """`cleaning_ms` comes to both ways where noise reduction is on: it would swallow the clicks."""
     handed_s: NDArray[np.float64] = field(repr=False)
     around_s: NDArray[np.float64] = field(repr=False)
     lost_clicks: int
@@ -151,12 +155,14 @@ def measure_latency(
     ) as source:
         rate_hz = source.format.rate_hz
         spec = CoreSpec(rate_hz, rate_hz, chain_filters(settings, rate_hz))
+        cleaner = build_cleaner(specs_for(settings, "playback"), source.format, period_size)
         run = LatencyRun(
             source,
             output_device,
             chain_sos=core_design(spec, settings.state.path).chain_sos,
             channel=heard_channel(settings.capture.channel, source.format),
             buffer_ms=buffer_ms,
+            cleaning_s=cleaner.delay_samples / rate_hz if cleaner else 0.0,
         )
         return run.run(seconds)
 
@@ -171,6 +177,7 @@ class LatencyRun:
     chain_sos : (n_sections, 6) float64, the filters on the way.
     channel : from 0; None: the mean of all.
     buffer_ms : as of `ListeningIn`.
+    cleaning_s : what noise reduction would add, for the facts.
     """
 
     def __init__(
@@ -181,6 +188,7 @@ class LatencyRun:
         chain_sos: NDArray[np.float64],
         channel: int | None,
         buffer_ms: float,
+        cleaning_s: float,
     ) -> None:
         stream = source.format
         self._source = source
@@ -190,6 +198,7 @@ class LatencyRun:
             "rate_hz": stream.rate_hz,
             "period_size": stream.period_size,
             "buffer_ms": buffer_ms,
+            "cleaning_ms": round(1000.0 * cleaning_s, 3),
         }
         self._monitor = Monitor(stream, chain_sos, channel=channel)
         self._out = PlaybackOut(
@@ -199,7 +208,7 @@ class LatencyRun:
             target_s=buffer_ms / 1000.0,
             history=1 << 20,  # all of them
         )
-        self._clicks = Clicks(stream.rate_hz, self._out)
+        self._clicks = Clicks(stream.rate_hz, self._out.play_sound)
         self._supervisor = Supervisor()
         self._real_time = False
 
@@ -220,6 +229,8 @@ class LatencyRun:
             if self._out.trouble is not None and not self._supervisor.failure:
                 raise self._out.trouble
             self._supervisor.ended.wait(seconds)
+            self._supervisor.end()
+            self._supervisor.join("capture", 1.0)  # whom figures would keep waiting
             figures = self._out.figures()
         finally:
             self._supervisor.end()
@@ -236,10 +247,9 @@ class LatencyRun:
                 "join output and input by a cable, or stand the loudspeaker before the microphone; "
                 "turn the volume up",
             )
-        handed = self._out.handed()
         return Latencies(
             facts=self._facts,
-            handed_s=handed[:, 1] - handed[:, 0],
+            handed_s=self._out.handed(),
             around_s=np.array(self._clicks.around_s),
             lost_clicks=self._clicks.lost,
             xruns=self._source.xruns,

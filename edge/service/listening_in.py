@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from edge.dsp.clean import Cleaner
+    from edge.playback.sounds import Sound, Told
     from edge.service.supervisor import Supervisor
     from edge.types import Period, StreamFormat
 
@@ -63,6 +64,7 @@ class ListeningIn:
             block_size=stream.period_size,
             target_s=buffer_ms / 1000.0,
         )
+        self._cleaning_s = self._monitor.delay_samples / stream.rate_hz
         self._supervisor: Supervisor | None = None
         self._hurried = False
 
@@ -77,9 +79,9 @@ class ListeningIn:
             return
         self.out.take(self._monitor.process(item.samples), item.mono_s)
 
-    def play_sound(self, samples: NDArray[np.float32], *, alone: bool = False) -> None:
-        """Play (n_samples,) float32 at the stream's rate, mixed in or `alone` (any thread)."""
-        self.out.play_sound(samples, alone=alone)
+    def play_sound(self, sound: Sound, *, alone: bool, told: Told) -> None:
+        """Play a sound at the stream's rate, as `PlaybackOut` does (any thread)."""
+        self.out.play_sound(sound, alone=alone, told=told)
 
     def start(self, supervisor: Supervisor) -> None:
         """Start the thread that plays."""
@@ -93,7 +95,10 @@ class ListeningIn:
             self._supervisor.join(THREAD, within_s)
 
     def figures(self) -> dict[str, Any]:
-        """Return what `health` says of it; times in ms, None where there is nothing to tell."""
+        """Return what `health` says of it; times in ms, None where there is nothing to tell.
+
+        What is heard is as old as `handed` and `cleaning` together when the card has it.
+        """
         now = self.out.figures()
         return {
             "playback": now.state,
@@ -102,6 +107,7 @@ class ListeningIn:
             "playback_lost_cards": now.lost_cards,
             "playback_queued_ms": _ms(now.queued_s),
             "playback_ppm": round(now.trim_ppm, 1),
+            "playback_cleaning_ms": _ms(self._cleaning_s),
             "playback_handed_p50_ms": _ms(now.handed_p50_s),
             "playback_handed_p99_ms": _ms(now.handed_p99_s),
         }

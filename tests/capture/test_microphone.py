@@ -48,6 +48,38 @@ def test_when_it_does_not_compile_it_shows_the_compilers_words(
     assert not list(tmp_path.glob("*.so"))
 
 
+@pytest.mark.parametrize(
+    ("ends", "why"),
+    [
+        ("kill -9 $$", r"ended with -9"),
+        ("echo 'fatal error: Killed signal terminated program cc1' >&2; exit 1", "Killed signal"),
+        ("echo 'error: No space left on device' >&2; exit 1", "No space left on device"),
+    ],
+)
+def test_a_compiler_that_fails_for_another_reason_is_not_to_be_installed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ends: str, why: str
+) -> None:
+    compiler = tmp_path / "cc"
+    compiler.write_text(f"#!/bin/sh\n{ends}\n")
+    compiler.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    with pytest.raises(RuntimeError, match=why) as failed:
+        build("edgemic", tmp_path)
+    assert "apt-get" not in str(failed.value)
+
+
+def test_the_compiler_is_understood_in_every_language(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compiler = tmp_path / "cc"
+    compiler.write_text("#!/bin/sh\n[ \"$LC_ALL\" = C ] && echo 'No such file' >&2\nexit 1\n")
+    compiler.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setenv("LC_ALL", "de_DE.UTF-8")
+    with pytest.raises(RuntimeError, match="apt-get install"):
+        build("edgemic", tmp_path)
+
+
 @pytest.mark.skipif(shutil.which("arecord") is None, reason="alsa-utils is not installed")
 def test_another_program_hears_it_by_the_environment_alone(
     lab: Path, tmp_path: Path, ramp: NDArray[np.int32]

@@ -61,6 +61,16 @@ def test_it_prints_a_histogram_of_each(edge: Edge, loop: VirtualLoop) -> None:
     assert done.stdout.splitlines()[-1].startswith("underruns 0, overruns 0")
 
 
+def test_it_says_what_noise_reduction_adds(edge: Edge, loop: VirtualLoop) -> None:
+    on = ("--set", 'denoise.method="logmmse"', "--buffer-ms", "40")
+    done = edge(*options(loop, *on))
+    assert done.returncode == EXIT_OK, done.stderr
+    (line,) = (line for line in done.stdout.splitlines() if "noise reduction" in line)
+    figures = json.loads(edge(*options(loop, *on, "--json")).stdout)
+    assert figures["cleaning_ms"] > 40
+    assert line.startswith(f"{figures['cleaning_ms']:.1f} ms")
+
+
 def test_without_a_cable_it_says_what_to_do(
     edge: Edge, loop: VirtualLoop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -5,8 +5,11 @@ from __future__ import annotations
 
 import errno
 import itertools
+import signal
 import subprocess
 import sys
+import time
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,10 +20,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.errors import DeviceError
-from edge.playback.alsa import MAX_INTERRUPTIONS, PERIOD_SIZE, feed
+from edge.playback.alsa import MAX_INTERRUPTIONS, PERIOD_SIZE, OutputCard, feed
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from numpy.typing import NDArray
+
+    from tools.lab.loop import VirtualLoop
+
+    Join = Callable[..., VirtualLoop]
 
 SYSTEM_CONFIG = Path("/usr/share/alsa/alsa.conf")
 PLAYER = """
@@ -106,10 +115,80 @@ def test_without_a_card_it_says_what_to_do(loudspeaker: Loudspeaker) -> None:
     assert "aplay -L" in said
 
 
+def test_a_wrong_name_is_answered_with_the_right_ones(loudspeaker: Loudspeaker) -> None:
+    """Such as a microphone's, as `edge devices` gives it."""
+    said = loudspeaker.play(np.zeros((100, 1), np.int16), 16000, "usb:0d8c:0014")
+    assert "usb:0d8c:0014 can't be opened for playing: No such file" in said
+    assert "not as `edge devices` names microphones; here: tofile, integers" in said
+
+
+def test_a_card_that_another_program_holds_is_not_searched_elsewhere(join: Join) -> None:
+    loop = join()
+    shape = {"rate_hz": 48000, "period_size": 240, "buffer_size": 960}
+    holder = OutputCard(loop.output, **shape)
+    with pytest.raises(DeviceError, match="busy") as refused:
+        OutputCard(loop.output, **shape)
+    holder.close()
+    assert "fuser" in refused.value.help
+
+
+@contextmanager
+def player_of(loop: VirtualLoop, device: str, seconds: float) -> Iterator[subprocess.Popen[str]]:
+    """Play through one of a loop's cards in a process of its own."""
+    command = "import numpy as np; from edge.playback.alsa import play; "
+    command += "print(flush=True); "
+    command += f"play(np.full(({round(48000 * seconds)}, 1), 9, np.int32), 48000, {device!r})"
+    with subprocess.Popen(
+        [sys.executable, "-c", command],
+        env=loop.environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as player:
+        try:
+            assert player.stdout is not None
+            player.stdout.readline()
+            yield player
+        finally:
+            player.kill()
+
+
+def test_a_card_that_can_little_plays_through_plug_as_the_help_says(join: Join) -> None:
+    loop = join(output_channels=8)
+    with player_of(loop, loop.output, 0.1) as refused:
+        assert f"let ALSA convert it: plug:{loop.output}" in refused.communicate(timeout=10)[1]
+    with player_of(loop, f"plug:{loop.output}", 0.1) as player:
+        assert not player.communicate(timeout=10)[1]
+
+
+def test_a_card_that_hangs_is_given_up(join: Join) -> None:
+    loop = join(output_format="S32_LE")
+    with player_of(loop, loop.output, 60.0) as player:
+        time.sleep(1.0)
+        loop.hang(loop.output)
+        assert "plays nothing any more" in player.communicate(timeout=10)[1]
+
+
+@pytest.mark.parametrize("hangs", [False, True])
+def test_an_interruption_ends_it_at_once_though_the_card_hangs(join: Join, *, hangs: bool) -> None:
+    loop = join(output_format="S32_LE")
+    with player_of(loop, loop.output, 60.0) as player:
+        time.sleep(1.0)
+        if hangs:
+            loop.hang(loop.output)
+            time.sleep(0.3)
+        player.send_signal(signal.SIGINT)
+        # Later it would be given up for another reason.
+        assert "KeyboardInterrupt" in player.communicate(timeout=10)[1]
+
+
 def test_what_a_device_can_not_do_is_refused(loudspeaker: Loudspeaker) -> None:
     """ALSA itself would take the nearest without a word."""
     said = loudspeaker.play(np.zeros((100, 2), np.float32), 16000, "integers")
-    assert "integers can't play 16000 Hz, 2 channels, FLOAT_LE | try `default`" in said
+    assert (
+        "integers can't play 16000 Hz, 2 channels, FLOAT_LE | let ALSA convert it: plug:integers"
+        in said
+    )
     assert not loudspeaker.play(np.zeros((100, 2), np.int32), 16000, "integers")
 
 

@@ -62,3 +62,13 @@ def test_two_threads_lose_nothing_but_what_was_dropped() -> None:
     reader.join()
     assert len(heard) + line.dropped == 20000
     assert heard == sorted(set(heard))
+
+
+def test_what_waits_can_be_forgotten() -> None:
+    line = Handover(4, 2)
+    for _ in range(6):
+        line.give(np.ones(2, np.float32), 0.0)
+    line.clear()
+    assert line.take(0.0) is None
+    line.give(np.full(2, 7, np.float32), 0.0)
+    assert line.take(0.0).samples.tolist() == [7, 7]

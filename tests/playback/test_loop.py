@@ -6,6 +6,7 @@ from __future__ import annotations
 import errno
 import shutil
 import subprocess
+import threading
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -71,6 +72,51 @@ def test_a_blocking_writer_is_paced_by_the_cards_clock(join: Join) -> None:
     assert written == 200 * PERIOD_SIZE
     assert lasted_s == pytest.approx(written / (48000 * 0.95), abs=0.1)
     card.close()
+
+
+def test_what_was_open_when_the_plug_was_pulled_stays_lost(join: Join) -> None:
+    """As with a card: what is plugged in again is another one to the kernel."""
+    loop = join()
+    card, microphone = (opened(loop, kind) for kind in (0, 1))
+    microphone.read()
+    for device in (loop.output, loop.input):
+        loop.unplug(device)
+    for use in (lambda: card.write(np.zeros(PERIOD_SIZE, "<i2")), microphone.read):
+        with pytest.raises(alsaaudio.ALSAAudioError):
+            use()
+    for device in (loop.output, loop.input):
+        loop.plug(device)
+    for use in (lambda: card.write(np.zeros(PERIOD_SIZE, "<i2")), microphone.read):
+        with pytest.raises(alsaaudio.ALSAAudioError):
+            use()
+    card.close()
+    microphone.close()
+    card = opened(loop, alsaaudio.PCM_PLAYBACK)
+    assert card.write(np.zeros(PERIOD_SIZE, "<i2")) == PERIOD_SIZE
+    card.drop()
+    card.close()
+
+
+def test_a_card_grants_no_longer_a_buffer_than_the_cable_holds(join: Join) -> None:
+    """Else what is to be heard later would take the place of what is to be heard now."""
+    loop = join(output_rate_hz=192000, input_rate_hz=192000)
+    ramp = np.arange(200_000, dtype=np.int32).astype("<i2")
+    card, microphone = (
+        alsaaudio.PCM(type=kind, device=device, rate=192000, channels=1, **sizes)
+        for kind, device, sizes in (
+            (alsaaudio.PCM_PLAYBACK, loop.output, {"periodsize": 16384, "periods": 16}),
+            (alsaaudio.PCM_CAPTURE, loop.input, {"periodsize": 1024, "periods": 64}),
+        )
+    )
+    microphone.read()
+    writer = threading.Thread(target=lambda: (card.write(ramp), card.drain()))
+    writer.start()
+    heard = np.concatenate([np.frombuffer(microphone.read()[1], "<i2") for _ in range(230)])
+    writer.join()
+    first = int(np.flatnonzero(heard)[0]) - 1  # the ramp begins with a zero
+    np.testing.assert_array_equal(heard[first : first + len(ramp)], ramp)
+    card.close()
+    microphone.close()
 
 
 @pytest.mark.skipif(shutil.which("aplay") is None, reason="alsa-utils is not installed")

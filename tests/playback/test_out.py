@@ -14,7 +14,8 @@ import pytest
 
 from edge.capture.alsa import AlsaSource
 from edge.errors import DeviceError
-from edge.playback.out import MAX_SOUNDS, PlaybackOut
+from edge.playback.out import ASK_S, PlaybackOut
+from edge.playback.sounds import MAX_SOUNDS
 from edge.types import Period
 from tests.conftest import wait_until
 
@@ -30,8 +31,10 @@ TARGET_S = 0.06
 
 
 @contextmanager
-def playing(device: str, rate_hz: int = 48000, block_size: int = 480) -> Iterator[PlaybackOut]:
-    out = PlaybackOut(device, rate_hz=rate_hz, block_size=block_size, target_s=TARGET_S)
+def playing(
+    device: str, rate_hz: int = 48000, block_size: int = 480, target_s: float = TARGET_S
+) -> Iterator[PlaybackOut]:
+    out = PlaybackOut(device, rate_hz=rate_hz, block_size=block_size, target_s=target_s)
     thread = threading.Thread(target=out.run, name="playback")
     thread.start()
     try:
@@ -47,7 +50,7 @@ def give(out: PlaybackOut, seconds: float, rate_hz: int = 48000, block_size: int
 
     Returns the longest time that one hand-over took, in s.
     """
-    tone = 0.5 * np.sin(2 * np.pi * 1000 / rate_hz * np.arange(rate_hz))
+    tone = 0.5 * np.sin(2 * np.pi * 1000 / rate_hz * np.arange(rate_hz // block_size * block_size))
     blocks = tone.astype(np.float32).reshape(-1, block_size)
     began_s, longest_s = time.monotonic(), 0.0
     for number in range(round(seconds * rate_hz / block_size)):
@@ -141,6 +144,19 @@ def test_a_card_of_another_rate_plays_at_the_right_pitch(join: Join) -> None:
     first = int(np.flatnonzero(np.abs(mono) > 0.1)[0]) + 4410
     spectrum = np.abs(np.fft.rfft(mono[first : first + 22050]))
     assert spectrum.argmax() == 500
+
+
+def test_alsa_converts_for_a_card_that_can_little(join: Join) -> None:
+    """As `plughw:` does; a loss is noticed through it too."""
+    loop = join(output_rate_hz=44100, output_channels=8, input_rate_hz=44100)
+    with hearing(loop, rate_hz=44100) as heard, playing(f"plug:{loop.output}") as out:
+        wait_until(lambda: is_ok(out), "the card is open")
+        give(out, 1.0)
+        assert is_heard(heard)
+        assert out.figures().underruns == 0
+        loop.unplug(loop.output)
+        give(out, 0.3)
+        assert is_away(out)
 
 
 def test_clocks_200_ppm_apart_never_run_dry(join: Join) -> None:
@@ -352,6 +368,197 @@ def test_no_more_sounds_wait_than_can_be_wanted(join: Join) -> None:
             list(map(out.play_sound, [second] * 2))
 
 
+@pytest.mark.parametrize("plug", ["", "plug:"])
+@pytest.mark.parametrize("played_before", [False, True])
+def test_a_lost_card_is_noticed_though_nothing_is_played(
+    join: Join, *, played_before: bool, plug: str
+) -> None:
+    loop = join(output_channels=2)
+    with playing(plug + loop.output) as out:
+        wait_until(lambda: is_ok(out), "the card is open")
+        if played_before:
+            out.play_sound(np.full(480, 0.5, np.float32))
+            time.sleep(0.3)
+        loop.unplug(loop.output)
+        wait_until(lambda: is_away(out), "the lost card is told", ASK_S + 1.0)
+        assert out.figures().lost_cards == 1
+
+
+def test_a_card_that_hangs_is_noticed_though_nothing_is_played_and_so_is_its_return(
+    join: Join,
+) -> None:
+    loop = join()
+    with playing(loop.output) as out:
+        wait_until(lambda: is_ok(out), "the card is open")
+        out.play_sound(np.full(4800, 0.5, np.float32))
+        time.sleep(0.05)
+        loop.hang(loop.output)
+        wait_until(lambda: is_away(out), "the hanging card is told", 2 * ASK_S + 1.0)
+        time.sleep(2 * ASK_S)
+        assert is_away(out), "that it opens is not enough"
+        loop.wake(loop.output)
+        wait_until(lambda: is_ok(out), "the card is back")
+        assert out.figures().lost_cards == 1
+
+
+def test_asking_an_idle_card_is_not_heard(join: Join) -> None:
+    loop = join()
+    with hearing(loop) as heard, playing(loop.output) as out:
+        wait_until(lambda: is_ok(out), "the card is open")
+        out.play_sound(np.full(480, 0.5, np.float32))
+        time.sleep(1.5 * ASK_S)
+        out.play_sound(np.full(480, 0.25, np.float32))
+        time.sleep(0.3)
+    mono = np.concatenate(heard)[:, 0]
+    loud = np.flatnonzero(mono)
+    assert np.count_nonzero(mono > 6000) == pytest.approx(960, abs=30)
+    assert loud[-1] - loud[0] == pytest.approx(1.5 * ASK_S * 48000, rel=0.1)
+    assert loop.xruns(loop.output) != [], "the card rested"
+
+
+def test_who_asks_for_a_sound_is_told_when_its_first_block_is_with_the_card(join: Join) -> None:
+    told: list[DeviceError | None] = []
+    with playing(join().output) as out:
+        wait_until(lambda: is_ok(out), "the card is open")
+        second = np.zeros(48000, np.float32)
+        out.play_sound(second, told=told.append)
+        out.play_sound(second, told=told.append)
+        time.sleep(0.5)
+        assert told == [None], "the second waits for the first"
+        wait_until(lambda: told == [None, None], "the second is played")
+
+
+def test_who_asks_for_a_sound_is_told_that_the_card_was_lost_before_it(join: Join) -> None:
+    loop = join()
+    told: list[DeviceError | None] = []
+    with hearing(loop) as heard, playing(loop.output) as out:
+        wait_until(lambda: is_ok(out), "the card is open")
+        loop.unplug(loop.output)
+        for _ in range(3):
+            out.play_sound(np.full(480, 0.5, np.float32), told=told.append)
+        wait_until(lambda: len(told) == 3, "all are told")
+        assert {type(error) for error in told} == {DeviceError}
+        loop.plug(loop.output)
+        wait_until(lambda: is_ok(out), "the card is open again")
+        time.sleep(0.2)
+    assert len(told) == 3
+    assert not np.concatenate(heard).any()
+
+
+def test_a_sound_that_still_waits_at_the_end_is_told_so(join: Join) -> None:
+    told: list[DeviceError | None] = []
+    with playing(join().output) as out:
+        wait_until(lambda: is_ok(out), "the card is open")
+        for _ in range(2):
+            out.play_sound(np.zeros(480000, np.float32), told=told.append)
+        wait_until(lambda: told == [None], "the first is played")
+    assert len(told) == 2
+    assert "ended" in str(told[1])
+
+
+def test_a_sound_for_a_card_that_hangs_is_refused(join: Join) -> None:
+    loop = join()
+    with playing(loop.output) as out:
+        wait_until(lambda: is_ok(out), "the card is open")
+        give(out, 0.3)
+        loop.hang(loop.output)
+        give(out, 2.5)
+        with pytest.raises(DeviceError, match="plays nothing any more"):
+            out.play_sound(np.zeros(480, np.float32))
+
+
+def test_what_was_left_of_a_lost_card_is_not_played_late(join: Join) -> None:
+    """Nor counted in the times of the next one."""
+    loop = join()
+    with hearing(loop) as heard, playing(loop.output) as out:
+        wait_until(lambda: is_ok(out), "the card is open")
+        loop.unplug(loop.output)
+        for _ in range(10):  # the first one finds out, the rest are left over
+            out.take(np.full(480, 0.5, np.float32), time.monotonic())
+        wait_until(lambda: is_away(out), "it is lost")
+        loop.plug(loop.output)
+        wait_until(lambda: is_ok(out), "the card is open again")
+        time.sleep(0.3)
+        assert out.figures().handed_p99_s is None
+    assert not np.concatenate(heard).any()
+
+
+@pytest.mark.parametrize("block_size", [480, 1024])
+def test_a_card_with_little_room_leaves_whole_blocks_out_and_counts_them(
+    join: Join, block_size: int
+) -> None:
+    """Its buffer is shorter than the longest queue that is wanted."""
+    loop = join(output_most_frames=2048)
+    with hearing(loop) as heard, playing(loop.output, block_size=block_size) as out:
+        wait_until(lambda: is_ok(out), "the card is open")
+        give(out, 0.3, block_size=block_size)
+        for _ in range(4):  # a backlog, at once
+            out.take(np.full(block_size, 0.5, np.float32), time.monotonic())
+        give(out, 0.5, block_size=block_size)
+        time.sleep(0.1)
+        figures = out.figures()
+        n_given = out.handed().size + figures.overfull_blocks + figures.dropped_blocks
+    n_blocks = round(0.3 * 48000 / block_size) + 4 + round(0.5 * 48000 / block_size)
+    assert n_given == n_blocks
+    assert figures.overfull_blocks > 0
+    n_lost = figures.overfull_blocks * block_size
+    n_heard = np.count_nonzero(np.concatenate(heard)[:, 0])
+    assert n_heard == pytest.approx(n_blocks * block_size - n_lost, abs=200)
+
+
+@pytest.mark.parametrize(("block_size", "target_s"), [(120, 0.5), (1024, 0.5), (120, 0.002)])
+def test_what_is_to_wait_in_the_card_has_room_there(
+    join: Join, caplog: pytest.LogCaptureFixture, block_size: int, target_s: float
+) -> None:
+    """The longest and the shortest `playback.buffer_ms`; a card here has 64 periods at most."""
+    with playing(join().output, block_size=block_size, target_s=target_s) as out:
+        wait_until(lambda: is_ok(out), "the card is open")
+        give(out, 1.0, block_size=block_size)
+        assert out.figures().queued_s == pytest.approx(target_s, abs=0.02)
+    assert caplog.messages == []
+
+
+def test_a_card_in_which_less_can_wait_is_told(
+    join: Join, caplog: pytest.LogCaptureFixture
+) -> None:
+    with playing(join(output_most_frames=2048).output) as out:
+        wait_until(lambda: is_ok(out), "the card is open")
+    (said,) = caplog.messages
+    assert "holds 40 ms: of 60 ms that are to wait in it, 15 do" in said
+
+
+def test_a_card_that_holds_less_than_a_block_counts_what_it_did_not_take(join: Join) -> None:
+    with playing(join(output_most_frames=512).output, block_size=1024) as out:
+        wait_until(lambda: is_ok(out), "the card is open")
+        give(out, 0.3, block_size=1024)
+        assert out.figures().overfull_blocks >= 12
+
+
+def test_a_sound_is_whole_on_a_card_with_little_room(join: Join) -> None:
+    loop = join(output_most_frames=2048)
+    with hearing(loop) as heard, playing(loop.output, block_size=1024) as out:
+        wait_until(lambda: is_ok(out), "the card is open")
+        out.play_sound(np.full(24000, 0.5, np.float32))
+        time.sleep(1.0)
+    loud = np.flatnonzero(np.concatenate(heard)[:, 0] > 16000)
+    assert len(loud) == pytest.approx(24000, abs=100)
+    assert loud[-1] - loud[0] == pytest.approx(24000, abs=100), "in one piece"
+
+
+def test_telling_the_figures_holds_the_interpreter_for_a_moment_only(join: Join) -> None:
+    """While somebody listens in, every 2.5 ms count."""
+    with playing(join().output, block_size=48) as out:
+        wait_until(lambda: is_ok(out), "the card is open")
+        give(out, 4.5, block_size=48)
+        assert len(out.handed()) == 4096, "the history is full"
+        spent_s = []
+        for _ in range(20):
+            before_s = time.thread_time()
+            out.handed()
+            spent_s.append(time.thread_time() - before_s)
+    assert min(spent_s) < 1e-4
+
+
 def test_what_comes_in_bursts_longer_than_a_block_is_played(join: Join) -> None:
     """As a cleaner gives it, whose hop is its own."""
     loop = join()
@@ -382,5 +589,6 @@ def test_the_time_from_capture_to_hand_over_is_known(join: Join) -> None:
         give(out, 0.3)
         wait_until(lambda: len(out.handed()) == 30, "all of them are with the card")
         figures = out.figures()
+    assert is_ok(out), "who stops has not lost its card"
     assert figures.handed_p50_s is not None
     assert 0 < figures.handed_p50_s <= figures.handed_p99_s

@@ -3,15 +3,19 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 import subprocess
+import tracemalloc
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 
+from edge.capture import generator
 from edge.service.commands import CommandError
-from edge.service.sounding import Sounding
+from edge.service.sounding import SOUNDS, Repeated, Sounding
 from tests.conftest import wait_until
 from tests.service.conftest import body_of
 from tools.lab.loop import VirtualLoop
@@ -50,13 +54,70 @@ def test_a_tone_on_command_comes_out_of_one_card_and_into_the_other(
     assert quiet["laeq_dbfs"] < -80
     say(server, "play", '{"sound": "tone", "seconds": 3, "level_dbfs": -20}')
     answer = body_of(ear, "command/play/result")
-    assert (answer["ok"], answer["sound"], answer["playback"]) == (True, "tone", "ok")
+    assert (answer["ok"], answer["sound"], answer["seconds"]) == (True, "tone", 3)
     # The peak is told: a sine's RMS is 3 dB under it. One second holds it whole.
     wait_until(lambda: loudest(ear.lines()) > -23.2, "a second of nothing but the tone")
     assert loudest(ear.lines()) < -22.8
     say(server, "play", '"siren"')
     ear.wait_for("sounds are: alarm")
     assert listener.stop() == 0
+
+
+def test_a_command_to_play_on_a_lost_card_is_answered_with_the_reason(
+    listen: Start, mosquitto: Callable[..., Mosquitto], tmp_path: Path
+) -> None:
+    """Lost in this very moment, and lost for a while."""
+    loop = Loop(tmp_path / "loop")
+    server = mosquitto()
+    ear = server.subscribe("edge/edge/command/play/result")
+    settings = ("record.enabled=false", f'playback.device="{loop.cards.output}"')
+    listener = listen(f'publish.url="{server.url}"', *settings, on=loop)
+    listener.wait_ready()
+    wait_until(lambda: "playback=ok" in listener.log(), "the output is open")
+    loop.cards.unplug(loop.cards.output)
+    for number in range(2):
+        say(server, "play", f'{{"sound": "tone", "request_id": {number}}}')
+        wait_until(lambda number=number: len(ear.lines()) > number, "an answer")
+        answer = json.loads(ear.lines()[number].partition(" ")[2])
+        assert (answer["request_id"], answer["ok"]) == (number, False)
+        assert loop.cards.output in answer["error"]
+    assert listener.stop() == 0
+
+
+@pytest.mark.parametrize("rate_hz", [8000, 44100, 48000])
+@pytest.mark.parametrize("name", sorted(SOUNDS))
+def test_a_sound_made_piece_by_piece_is_the_sound_made_whole(name: str, rate_hz: int) -> None:
+    """To the rounding of float32, and faded at both ends."""
+    make, pattern_s = SOUNDS[name]
+    n_samples, fade = round(9.3 * rate_hz), rate_hz // 100
+    pattern = make(pattern_s * rate_hz, rate_hz, level_dbfs=-12.0)
+    sound = Repeated(pattern, n_samples, fade)
+    bounds = [0, 1, 100, *range(1000, n_samples, 7777), n_samples]
+    parts = [sound[start:stop] for start, stop in itertools.pairwise(bounds)]
+    whole = generator.faded(make(n_samples, rate_hz, level_dbfs=-12.0), rate_hz, 0.01)
+    np.testing.assert_allclose(np.concatenate(parts), whole, atol=2e-5)
+    assert sound[n_samples : n_samples + 9].size == 0
+
+
+def test_a_long_sound_takes_no_more_memory_than_a_short_one() -> None:
+    class Loudspeaker:
+        """Keeps what is asked for, as eight sounds may wait."""
+
+        def __init__(self) -> None:
+            self.sounds: list[Repeated] = []
+
+        def play_sound(self, sound: Repeated, **_: object) -> None:
+            self.sounds.append(sound)
+
+    loudspeaker = Loudspeaker()
+    tracemalloc.start()
+    for _ in range(8):
+        body = {"sound": "evacuation", "seconds": 60}
+        Sounding(loudspeaker, 48000).play(body, lambda _: None)  # type: ignore[arg-type]
+    kept_mb = tracemalloc.get_traced_memory()[0] / 1e6
+    tracemalloc.stop()
+    assert [len(sound) for sound in loudspeaker.sounds] == [60 * 48000] * 8
+    assert kept_mb < 8
 
 
 def test_who_listens_in_hears_the_room_and_a_lost_card_disturbs_nothing(

@@ -47,11 +47,14 @@ static inline void append_number(const char *path, int64_t number) {
 /* One access, format, rate and number of channels; sizes as USB and I2S cards allow, roughly. */
 static inline int constrain_card(snd_pcm_ioplug_t *io, const char *format_name, long rate,
                                  long channels) {
-  unsigned int access[] = {SND_PCM_ACCESS_RW_INTERLEAVED};
+  /* ALSA's own conversions (`plug`) write by mmap. To read so, alsa-lib asks for the same
+   * samples again and again, which a card here can't give. */
+  unsigned int access[] = {SND_PCM_ACCESS_RW_INTERLEAVED, SND_PCM_ACCESS_MMAP_INTERLEAVED};
+  unsigned int n_access = io->stream == SND_PCM_STREAM_PLAYBACK ? 2 : 1;
   unsigned int format[] = {(unsigned int)snd_pcm_format_value(format_name)};
   unsigned int rates[] = {(unsigned int)rate}, counts[] = {(unsigned int)channels};
   unsigned int frame = (unsigned int)snd_pcm_format_physical_width((int)format[0]) / 8 * counts[0];
-  int error = snd_pcm_ioplug_set_param_list(io, SND_PCM_IOPLUG_HW_ACCESS, 1, access);
+  int error = snd_pcm_ioplug_set_param_list(io, SND_PCM_IOPLUG_HW_ACCESS, n_access, access);
   if (!error)
     error = snd_pcm_ioplug_set_param_list(io, SND_PCM_IOPLUG_HW_FORMAT, 1, format);
   if (!error)

@@ -23,6 +23,7 @@ class VirtualLoop:
     ----------
     directory : holds plugin, configuration, cable and flags; made if missing.
     output_rate_hz, output_channels, output_format, output_ppm : of the card that plays.
+    output_most_frames : the longest buffer that it grants; 0: 65536 frames of the cable's rate.
     input_rate_hz, input_channels, input_format, input_ppm : of the card that captures.
         The formats are S16_LE or S32_LE; channels are joined by number, a missing one is
         silent. ppm: how fast a card's clock runs against CLOCK_MONOTONIC.
@@ -36,6 +37,7 @@ class VirtualLoop:
         output_channels: int = 1,
         output_format: str = "S16_LE",
         output_ppm: int = 0,
+        output_most_frames: int = 0,
         input_rate_hz: int = 48000,
         input_channels: int = 1,
         input_format: str = "S16_LE",
@@ -61,6 +63,7 @@ class VirtualLoop:
             device: shared
             | dict(zip(("rate", "channels", "format", "ppm"), end, strict=True))
             | {
+                "most_frames": output_most_frames if device == self.output else 0,
                 "gone": self._file(device, "gone"),
                 "stuck": self._file(device, "stuck"),
                 "log": self._file(device, "xruns"),

@@ -9,9 +9,10 @@
  *     cable_rate 48000      the same at both ends; best the playing card's rate
  *     rate 48000  channels 1  format "S16_LE" (or "S32_LE")
  *     ppm -37               this card's clock against CLOCK_MONOTONIC
+ *     most_frames 2048      its buffer holds no more; 0, or nothing said: half the cable
  *     gone "flag"           unplugged while this file exists
  *     stuck "flag"          this card's clock stands still while this file exists
- *     log "xruns"           each xrun appends the number of frames it lasted
+ *     log "xruns"           each xrun appends the number of frames it lasted; the card's lock too
  *   }
  *
  * A slot of the cable holds what is on it during one period of `cable_rate`, with the
@@ -40,6 +41,7 @@ typedef struct {
   slot_t *cable;
   double cable_rate_hz, rate_hz; /* true rate: nominal x (1 + ppm / 1e6) */
   int clock_set, running, starved;
+  int lost; /* it was unplugged: only who opens it anew finds it again */
   int64_t epoch_slot; /* slot at card frame 0, */
   double epoch_s;     /* and its time */
   int64_t start;      /* card frame at which the stream was started last */
@@ -134,8 +136,9 @@ static int64_t told(const edgeloop_t *loop, int64_t elapsed) {
 }
 
 static int absent(edgeloop_t *loop) {
-  if (!flagged(loop->gone))
+  if (!loop->lost && !flagged(loop->gone))
     return 0;
+  loop->lost = 1;
   snd_pcm_ioplug_set_state(&loop->io, SND_PCM_STATE_DISCONNECTED);
   return -ENODEV;
 }
@@ -173,8 +176,9 @@ static int edgeloop_stop(snd_pcm_ioplug_t *io) {
 
 static int edgeloop_prepare(snd_pcm_ioplug_t *io) {
   edgeloop_t *loop = io->private_data;
-  if (flagged(loop->gone))
-    return -ENODEV;
+  int error = absent(loop);
+  if (error)
+    return error;
   loop->frame_bytes = (size_t)snd_pcm_format_physical_width(io->format) / 8 * io->channels;
   char *memory = realloc(loop->memory, io->buffer_size * loop->frame_bytes);
   if (!memory)
@@ -185,6 +189,8 @@ static int edgeloop_prepare(snd_pcm_ioplug_t *io) {
   loop->moved = loop->sent = loop->pointer = 0;
   loop->running = 0; /* alsa-lib prepares after an xrun without a stop */
   disarm(loop->timer_fd);
+  if (loop->playing) /* there is room before it starts */
+    arm_at(loop->timer_fd, monotonic_s());
   return 0;
 }
 
@@ -243,7 +249,7 @@ static int edgeloop_poll_revents(snd_pcm_ioplug_t *io, struct pollfd *polled, un
   edgeloop_t *loop = io->private_data;
   (void)n;
   *revents = 0;
-  if (flagged(loop->gone))
+  if (loop->lost || flagged(loop->gone))
     *revents = POLLERR;
   else if (flagged(loop->stuck))
     arm_at(loop->timer_fd, monotonic_s() + 0.01);
@@ -282,7 +288,7 @@ static const snd_pcm_ioplug_callback_t callbacks = {.start = edgeloop_start,
 
 typedef struct {
   const char *cable, *gone, *stuck, *log, *format;
-  long cable_rate, rate, channels, ppm;
+  long cable_rate, rate, channels, ppm, most_frames;
 } settings_t;
 
 static int read_setting(snd_config_t *node, const char *id, settings_t *out) {
@@ -293,7 +299,7 @@ static int read_setting(snd_config_t *node, const char *id, settings_t *out) {
                {"stuck", &out->stuck, NULL},           {"log", &out->log, NULL},
                {"format", &out->format, NULL},         {"cable_rate", NULL, &out->cable_rate},
                {"rate", NULL, &out->rate},             {"channels", NULL, &out->channels},
-               {"ppm", NULL, &out->ppm}};
+               {"ppm", NULL, &out->ppm},               {"most_frames", NULL, &out->most_frames}};
   if (!strcmp(id, "comment") || !strcmp(id, "type") || !strcmp(id, "hint"))
     return 0;
   for (size_t n = 0; n < sizeof known / sizeof *known; n++)
@@ -306,14 +312,26 @@ static int read_setting(snd_config_t *node, const char *id, settings_t *out) {
 
 static int check(const settings_t *s) {
   int format = snd_pcm_format_value(s->format);
-  if (!s->cable || s->rate < 1000 || s->rate > 768000 || s->cable_rate < 1000 ||
+  if (!s->cable || !s->log || s->rate < 1000 || s->rate > 768000 || s->cable_rate < 1000 ||
       s->cable_rate > 768000 || s->channels < 1 || s->channels > MOST_CHANNELS ||
-      s->ppm < -100000 || s->ppm > 100000 ||
+      s->ppm < -100000 || s->ppm > 100000 || (s->most_frames && s->most_frames < 32) ||
       (format != SND_PCM_FORMAT_S16_LE && format != SND_PCM_FORMAT_S32_LE)) {
-    SNDERR("edgeloop: cable, rates, channels, format or ppm is missing or out of range");
+    SNDERR("edgeloop: cable, log, rates, channels, format, ppm or most_frames is missing or "
+           "out of range");
     return -EINVAL;
   }
   return 0;
+}
+
+/* Half the cable: one end writes so far ahead, while the other reads as far behind. */
+static int bound_buffer(snd_pcm_ioplug_t *io, const settings_t *s) {
+  int width = snd_pcm_format_physical_width(snd_pcm_format_value(s->format)) / 8;
+  unsigned int frame = (unsigned int)(width * s->channels);
+  long most = (long)(SLOTS / 2 * (double)s->rate / (double)s->cable_rate);
+  if (s->most_frames && s->most_frames < most)
+    most = s->most_frames;
+  return snd_pcm_ioplug_set_param_minmax(io, SND_PCM_IOPLUG_HW_BUFFER_BYTES, 32 * frame,
+                                         (unsigned int)most * frame);
 }
 
 static int open_files(edgeloop_t *loop, const settings_t *s) {
@@ -327,7 +345,7 @@ static int open_files(edgeloop_t *loop, const settings_t *s) {
   if (cable == MAP_FAILED)
     return -errno;
   loop->cable = cable;
-  loop->lock_fd = open(s->log ? s->log : s->cable, O_RDONLY | O_CREAT | O_CLOEXEC, 0666);
+  loop->lock_fd = open(s->log, O_RDONLY | O_CREAT | O_CLOEXEC, 0666);
   if (loop->lock_fd < 0)
     return -errno;
   if (flock(loop->lock_fd, LOCK_EX | LOCK_NB) < 0) /* one program at a time, as with a card */
@@ -388,6 +406,8 @@ SND_PCM_PLUGIN_DEFINE_FUNC(edgeloop) {
     return error;
   }
   error = constrain_card(&loop->io, settings.format, settings.rate, settings.channels);
+  if (!error)
+    error = bound_buffer(&loop->io, &settings);
   if (error < 0) {
     snd_pcm_ioplug_delete(&loop->io); /* closes, which releases loop */
     return error;

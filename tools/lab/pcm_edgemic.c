@@ -29,6 +29,7 @@ typedef struct {
   int loop;
   double rate_hz;         /* true rate: nominal x (1 + ppm / 1e6) */
   int clock_set, running;
+  int lost;               /* it was unplugged: only who opens it anew finds it again */
   double epoch_s;         /* CLOCK_MONOTONIC at card frame 0 */
   int64_t start;          /* card frame at which the stream was started last */
   int64_t taken;          /* frames read since then */
@@ -53,8 +54,9 @@ static void arm(edgemic_t *mic) {
 }
 
 static int absent(edgemic_t *mic) {
-  if (!flagged(mic->gone))
+  if (!mic->lost && !flagged(mic->gone))
     return 0;
+  mic->lost = 1;
   snd_pcm_ioplug_set_state(&mic->io, SND_PCM_STATE_DISCONNECTED);
   return -ENODEV;
 }
@@ -96,8 +98,9 @@ static int edgemic_stop(snd_pcm_ioplug_t *io) {
 static int edgemic_prepare(snd_pcm_ioplug_t *io) {
   edgemic_t *mic = io->private_data;
   struct stat file;
-  if (flagged(mic->gone))
-    return -ENODEV;
+  int error = absent(mic);
+  if (error)
+    return error;
   if (fstat(mic->file_fd, &file) < 0)
     return -errno;
   mic->frame_bytes = snd_pcm_format_physical_width(io->format) / 8 * io->channels;
@@ -172,7 +175,8 @@ static int edgemic_poll_revents(snd_pcm_ioplug_t *io, struct pollfd *polled, uns
                                 unsigned short *revents) {
   edgemic_t *mic = io->private_data;
   (void)n;
-  *revents = flagged(mic->gone) || flagged(mic->asleep) ? POLLERR : polled->revents & POLLIN;
+  int failing = mic->lost || flagged(mic->gone) || flagged(mic->asleep);
+  *revents = failing ? POLLERR : polled->revents & POLLIN;
   return 0;
 }
 
@@ -238,7 +242,7 @@ static int read_setting(snd_config_t *node, const char *id, settings_t *out) {
 static int check(const settings_t *s) {
   if (!s->file || s->rate < 1000 || s->rate > 768000 || s->channels < 1 || s->channels > 32 ||
       s->ppm < -100000 || s->ppm > 100000 ||
-      snd_pcm_format_value(s->format) == SND_PCM_FORMAT_UNKNOWN) {
+      snd_pcm_format_physical_width(snd_pcm_format_value(s->format)) < 8) {
     SNDERR("edgemic: file, rate, channels, format or ppm is missing or out of range");
     return -EINVAL;
   }

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import subprocess
 import tempfile
 from pathlib import Path
@@ -20,7 +21,8 @@ MENDING: Final = "apt-get install gcc libc6-dev libasound2-dev"
 def build(kind: str, directory: Path) -> Path:
     """Compile `pcm_<kind>.c` into `directory`, unless this very source is there already.
 
-    Raises RuntimeError, with what the compiler said and the packages to install.
+    Raises RuntimeError with what the compiler said, and what to install where something is
+    missing.
     """
     source = HERE / f"pcm_{kind}.c"
     digest = hashlib.sha256(source.read_bytes() + (HERE / "card.h").read_bytes()).hexdigest()[:12]
@@ -40,13 +42,20 @@ def _compile(source: Path, output: Path) -> None:
     command = ["cc", "-O2", "-Wall", "-Wextra", "-shared", "-fPIC", "-DPIC", "-o", str(output)]
     try:
         subprocess.run(
-            [*command, str(source), "-lasound", "-lm"], check=True, capture_output=True, text=True
+            [*command, str(source), "-lasound", "-lm"],
+            env={**os.environ, "LC_ALL": "C"},
+            check=True,
+            capture_output=True,
+            text=True,
         )
     except FileNotFoundError as error:
         message = f"a virtual sound card needs a C compiler: {MENDING}"
         raise RuntimeError(message) from error
     except subprocess.CalledProcessError as error:
-        message = f"{source.name} can't be compiled: {MENDING}\n{error.stderr}"
+        # A header or library that is not there, not a full disk or too little memory.
+        missing = any(words in error.stderr for words in ("No such file", "cannot find"))
+        why = MENDING if missing else f"{command[0]} ended with {error.returncode}"
+        message = f"{source.name} can't be compiled: {why}\n{error.stderr}"
         raise RuntimeError(message) from error
 
 
