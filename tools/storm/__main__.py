@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: MIT
+"""`tools/chaos`: faults over the real thing while a known signal plays; the books at the end."""
+
+from __future__ import annotations
+
+import argparse
+import random
+import subprocess
+import sys
+import time
+from collections import Counter
+from contextlib import ExitStack
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Final
+
+from tools.storm.books import Books, balance
+from tools.storm.box import Box
+from tools.storm.broker import Broker, Ear, Wire
+from tools.storm.faults import Fault, all_faults
+from tools.storm.sound import bursts, write_signal
+
+CALM_S: Final = 8.0  # at the end: what waits must drain
+BETWEEN_S: Final = (0.5, 5.0)
+DISK: Final = "24m"
+
+
+def main() -> int:
+    """Make a storm; return 0 if the books balance."""
+    parser = argparse.ArgumentParser(prog="tools/chaos", description=__doc__)
+    parser.add_argument("--seconds", type=float, default=180.0, help="how long  [default: 180]")
+    parser.add_argument("--seed", type=int, default=1, help="of the order of faults  [default: 1]")
+    asked = parser.parse_args()
+    with ExitStack() as running:
+        place = Path(running.enter_context(TemporaryDirectory(prefix="edge-chaos-")))
+        storm = Storm(place, asked.seed, running)
+        books = storm.run(asked.seconds)
+    print(storm.table(books))
+    return 1 if books.wrong else 0
+
+
+class Storm:
+    """One run."""
+
+    def __init__(self, place: Path, seed: int, running: ExitStack) -> None:
+        self._rng = random.Random(seed)  # noqa: S311 - a storm that can be made again, no secret
+        self._seed = seed
+        self._running = running
+        raw = place / "signal.raw"
+        write_signal(raw, seed)
+        self._disk = _small_disk(place / "disk", running)
+        self._broker = Broker(place, running)
+        self._ear = Ear(self._broker.port, running)
+        wire = Wire(self._broker.port)
+        self._box = Box(place, raw, self._disk or place / "state", wire.port, running)
+        self._faults = all_faults(self._box, self._broker, wire, self._disk)
+        self._deaf: list[tuple[float, float]] = []
+        self._done: Counter[str] = Counter()
+        self._died = 0
+
+    def run(self, seconds: float) -> Books:
+        """Let faults come for so long, each kind as often as any other; return the books."""
+        began_s = time.time()
+        while time.time() < began_s + seconds - CALM_S:
+            for fault in self._rng.sample(self._faults, len(self._faults)):
+                time.sleep(self._rng.uniform(*BETWEEN_S))
+                if time.time() > began_s + seconds - CALM_S:
+                    break
+                self._let(fault)
+        time.sleep(CALM_S)
+        ends_s = time.time()
+        code = self._box.stop()
+        self._deaf.append((ends_s, ends_s))
+        time.sleep(1.0)
+        books = balance(self._played(ends_s), self._deaf, self._ear.messages("event"))
+        if code:
+            books.wrong.append(f"the unit ended with {code}")
+        if self._died:
+            books.wrong.append(f"the unit died by itself {self._died} times")
+        if "Traceback" in self._box.text():
+            books.wrong.append("there is a traceback in its log")
+        return books
+
+    def table(self, books: Books) -> str:
+        """Return a row for the result table, and what is wrong."""
+        faults = ", ".join(f"{name} {times}" for name, times in sorted(self._done.items()))
+        row = (
+            f"| {self._seed} | {sum(self._done.values())} | {books.heard} of {books.due}"
+            f" | {books.more} | {books.doubled} | {'yes' if not books.wrong else 'NO'} |"
+        )
+        return "\n".join([faults, "", row, *books.wrong])
+
+    def _let(self, fault: Fault) -> None:
+        start_s = time.time()
+        print(f"{time.strftime('%H:%M:%S')} {fault.name}", file=sys.stderr, flush=True)
+        fault.do(self._rng)
+        self._done[fault.name] += 1
+        if fault.deaf:
+            self._deaf.append((start_s, self._heard_again(start_s)))
+        if not self._box.running:
+            self._died += 1
+            self._box.start()
+
+    def _heard_again(self, since_s: float) -> float:
+        """Return when the box heard again; a machine that slept hears at once."""
+        end_s = time.time() + CALM_S
+        while time.time() < end_s:
+            later = [at for at in self._box.openings() if at > since_s]
+            if later:
+                return max(time.time(), *later)
+            time.sleep(0.1)
+        return time.time()
+
+    def _played(self, ends_s: float) -> list[float]:
+        """Return the bursts that were played while somebody listened."""
+        openings = self._box.openings()
+        return [
+            burst
+            for start, stop in zip(openings, [*openings[1:], ends_s], strict=True)
+            for burst in bursts(start, stop)
+        ]
+
+
+def _small_disk(at: Path, running: ExitStack) -> Path | None:
+    """Return a small disk of one's own; None where none may be mounted."""
+    at.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", f"size={DISK}", "tmpfs", str(at)]
+    if subprocess.run(command, capture_output=True, check=False).returncode:
+        print("no disk is filled: nothing may be mounted here", file=sys.stderr)
+        return None
+    running.callback(subprocess.run, ["umount", "-l", str(at)], check=False)
+    return at
+
+
+if __name__ == "__main__":
+    sys.exit(main())

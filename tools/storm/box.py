@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: MIT
+"""The unit under test, started again after each death, as its service manager would."""
+
+from __future__ import annotations
+
+import re
+import signal
+import sys
+import time
+from typing import TYPE_CHECKING, Final
+
+from tools.demo.place import start_child
+from tools.lab.microphone import VirtualMicrophone
+from tools.storm.sound import ALARM
+
+if TYPE_CHECKING:
+    import subprocess
+    from contextlib import ExitStack
+    from pathlib import Path
+
+_OPENED: Final = re.compile(r"^(\S+ \S+) INFO \S+ (listening to|\S+ is back after)", re.MULTILINE)
+STARTS_WITHIN_S: Final = 20.0
+
+
+class Box:
+    """`edge listen` on a virtual microphone, reporting through a wire to a broker.
+
+    Parameters
+    ----------
+    state : the state directory; its disk may be filled.
+    """
+
+    def __init__(self, place: Path, raw: Path, state: Path, port: int, running: ExitStack) -> None:
+        self._place = place
+        self._running = running
+        self.microphone = VirtualMicrophone(place / "microphone", raw, loop=True)
+        self.log = place / "listen.log"
+        settings = [
+            'node.id="storm"',
+            f'capture.device="{self.microphone.name}"',
+            f'state.directory="{state}"',
+            f'publish.url="mqtt://127.0.0.1:{port}"',
+            "publish.keepalive_s=5",
+            "health.interval_s=5.0",
+            "record.max_clip_s=10.0",
+            "retention.max_total_mb=8",
+            f"level.alarms=[{ALARM}]",
+        ]
+        self._command = [sys.executable, "-m", "edge", "listen"]
+        self._command += [part for one in settings for part in ("--set", one)]
+        self.kills = 0
+        self.start()
+
+    def start(self) -> None:
+        """Start it, and wait until it hears or waits for its microphone."""
+        before = self.text().count("\n")
+        with self.log.open("ab") as log:
+            self._child: subprocess.Popen[bytes] = start_child(
+                self._command, self._running, environment=self.microphone.environment(), output=log
+            )
+        end_s = time.monotonic() + STARTS_WITHIN_S
+        while self.text().count("\n") == before and time.monotonic() < end_s:
+            time.sleep(0.05)
+
+    def kill(self) -> None:
+        """End it as a power cut does."""
+        self.kills += 1
+        self._child.send_signal(signal.SIGKILL)
+        self._child.wait()
+
+    def stop(self) -> int:
+        """End it in order; return its exit code."""
+        self._child.send_signal(signal.SIGTERM)
+        return self._child.wait()
+
+    @property
+    def running(self) -> bool:
+        """Whether it lives; it must, but for our own kills."""
+        return self._child.poll() is None
+
+    def text(self) -> str:
+        """Return its log so far."""
+        return self.log.read_text(errors="replace") if self.log.exists() else ""
+
+    def openings(self) -> list[float]:
+        """Return when, in seconds since 1970, a microphone began to be heard, each time."""
+        times = [found.group(1) for found in _OPENED.finditer(self.text())]
+        return [
+            time.mktime(time.strptime(one[:19], "%Y-%m-%d %H:%M:%S")) + int(one[20:23]) / 1e3
+            for one in times
+        ]

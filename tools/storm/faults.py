@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: MIT
+"""What can go wrong, each as a thing that begins and ends."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import random
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from tools.storm.box import Box
+    from tools.storm.broker import Broker, Wire
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """`deaf`: while it lasts, and where it begins and ends, the box need not hear all."""
+
+    name: str
+    do: Callable[[random.Random], None]
+    deaf: bool = False
+
+
+def all_faults(box: Box, broker: Broker, wire: Wire, disk: Path | None) -> list[Fault]:
+    """Return every fault that can be made here; without a small disk none of a full one."""
+    faults = [
+        Fault("broker killed", lambda rng: _broker(broker, signal.SIGKILL, rng)),
+        Fault("broker restarted", lambda rng: _broker(broker, signal.SIGTERM, rng)),
+        Fault("broker frozen", lambda rng: _frozen(broker, rng)),
+        Fault("wire cut", lambda _: wire.cut()),
+        Fault("wire a black hole", lambda rng: _black_hole(wire, rng)),
+        Fault("unit killed", lambda rng: _killed(box, rng), deaf=True),
+        Fault("unit restarted", lambda _: _restarted(box), deaf=True),
+        Fault("microphone pulled", lambda rng: _pulled(box, rng), deaf=True),
+        Fault("machine asleep", lambda rng: _asleep(box, rng), deaf=True),
+        Fault("processor busy", _busy),
+    ]
+    if disk:
+        faults.append(Fault("disk full", lambda rng: _full(disk, rng)))
+    return faults
+
+
+def _broker(broker: Broker, number: signal.Signals, rng: random.Random) -> None:
+    broker.send(number)
+    time.sleep(rng.uniform(0.0, 4.0))
+    broker.start()
+
+
+def _frozen(broker: Broker, rng: random.Random) -> None:
+    broker.send(signal.SIGSTOP)
+    time.sleep(rng.uniform(1.0, 8.0))
+    broker.send(signal.SIGCONT)
+
+
+def _black_hole(wire: Wire, rng: random.Random) -> None:
+    wire.black_hole = True
+    time.sleep(rng.uniform(2.0, 8.0))
+    wire.cut()
+    wire.black_hole = False
+
+
+def _killed(box: Box, rng: random.Random) -> None:
+    box.kill()
+    time.sleep(rng.uniform(0.0, 1.0))
+    box.start()
+
+
+def _restarted(box: Box) -> None:
+    box.stop()
+    box.start()
+
+
+def _pulled(box: Box, rng: random.Random) -> None:
+    box.microphone.unplug()
+    time.sleep(rng.uniform(0.5, 8.0))
+    box.microphone.plug()
+
+
+def _asleep(box: Box, rng: random.Random) -> None:
+    box.microphone.suspend()
+    time.sleep(rng.uniform(0.5, 3.0))
+    box.microphone.wake()
+
+
+def _busy(rng: random.Random) -> None:
+    command = [sys.executable, "-c", "while True: pass"]
+    loops = [subprocess.Popen(command) for _ in range(2)]
+    time.sleep(rng.uniform(2.0, 6.0))
+    for loop in loops:
+        loop.kill()
+        loop.wait()
+
+
+def _full(disk: Path, rng: random.Random) -> None:
+    filler = disk / "filler"
+    with suppress(OSError), filler.open("wb") as file:
+        while True:
+            file.write(bytes(65536))
+            file.flush()
+    time.sleep(rng.uniform(2.0, 8.0))
+    filler.unlink(missing_ok=True)
