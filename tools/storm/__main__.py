@@ -18,6 +18,7 @@ from tools.storm.books import Books, balance
 from tools.storm.box import Box
 from tools.storm.broker import Broker, Ear, Wire
 from tools.storm.faults import Fault, all_faults
+from tools.storm.kills import kill_rounds
 from tools.storm.sound import bursts, write_signal
 
 CALM_S: Final = 8.0  # at the end: what waits must drain
@@ -30,9 +31,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="tools/chaos", description=__doc__)
     parser.add_argument("--seconds", type=float, default=180.0, help="how long  [default: 180]")
     parser.add_argument("--seed", type=int, default=1, help="of the order of faults  [default: 1]")
+    parser.add_argument(
+        "--kills", type=int, metavar="N", help="instead: kill a publisher N times while it sends"
+    )
     asked = parser.parse_args()
     with ExitStack() as running:
         place = Path(running.enter_context(TemporaryDirectory(prefix="edge-chaos-")))
+        if asked.kills:
+            return _kill(place, asked.kills, asked.seed, running)
         storm = Storm(place, asked.seed, running)
         books = storm.run(asked.seconds)
     print(storm.table(books))
@@ -119,6 +125,13 @@ class Storm:
             for start, stop in zip(openings, [*openings[1:], ends_s], strict=True)
             for burst in bursts(start, stop)
         ]
+
+
+def _kill(place: Path, rounds: int, seed: int, running: ExitStack) -> int:
+    result = kill_rounds(place, rounds, seed, running)
+    print(f"{rounds} kills, {result.stored} messages written down, {result.doubled} came twice")
+    print("\n".join(result.wrong) or "every one arrived, none was altered")
+    return 1 if result.wrong else 0
 
 
 def _small_disk(at: Path, running: ExitStack) -> Path | None:

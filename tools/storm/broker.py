@@ -73,14 +73,15 @@ class Ear:
         command = ["stdbuf", "-oL", "mosquitto_sub", "-h", "127.0.0.1", "-p", str(port)]
         command += ["-q", "1", "-v", "-c", "-i", "ear", "-t", "edge/storm/#"]
         child = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, errors="replace")
-        running.callback(child.wait)
+        reader = threading.Thread(target=self._read, args=(child,))
+        reader.start()
+        running.callback(reader.join)
         running.callback(child.kill)
-        self._output = child.stdout
-        threading.Thread(target=self._read, daemon=True).start()
 
-    def _read(self) -> None:
-        for line in self._output or ():
-            self._lines.append(line)
+    def _read(self, child: subprocess.Popen[str]) -> None:
+        with child:
+            for line in child.stdout or ():
+                self._lines.append(line)
 
     def messages(self, topic: str) -> list[dict[str, Any]]:
         """Return all bodies of a topic so far, doubled ones too."""
