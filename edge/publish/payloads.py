@@ -38,6 +38,7 @@ class Topics:
         self.scores = f"{self.root}/scores"
         self.event = f"{self.root}/event"
         self.health = f"{self.root}/health"
+        self.last_words = f"{self.root}/last_words"
         self.clip = f"{self.root}/clip"
         self.analysis = f"{self.root}/analysis"
         self.picture = f"{self.analysis}/picture"
@@ -224,6 +225,12 @@ def picture(topics: Topics, png: bytes) -> Message:
 def result(topics: Topics, command: str, answer: Mapping[str, Any]) -> Message:
     """Return the answer to a command: `ok`, and what it did, or an `error` that says why not."""
     return _json(topics.result(command), answer, qos=1)
+
+
+def last_words(topics: Topics, facts: Mapping[str, Any], message_id: str) -> Message:
+    """Return what a run that did not end in order has left behind."""
+    body = {"message_id": message_id, **facts}
+    return _json(topics.last_words, body, qos=1, durable=True, worth=2)
 
 
 def health(topics: Topics, figures: Mapping[str, Any], at: Utc) -> Message:

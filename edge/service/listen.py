@@ -37,6 +37,7 @@ from edge.service.figures import FiguresFile, runtime_directory
 from edge.service.hearing import hearing_of
 from edge.service.inference import Inference
 from edge.service.instrument import Instrument
+from edge.service.lastwords import LastWords
 from edge.service.memory import settle_memory
 from edge.service.models import Models, Place
 from edge.service.notify import Every, Manager, tell
@@ -82,14 +83,18 @@ class Output(Protocol):
 class Listener:
     """The listening unit. `run` returns the exit code."""
 
-    def __init__(self, settings: Settings, source: Source) -> None:
+    def __init__(
+        self, settings: Settings, source: Source, file: FiguresFile, words: LastWords
+    ) -> None:
         self._settings = settings
+        self._file = file
+        self._words = words
         self._source = source
         self._supervisor = Supervisor()
         self._models = Models(settings)
         model = self._models.classifier.info
         stream = self._source.format
-        stream_id = f"{settings.node.id}-{time.time_ns() // 1_000_000:x}"
+        stream_id = self._stream_id = f"{settings.node.id}-{time.time_ns() // 1_000_000:x}"
         self._calibrated = Calibrated(settings, self._source.name)
         self._pipeline = build.build_pipeline(
             settings, stream, model, stream_id, self._calibrated.response
@@ -154,7 +159,6 @@ class Listener:
             tell=self._hand_on_events,
         )
         self._newest: dict[str, Any] = {}
-        self._file = FiguresFile(runtime_directory(os.environ), settings.node.id)
 
     def run(self) -> int:
         """Listen until a signal, the end of a finite source, or a failure."""
@@ -181,6 +185,9 @@ class Listener:
         if self._uplink:
             self._uplink.start(self._supervisor)
         self._tell_info()
+        if before := self._words.before:
+            log.error("the last run was not ended in order: %s", before["how"])
+            self._send(payloads.last_words(self._topics, before, f"{self._stream_id}-last-words"))
         self._reporter.silence(build.state_labels(self._settings, self._models.classifier.info))
         if self._recorder:
             self._supervisor.start("record", self._recorder.run)
@@ -248,6 +255,7 @@ class Listener:
         if isinstance(failure, EdgeError):
             log.error("%s", failure)
             return failure.exit_code
+        self._words.say(failure)
         return EXIT_FAILURE
 
     def _capture(self) -> None:
@@ -366,5 +374,22 @@ class Listener:
 
 def listen(settings: Settings) -> int:
     """Run the listening unit, once its microphone is there; return its exit code."""
+    file = FiguresFile(runtime_directory(os.environ), settings.node.id)
+    words = LastWords(settings.state.path, file.last())
+    code = EXIT_FAILURE
+    try:
+        code = _listen(settings, file, words)
+    except EdgeError:
+        code = EXIT_OK  # what is wrong is said, and not mended by another start
+        raise
+    finally:
+        words.end(in_order=code == EXIT_OK)
+    return code
+
+
+def _listen(settings: Settings, file: FiguresFile, words: LastWords) -> int:
+    if words.wait_s:
+        log.error("the last runs failed at once: waiting %g s", words.wait_s)
+        time.sleep(words.wait_s)
     source = awaited_source(settings)
-    return Listener(settings, source).run() if source else EXIT_OK
+    return Listener(settings, source, file, words).run() if source else EXIT_OK

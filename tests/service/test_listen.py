@@ -419,3 +419,42 @@ def test_prometheus_finds_the_figures(listen: Start) -> None:
     taken = listen(NO_BROKER, 'capture.source="synth"', f'health.prometheus="127.0.0.1:{port}"')
     assert taken.wait(20) == EXIT_CONFIG
     assert "can't be taken" in taken.log()
+
+
+def test_a_run_that_was_killed_is_told_by_the_next_one(
+    listen: Start, tmp_path: Path, mosquitto: Callable[..., Mosquitto]
+) -> None:
+    server = mosquitto()
+    ear = server.subscribe()
+    state = f'state.directory="{tmp_path / "state"}"'
+    first = listen(f'publish.url="{server.url}"', state)
+    first.wait_ready()
+    first.send(signal.SIGKILL)
+    first.wait()
+    second = listen(f'publish.url="{server.url}"', state)
+    words = body_of(ear, "last_words")
+    assert (words["how"], words["words"]) == ("killed", "")
+    assert second.stop() == 0
+    third = listen(f'publish.url="{server.url}"', state)
+    third.wait_ready()
+    assert third.stop() == 0
+    assert count(ear, "/last_words {") == 1, "what ended in order leaves no words"
+
+
+def test_a_watchdog_that_ends_a_stuck_unit_leaves_where_its_threads_were(
+    listen: Start, tmp_path: Path, mosquitto: Callable[..., Mosquitto]
+) -> None:
+    """The service manager sends SIGABRT."""
+    server = mosquitto()
+    ear = server.subscribe()
+    state = f'state.directory="{tmp_path / "state"}"'
+    first = listen(f'publish.url="{server.url}"', state)
+    first.wait_ready()
+    first.send(signal.SIGABRT)
+    first.wait()
+    second = listen(f'publish.url="{server.url}"', state)
+    words = body_of(ear, "last_words")
+    assert words["how"] == "crashed"
+    assert "Fatal Python error: Aborted" in words["words"]
+    assert "_capture" in words["words"]
+    assert second.stop() == 0

@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: MIT
+"""What a run that did not end in order leaves behind: where its threads were, and its figures.
+
+The file is there while a listener runs. Who finds it at a start knows that the last run was
+killed, crashed, or lost its power, and tells it. One write a start, one an orderly end.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import faulthandler
+import json
+import logging
+import os
+import traceback
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, TextIO
+
+from edge import __version__
+from edge.clock import utc_now
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+log = logging.getLogger(__name__)
+
+NAME: Final = "last_words"
+LONGEST: Final = 20_000  # characters of a stack that are told
+QUICK_S: Final = 60.0
+"""A run that failed within this time failed at its start: the next one waits."""
+
+LONGEST_WAIT_S: Final = 60.0
+_BOOT: Final = Path("/proc/sys/kernel/random/boot_id")
+
+
+class LastWords:
+    """Keeps the last words of this run, and knows those of the one before.
+
+    While it is open, a fatal signal (also the service manager's, when the watchdog starves)
+    writes down where each thread was. A disk that can't be written is no reason not to run.
+
+    Parameters
+    ----------
+    directory : the state directory.
+    figures : the newest ones that the last run has left, with its `pid`; None: there are none.
+    """
+
+    def __init__(self, directory: Path, figures: Mapping[str, Any] | None) -> None:
+        self._path = directory / NAME
+        self.before = _read(self._path, figures or {})
+        """What the last run left; None: it ended in order."""
+        self._failures = self._count()
+        self._file: TextIO | None = None
+        head = {
+            "pid": os.getpid(),
+            "version": __version__,
+            "started": utc_now().text,
+            "boot": _boot(),
+            "failures": self._failures,
+        }
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+            self._file = self._path.open("w", encoding="utf-8", errors="replace")
+            self._file.write(json.dumps(head) + "\n")
+            self._file.flush()
+            faulthandler.enable(self._file)
+        except OSError as error:
+            log.warning("should this run fail, nothing is kept of it: %s", error)
+
+    @property
+    def wait_s(self) -> float:
+        """How long to wait before this run begins, after several that failed at once."""
+        return min(2.0 ** (self._failures - 2), LONGEST_WAIT_S) if self._failures > 1 else 0.0
+
+    def say(self, error: BaseException) -> None:
+        """Write down why this run ends."""
+        if self._file:
+            with contextlib.suppress(OSError, ValueError):
+                self._file.write("".join(traceback.format_exception(error)))
+                self._file.flush()
+
+    def end(self, *, in_order: bool) -> None:
+        """Close; what ended in order leaves nothing."""
+        faulthandler.disable()
+        if self._file:
+            with contextlib.suppress(OSError):
+                self._file.close()
+        if in_order:
+            with contextlib.suppress(OSError):
+                self._path.unlink()
+
+    def _count(self) -> int:
+        """Return how many runs in a row failed at their start; a power cut is no failure."""
+        if self.before is None or self.before["how"] == "power cut":
+            return 0
+        return self.before["failures"] + 1 if self.before["lasted_s"] < QUICK_S else 0
+
+
+def _read(path: Path, figures: Mapping[str, Any]) -> dict[str, Any] | None:
+    try:
+        head, _, words = path.read_text(encoding="utf-8", errors="replace").partition("\n")
+    except OSError:
+        return None
+    try:
+        facts = dict(json.loads(head))
+        failures, boot = int(facts.pop("failures")), facts.pop("boot")
+        pid = facts.pop("pid")
+    except (ValueError, TypeError, KeyError):  # cut off by a power cut
+        facts, failures, boot, pid = {}, 0, "", 0
+    last = dict(figures) if figures.get("pid") == pid else {}
+    ended = "crashed" if words.strip() else "killed"
+    return facts | {
+        "how": ended if boot == _boot() else "power cut",
+        "words": words[-LONGEST:].strip(),
+        "failures": failures,
+        "lasted_s": last.get("uptime_s", 0),
+        "figures": last,
+    }
+
+
+def _boot() -> str:
+    try:
+        return _BOOT.read_text(encoding="ascii").strip()
+    except OSError:
+        return ""
