@@ -250,3 +250,15 @@ def test_what_can_not_be_read_or_written_is_named(tmp_path: Path) -> None:
         bring(tmp_path, tmp_path / "out.onnx", name="x")
     with pytest.raises(StorageError, match="nowhere"):
         bring(shipped_model(), tmp_path / "nowhere" / "out.onnx", name="x")
+
+
+@pytest.mark.parametrize("name", [b"Reshape", b"scores"])
+def test_a_name_that_is_no_text_is_refused_without_chatter(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], name: bytes
+) -> None:
+    """Else the wrapper of onnxruntime would print, and try the same again."""
+    path = make(tmp_path / "odd.onnx")
+    path.write_bytes(path.read_bytes().replace(name, b"\xff\xfe" + name[2:]))
+    with pytest.raises(ModelError, match="not UTF-8"):
+        described(path)
+    assert capfd.readouterr() == ("", "")

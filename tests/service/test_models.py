@@ -11,11 +11,16 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from edge.config.load import load_settings
 from edge.model.bring import bring
 from edge.model.frontend import PRESETS
 from edge.model.grouping import audioset_groups
 from edge.model.registry import describe, read_labels, read_model, shipped_model
 from edge.model.shelf import Shelf
+from edge.service.commands import CommandError
+from edge.service.models import Models, Place
+from edge.service.supervisor import Supervisor
+from edge.types import StreamFormat
 from tests.conftest import wait_until
 from tests.service.test_listen import edges, health_of
 
@@ -231,3 +236,86 @@ def test_a_model_that_the_settings_name_is_changed_by_them_alone(
     started = box(f'model.path="{brought["yamnet"]}"')
     assert "model.path" in started.tell("model", '"shipped"')["error"]
     assert started.listener.stop() == 0
+
+
+class Threads:
+    """The threads of a listener around its models, each step by hand."""
+
+    def __init__(self, state: Path) -> None:
+        shelf = Shelf(state)
+        info = read_model(shipped_model())
+        describe(
+            shipped_model(),
+            shelf.room("other"),
+            labels=info.labels,
+            front_end=info.front_end,
+            patch_frames=info.patch_frames,
+            patch_hop=info.patch_hop,
+            name="other",
+            version="2",
+        )
+        settings = load_settings(None, [f'state.directory="{state}"'])
+        self.models = Models(settings)
+        self.answers: list[dict[str, Any]] = []
+        self.changes = 0
+        self.supervisor = Supervisor()
+        place = Place(StreamFormat(48000, 1, 1024, "S16_LE"), "s", (), 4000)
+        self.models.attach(place, self.supervisor, self._changed)
+
+    def _changed(self) -> None:
+        self.changes += 1
+
+    def change(self, name: str) -> None:
+        self.models.command({"name": name}, self.answers.append)
+
+    def hear(self) -> None:
+        """Take what is opened and hear its first patch."""
+        wait_until(self.models.cutter, "what cuts patches")
+        assert self.models.cutter() is None, "once"
+        ears = self.models.take_over()
+        assert ears
+        ears.taken.set()
+        wait_until(lambda: self.answers, "an answer")
+
+
+def test_what_was_counted_goes_on_with_another_model(tmp_path: Path) -> None:
+    threads = Threads(tmp_path)
+    threads.models.classifier.bad_outputs = 3
+    threads.change("other")
+    threads.hear()
+    assert threads.models.classifier.info.name == "other"
+    assert (threads.models.number, threads.models.classifier.bad_outputs) == (1, 3)
+    wait_until(lambda: threads.changes, "told")
+    assert threads.answers[0]["model"]["version"] == "2"
+
+
+def test_one_change_waits_for_no_other(tmp_path: Path) -> None:
+    """While one has not heard anything yet a second one is refused, and a look waits."""
+    threads = Threads(tmp_path)
+    threads.change("other")
+    with pytest.raises(CommandError, match="just being opened"):
+        threads.change("shipped")
+    Shelf(tmp_path).choose("shipped")
+    threads.models.look(1e9)
+    threads.hear()
+    assert threads.models.name == "other"
+    wait_until(lambda: threads.changes, "told")
+
+
+def test_the_same_model_under_another_name_is_no_change(tmp_path: Path) -> None:
+    threads = Threads(tmp_path)
+    Shelf(tmp_path).room("twin").write_bytes(shipped_model().read_bytes())
+    threads.change("twin")
+    wait_until(lambda: threads.answers, "an answer")
+    assert threads.answers[0]["ok"]
+    assert threads.models.cutter() is None
+    assert (threads.models.name, threads.models.number) == ("twin", 0)
+
+
+def test_a_box_that_stops_meanwhile_says_so(tmp_path: Path) -> None:
+    threads = Threads(tmp_path)
+    threads.change("other")
+    wait_until(threads.models.cutter, "what cuts patches")
+    threads.supervisor.end()
+    wait_until(lambda: threads.answers, "an answer")
+    assert "stopped" in threads.answers[0]["error"]
