@@ -41,8 +41,8 @@ class OnnxClassifier:
     """A model file, open and tried once on noise and on silence.
 
     Not for two threads at a time. `bad_outputs` counts patches whose scores were not
-    finite or far outside 0..1: those are given as 0, since one strange patch is no reason
-    to stop listening.
+    finite or far outside 0..1, or on which the model failed: those are given as 0, since one
+    strange patch is no reason to stop listening.
 
     Parameters
     ----------
@@ -81,7 +81,10 @@ class OnnxClassifier:
         (`tools/README.md`) and lets other threads run meanwhile.
         """
         frames = patch.frames.T if self._info.bands_first else patch.frames
-        raw, *rest = self._session.run(self._outputs, frames.reshape(self._shape))
+        try:
+            raw, *rest = self._session.run(self._outputs, frames.reshape(self._shape))
+        except ModelError:
+            raw, rest = np.full(len(self._info.labels), np.nan, np.float32), []
         values = _activate(raw.reshape(-1), self._info.activation)
         valid = _plausible(values)
         if not valid:

@@ -279,6 +279,7 @@ class Listener:
             bad_before = classifier.bad_outputs
             scores = classifier.classify(patch)
             self._note_output(bad=classifier.bad_outputs > bad_before)
+            self._models.note(valid=scores.valid)
             # Events first: with a patch's scores the recorder takes all before its end as known.
             self._hand_on_events(self._pipeline.detect(scores))
             for one in self._outputs:

@@ -9,7 +9,10 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+import onnx
 import pytest
+from onnx import helper, numpy_helper
 
 from edge.config.load import load_settings
 from edge.model.bring import bring
@@ -224,7 +227,7 @@ def test_a_chosen_model_that_fails_at_the_start_is_replaced_by_the_shipped_one(
 ) -> None:
     started = box(chosen="broken")
     started.wait_model(read_model(shipped_model()).name)
-    assert "the model is not changed" in started.listener.log()
+    assert "the model that was chosen can't be used" in started.listener.log()
     wait_until(lambda: "ONNX" in started.trouble(), "health says it")
     assert started.listener.stop() == 0
 
@@ -319,3 +322,62 @@ def test_a_box_that_stops_meanwhile_says_so(tmp_path: Path) -> None:
     threads.supervisor.end()
     wait_until(lambda: threads.answers, "an answer")
     assert "stopped" in threads.answers[0]["error"]
+
+
+@pytest.fixture
+def deaf(tmp_path: Path) -> Path:
+    """Return a model that gives numbers of the noise and silence that it is tried on alone.
+
+    Scores are the root of what the mean leaves of 0.2: hardly any log-Mel is so close to 0.
+    """
+    path = tmp_path / "deaf.onnx"
+    constants = {
+        "flat": np.array([1, -1]),
+        "little": np.array([0.2], np.float32),
+        "small": np.full((1, 3), 0.1, np.float32),
+    }
+    nodes = [
+        helper.make_node("Reshape", ["patch", "flat"], ["values"]),
+        helper.make_node("ReduceMean", ["values"], ["mean"], axes=[1]),
+        helper.make_node("Abs", ["mean"], ["size"]),
+        helper.make_node("Sub", ["little", "size"], ["rest"]),
+        helper.make_node("Sqrt", ["rest"], ["root"]),
+        helper.make_node("Mul", ["root", "small"], ["scores"]),
+    ]
+    kind = onnx.TensorProto.FLOAT
+    graph = helper.make_graph(
+        nodes,
+        "deaf",
+        [helper.make_tensor_value_info("patch", kind, (1, 96, 64))],
+        [helper.make_tensor_value_info("scores", kind, (1, 3))],
+        [numpy_helper.from_array(value, key) for key, value in constants.items()],
+    )
+    opset = helper.make_opsetid("", 17)
+    onnx.save(helper.make_model(graph, opset_imports=[opset], ir_version=8), path)
+    ears = PRESETS["edge"]
+    return describe(
+        path,
+        path,
+        labels=("a", "b", "c"),
+        front_end=ears.front_end,
+        patch_frames=ears.patch_frames,
+        patch_hop=ears.patch_hop,
+        name="deaf",
+        version="1",
+    ).path
+
+
+def test_a_model_that_gives_no_scores_of_the_room_is_given_up(
+    listen: Start, tmp_path: Path, deaf: Path
+) -> None:
+    state = tmp_path / "state"
+    Shelf(state).room("deaf").write_bytes(deaf.read_bytes())
+    listener = listen('publish.url=""', f'state.directory="{state}"')
+    listener.wait_ready()
+    Shelf(state).choose("deaf")
+    wait_until(lambda: "in use: model deaf" in listener.log(), "it is used", 30)
+    wait_until(lambda: "in use: model shipped" in listener.log(), "and given up", 30)
+    assert "deaf gave no scores of what it heard: shipped is used again" in listener.log()
+    assert Shelf(state).chosen() == "shipped", "nor does a restart use it"
+    wait_until(lambda: health_of(listener)["model"] == "deaf", "health says it")
+    assert listener.stop() == 0
