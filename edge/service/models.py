@@ -163,6 +163,12 @@ class Models:
         if self._changing.locked() or (now_s < self._look_s and not self._asked):
             return
         self._look_s = now_s + LOOK_S
+        try:
+            self._see()
+        except EdgeError as error:
+            self._fail(error)
+
+    def _see(self) -> None:
         if self._bad_in_a_row >= GIVE_UP and self._before not in {"", self.name}:
             self._go_back()
             return
@@ -171,12 +177,9 @@ class Models:
         if stamp == self._looked_at and not asked:
             return
         self._looked_at = stamp
-        try:
-            name = self._settings.model.path or self._shelf.chosen()
-            if asked or name != self.name:
-                self._change(build.model_path(self._settings), name, lambda _: None)
-        except EdgeError as error:
-            self._fail(error)
+        name = self._settings.model.path or self._shelf.chosen()
+        if asked or name != self.name:
+            self._change(build.model_path(self._settings), name, lambda _: None)
 
     def note(self, *, valid: bool) -> None:
         """Note whether a patch had scores (inference thread)."""
@@ -210,20 +213,23 @@ class Models:
 
     def _open(self, path: Path, name: str, reply: Reply, trouble: str) -> None:
         """Open another model and see it take over (model thread)."""
+        answer = self._outcome(path, name, trouble)
+        self._changing.release()  # first: who is told may ask for the next one
+        reply(answer)
+        if answer["ok"]:
+            self._changed()
+
+    def _outcome(self, path: Path, name: str, trouble: str) -> Body:
         try:
             self._bring(path, name)
         except EdgeError as error:
             self._fail(error)
-            reply({"ok": False, "error": str(error)})
-        else:
-            info = self.classifier.info
-            log.info("in use: model %s, %s %s", name, info.name, info.version)
-            self._before = "" if self._settings.model.path else self.name
-            self.name, self.trouble = name, trouble
-            reply({"ok": True, "name": name, "model": build.model_facts(info)})
-            self._changed()
-        finally:
-            self._changing.release()
+            return {"ok": False, "error": str(error)}
+        info = self.classifier.info
+        log.info("in use: model %s, %s %s", name, info.name, info.version)
+        self._before = "" if self._settings.model.path else self.name
+        self.name, self.trouble = name, trouble
+        return {"ok": True, "name": name, "model": build.model_facts(info)}
 
     def _bring(self, path: Path, name: str) -> None:
         classifier = fitting_model(self._settings, path)

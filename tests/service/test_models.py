@@ -21,7 +21,7 @@ from edge.model.grouping import audioset_groups
 from edge.model.registry import describe, read_labels, read_model, shipped_model
 from edge.model.shelf import Shelf
 from edge.service.commands import CommandError
-from edge.service.models import Models, Place
+from edge.service.models import GIVE_UP, Models, Place
 from edge.service.supervisor import Supervisor
 from edge.types import StreamFormat
 from tests.conftest import wait_until
@@ -381,3 +381,34 @@ def test_a_model_that_gives_no_scores_of_the_room_is_given_up(
     assert Shelf(state).chosen() == "shipped", "nor does a restart use it"
     wait_until(lambda: health_of(listener)["model"] == "deaf", "health says it")
     assert listener.stop() == 0
+
+
+def test_a_model_from_before_that_has_gone_is_missed_in_words(tmp_path: Path) -> None:
+    threads = Threads(tmp_path)
+    threads.change("other")
+    threads.hear()
+    wait_until(lambda: threads.changes, "told")
+    threads.answers.clear()
+    threads.change("shipped")
+    threads.hear()
+    wait_until(lambda: threads.changes == 2, "told")
+    Shelf(tmp_path).remove("other")
+    for _ in range(GIVE_UP):
+        threads.models.note(valid=False)
+    threads.models.look(1e9)
+    assert "no model 'other'" in threads.models.trouble
+    assert threads.models.name == "shipped"
+
+
+def test_a_few_patches_without_scores_are_no_reason_to_go_back(tmp_path: Path) -> None:
+    threads = Threads(tmp_path)
+    threads.change("other")
+    threads.hear()
+    wait_until(lambda: threads.changes, "told")
+    for _ in range(3):
+        for _ in range(GIVE_UP - 1):
+            threads.models.note(valid=False)
+        threads.models.look(1e9)
+        threads.models.note(valid=True)
+    assert threads.models.cutter() is None
+    assert (threads.models.name, threads.models.trouble) == ("other", "")
