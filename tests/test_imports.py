@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import ast
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -125,3 +127,12 @@ def test_an_outside_thing_is_known_to_one_file_only(path: Path) -> None:
     for thing in outside & set(OWNERS):
         assert here.startswith(OWNERS[thing]), f"{thing} belongs to {OWNERS[thing]}"
     assert not outside & NOBODY
+
+
+def test_the_listener_carries_nothing_that_reads_models_from_elsewhere() -> None:
+    """Neither onnx nor what reads foreign files or fetches them: only a command needs these."""
+    parts = ("flatbuffer", "tflite", "importer", "converter", "bring", "fetch")
+    heavy = ["onnx", "flatbuffers", *(f"edge.model.{part}" for part in parts)]
+    code = f"import sys, edge.service.listen; print([x for x in {heavy} if x in sys.modules])"
+    shown = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert shown.stdout.strip() == "[]"

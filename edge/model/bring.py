@@ -10,7 +10,7 @@ from edge.errors import ModelError, StorageError
 from edge.model.classifier import OnnxClassifier
 from edge.model.frontend import PRESETS
 from edge.model.grouping import audioset_groups
-from edge.model.registry import METADATA_KEY, describe
+from edge.model.registry import METADATA_KEY, describe, read_whole
 from edge.model.session import Session
 
 if TYPE_CHECKING:
@@ -89,4 +89,4 @@ def _copy(file: Path, draft: Path) -> None:
             f"{file} does not say what it hears",
             "say it with `edge model describe FILE --labels … --front-end … --out …` first",
         )
-    draft.write_bytes(file.read_bytes())
+    draft.write_bytes(read_whole(file))

@@ -38,18 +38,18 @@ class Classifier(Protocol):
 
 
 class OnnxClassifier:
-    """A model file, open and tried once on silence.
+    """A model file, open and tried once on noise and on silence.
 
     Not for two threads at a time. `bad_outputs` counts patches whose scores were not
-    finite or far outside 0..1: those are given as 0, since one strange patch is no reason
-    to stop listening.
+    finite or far outside 0..1, or on which the model failed: those are given as 0, since one
+    strange patch is no reason to stop listening.
 
     Parameters
     ----------
     model : a model file or its description.
     groups : of its labels, beside its own or instead of them; without labels: no such group.
 
-    Raises `ModelError` as `read_model`, and if the scores of silence are already wrong;
+    Raises `ModelError` as `read_model`, and if its first scores are already wrong;
     `ConfigError` for groups that do not fit.
     """
 
@@ -67,7 +67,7 @@ class OnnxClassifier:
         embedding = self._info.embedding_output
         self._outputs = [self._info.scores_output, *([embedding] if embedding else [])]
         self.bad_outputs = 0
-        self._try_on_silence()
+        self._try()
 
     @property
     def info(self) -> ModelInfo:
@@ -81,7 +81,10 @@ class OnnxClassifier:
         (`tools/README.md`) and lets other threads run meanwhile.
         """
         frames = patch.frames.T if self._info.bands_first else patch.frames
-        raw, *rest = self._session.run(self._outputs, frames.reshape(self._shape))
+        try:
+            raw, *rest = self._session.run(self._outputs, frames.reshape(self._shape))
+        except ModelError:
+            raw, rest = np.full(len(self._info.labels), np.nan, np.float32), []
         values = _activate(raw.reshape(-1), self._info.activation)
         valid = _plausible(values)
         if not valid:
@@ -95,10 +98,17 @@ class OnnxClassifier:
             valid=valid,
         )
 
-    def _try_on_silence(self) -> None:
+    def _try(self) -> None:
         """Refuse what shapes alone don't show; the first run is the slow one, too."""
         info = self._info
-        raw = self._session.run(self._outputs, np.zeros(self._shape, np.float32))[0]
+        noise = np.random.default_rng(0).standard_normal(self._shape, dtype=np.float32)
+        for frames in (noise, np.zeros(self._shape, np.float32)):
+            raw = self._session.run(self._outputs, frames)[0]
+            if not np.isfinite(raw).all():
+                raise ModelError(
+                    f"{info.path} gives scores that are no numbers (NaN or infinite)",
+                    "see whether its front end is right, or its weights overflow",
+                )
         if raw.size != len(info.labels):
             raise ModelError(
                 f"{info.path} gives {raw.size} scores but names {len(info.labels)} labels",

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 SCHEMA: Final = 1
 MOST_HITS: Final = 50  # as many as the settings allow
+LONGEST_LABEL: Final = 200  # letters
+FLOAT: Final = "tensor(float)"
 Activation = Literal["none", "sigmoid", "softmax"]
 
 _DESCRIBE: Final = "describe it with `edge model describe`"
@@ -92,10 +94,10 @@ def check_description(info: ModelInfo) -> None:
         raise ModelError(f"{info.path} names no labels", _DESCRIBE)
     if not all(isinstance(label, str) and label.strip() for label in labels):
         raise ModelError(f"{info.path} has an empty label", _DESCRIBE)
-    if odd := [label for label in labels if not label.isprintable()]:
+    if odd := [one for one in labels if not one.isprintable() or len(one) > LONGEST_LABEL]:
         raise ModelError(
-            f"{info.path} has a label that can't be printed: {odd[0]!a}",
-            "describe it with labels without line breaks and control characters",
+            f"{info.path} has a label that can't be printed: {odd[0]!a:.80}",
+            f"describe it with labels of up to {LONGEST_LABEL} letters, without line breaks",
         )
     if doubled := [label for label, count in Counter(labels).items() if count > 1]:
         raise ModelError(f"{info.path} names labels twice: {', '.join(doubled)}", _DESCRIBE)
@@ -150,6 +152,11 @@ def _output(name: str, session: Session) -> Tensor:
     if found is None:
         names = ", ".join(one.name for one in session.outputs)
         raise ModelError(f"the model has no output {name!r}", f"its outputs are: {names}")
+    if found.kind != FLOAT:
+        raise ModelError(
+            f"the model's output {name!r} is {found.kind}, not {FLOAT}",
+            "export it with scores of 32 bit floating point",
+        )
     return found
 
 
@@ -161,7 +168,7 @@ def patch_shape(tensor: Tensor, info: ModelInfo) -> tuple[int, ...]:
     frames, bands = info.patch_frames, info.front_end.n_mels
     sides = (bands, frames) if info.bands_first else (frames, bands)
     layouts = [(1, *sides), (1, 1, *sides), (1, *sides, 1)]
-    if tensor.kind == "tensor(float)":
+    if tensor.kind == FLOAT:
         for layout in layouts:
             if len(layout) == len(tensor.shape) and all(
                 size in {None, wanted} for size, wanted in zip(tensor.shape, layout, strict=True)

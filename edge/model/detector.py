@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -13,7 +14,7 @@ import numpy as np
 from edge.types import Event
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from edge.types import Edge, Scores
 
@@ -98,7 +99,7 @@ class Detector:
         stream_id: str,
     ) -> None:
         by_label = _by_label(labels, rules)
-        slugs = _slugs(labels)
+        slugs = _slugs(labels, by_label)
         self._tracks = [
             _Track(label, slug, by_label[label]) if label in by_label else None
             for label, slug in zip(labels, slugs, strict=True)
@@ -233,10 +234,14 @@ def _by_label(
     return rules
 
 
-def _slugs(labels: Sequence[str]) -> list[str]:
-    """Return each label as letters, digits and underscores, made unique by its place."""
+def _slugs(labels: Sequence[str], making: Collection[str]) -> list[str]:
+    """Return each label as letters, digits and underscores.
+
+    Those that make events are made unique by their place among all.
+    """
     plain = [re.sub(r"[^a-z0-9]+", "_", label.lower()).strip("_") for label in labels]
+    used = Counter(slug for slug, label in zip(plain, labels, strict=True) if label in making)
     return [
-        f"{slug}_{place}" if plain.count(slug) > 1 or not slug else slug
+        f"{slug}_{place}" if used[slug] > 1 or not slug else slug
         for place, slug in enumerate(plain)
     ]

@@ -39,9 +39,9 @@ class Imported:
 def import_tflite(path: Path) -> Imported:
     """Return YAMNet of a TensorFlow Lite file as an ONNX model of float arithmetic.
 
-    The weights stay in 8 bit and are made real as they are read; what lies between the layers
-    is real and bounded as the file's 8 bits were. The waveform's part is left out, once it is
-    seen to be the front end of the preset `yamnet`.
+    The weights stay in 8 bit and are made real when the model is opened; what lies between the
+    layers is real, and bounded as the file's 8 bits were. The waveform's part is left out, once
+    it is seen to be the front end of the preset `yamnet`.
 
     Raises `ModelError` for another file, a damaged or a hostile one.
     """

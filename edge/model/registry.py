@@ -7,7 +7,7 @@ import hashlib
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from edge.errors import ModelError
 from edge.model.description import (
@@ -190,15 +190,37 @@ def describe(
     return read_model(out)
 
 
+def read_whole(path: Path) -> bytes:
+    """Return a model file as it is, or, if its weights lie in other files, with them in it.
+
+    Raises `ModelError` where one of those is missing, or is anywhere but beside it.
+    """
+    model = _load(path)
+    content = path.read_bytes()
+    return content if len(content) >= model.ByteSize() else model.SerializeToString()
+
+
+def _load(path: Path) -> Any:  # noqa: ANN401 - onnx ships no types
+    import onnx  # tens of megabytes that the listening process never needs
+
+    try:
+        return onnx.load(path)
+    except (OSError, ValueError, onnx.checker.ValidationError) as error:
+        raise ModelError(
+            f"{path} can't be read whole: {str(error).splitlines()[0]:.300}",
+            "its weights must be in it, or in files beside it",
+        ) from error
+
+
 def _digest(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _write(path: Path, out: Path, description: str) -> None:
-    import onnx  # tens of megabytes that the listening process never needs
+    import onnx
 
-    model = onnx.load(path)
+    model = _load(path)
     others = {one.key: one.value for one in model.metadata_props}
     onnx.helper.set_model_props(model, {**others, METADATA_KEY: description})
     draft = out.with_name(f".{out.name}.part")

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -35,7 +36,22 @@ _ERRORS: Final = (
     _state.NoSuchFile,
     _state.NotImplemented,
     _state.RuntimeException,
+    UnicodeDecodeError,  # a name in the file that is no text
 )
+MOST_BYTES: Final = 500_000_000
+# What a person can do about a reason that has such words in it.
+_HELP: Final = {
+    "opset": "export the model anew with opset 17",
+    "IR version": "save the model anew with IR version 8",
+    "external": "put all of it into one file: onnx.save(onnx.load(FILE), OUT)",
+    "No Op registered": "export it without operators that onnxruntime does not have",
+    "parsing failed": "it is damaged or cut off, or no ONNX file: fetch it again",
+}
+_WHERE: Final = re.compile(
+    r"\[ONNXRuntimeError\] : \d+ : \w+ : |Exception during initialization: "
+    r"|\w+\.cc:\d+ \w+ |/onnxruntime_src/\S+ .+?\) (?=[A-Z\[])"
+)
+_LONGEST: Final = 300  # letters of a reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,20 +75,26 @@ class Session:
     def __init__(self, path: Path) -> None:
         if not path.is_file():
             raise ModelError(f"{path} is not there", "set model.path to an ONNX file")
+        if (n_bytes := path.stat().st_size) > MOST_BYTES:
+            raise ModelError(
+                f"{path} has {n_bytes / 1e6:.0f} MB, more than the {MOST_BYTES / 1e6:.0f} of which"
+                " a box can make use",
+                "take a smaller model, or one with weights of 8 bits",
+            )
         try:
             self._session = onnxruntime.InferenceSession(
-                str(path), _options(), providers=["CPUExecutionProvider"]
+                str(path), _options(), providers=["CPUExecutionProvider"], enable_fallback=0
             )
+            self.inputs = tuple(map(_tensor, self._session.get_inputs()))
+            self.outputs = tuple(map(_tensor, self._session.get_outputs()))
+            self.metadata = dict(self._session.get_modelmeta().custom_metadata_map)
+            """What the file says of itself, by key."""
         except _ERRORS as error:
-            reason = str(error).splitlines()[0]
-            raise ModelError(f"{path} is not an ONNX model that can be run: {reason}") from error
-        self.inputs = tuple(map(_tensor, self._session.get_inputs()))
-        self.outputs = tuple(map(_tensor, self._session.get_outputs()))
-
-    @property
-    def metadata(self) -> dict[str, str]:
-        """What the file says of itself, by key."""
-        return dict(self._session.get_modelmeta().custom_metadata_map)
+            reason = _reason(error)
+            told = (text for word, text in _HELP.items() if word.lower() in reason.lower())
+            raise ModelError(
+                f"{path} is not an ONNX model that can be run: {reason}", next(told, "")
+            ) from error
 
     def run(self, names: list[str], value: NDArray[np.float32]) -> list[NDArray[np.float32]]:
         """Return the named outputs for the only input; arrays of the caller's own.
@@ -88,10 +110,18 @@ class Session:
         try:
             outputs: list[NDArray[np.float32]] = self._session.run(names, values)
         except _ERRORS as error:
-            reason = str(error).splitlines()[0]
+            reason = _reason(error)
             shapes = " and ".join(str(value.shape) for value in values.values())
             raise ModelError(f"the model failed on an input of {shapes}: {reason}") from error
         return outputs
+
+
+def _reason(error: Exception) -> str:
+    """Return what onnxruntime says without where in its source it says so."""
+    if isinstance(error, UnicodeDecodeError):
+        return "a name in it is not UTF-8 text; parsing failed"
+    text = str(error).splitlines()[0].rpartition(" failed:")[2]
+    return _WHERE.sub("", text)[:_LONGEST]
 
 
 def _options() -> onnxruntime.SessionOptions:

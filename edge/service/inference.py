@@ -125,6 +125,7 @@ class Inference:
         scores = classifier.classify(patch)
         self._durations.add(time.perf_counter() - began_s)
         self._note_output(bad=classifier.bad_outputs > bad_before)
+        self._models.note(valid=scores.valid)
         # Events first: with a patch's scores the recorder takes all before its end as known.
         self._tell(self._pipeline.detect(scores))
         self._reporter.scores(scores)

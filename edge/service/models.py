@@ -11,7 +11,8 @@ capture     `cutter`: begins to cut patches for it, beside those for the old one
 inference   `take_over` with its first patch: from here on the old one is gone
 ==========  =====================================================================
 
-Whatever fails fails in the model thread, and the old model goes on.
+Whatever fails fails in the model thread, and the old model goes on. One that opens and then gives
+no scores of what it hears is given up for the one before it.
 """
 
 from __future__ import annotations
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 LOOK_S: Final = 2.0
+GIVE_UP: Final = 10  # patches in a row without scores: then the model before is taken again
 WAIT_S: Final = 0.5
 
 
@@ -108,6 +110,8 @@ class Models:
         self._look_s = 0.0
         self._asked = False
         self.name, self.classifier = self._first()
+        self._before = "" if settings.model.path else SHIPPED
+        self._bad_in_a_row = 0
         self.number = 0
         self._next: Ears | None = None
         self._to_cut: PatchCutter | None = None
@@ -122,7 +126,8 @@ class Models:
             if name != SHIPPED:
                 return name, fitting_model(settings, self._shelf.find(name))
         except EdgeError as error:
-            self._fail(error)
+            log.error("the model that was chosen can't be used, the shipped one is: %s", error)  # noqa: TRY400 - the model's fault
+            self.trouble = str(error)
         return SHIPPED, OnnxClassifier(self._shelf.find(SHIPPED), settings.model.groups)
 
     def attach(self, place: Place, supervisor: Supervisor, changed: Callable[[], None]) -> None:
@@ -158,17 +163,27 @@ class Models:
         if self._changing.locked() or (now_s < self._look_s and not self._asked):
             return
         self._look_s = now_s + LOOK_S
+        try:
+            self._see()
+        except EdgeError as error:
+            self._fail(error)
+
+    def _see(self) -> None:
+        if self._bad_in_a_row >= GIVE_UP and self._before not in {"", self.name}:
+            self._go_back()
+            return
         asked, self._asked = self._asked, False
         stamp = self._shelf.stamp()
         if stamp == self._looked_at and not asked:
             return
         self._looked_at = stamp
-        try:
-            name = self._settings.model.path or self._shelf.chosen()
-            if asked or name != self.name:
-                self._change(build.model_path(self._settings), name, lambda _: None)
-        except EdgeError as error:
-            self._fail(error)
+        name = self._settings.model.path or self._shelf.chosen()
+        if asked or name != self.name:
+            self._change(build.model_path(self._settings), name, lambda _: None)
+
+    def note(self, *, valid: bool) -> None:
+        """Note whether a patch had scores (inference thread)."""
+        self._bad_in_a_row = 0 if valid else self._bad_in_a_row + 1
 
     def cutter(self) -> PatchCutter | None:
         """Return what is to cut patches from now on, once (capture thread)."""
@@ -181,28 +196,40 @@ class Models:
         if ears:
             ears.classifier.bad_outputs += self.classifier.bad_outputs
             self.classifier, self.number = ears.classifier, ears.number
+            self._bad_in_a_row = 0
         return ears
 
-    def _change(self, path: Path, name: str, reply: Reply) -> None:
+    def _go_back(self) -> None:
+        """Take the model from before: this one gives nothing."""
+        trouble = f"{self.name} gave no scores of what it heard: {self._before} is used again"
+        log.error("%s", trouble)
+        self._bad_in_a_row = 0
+        self._change(self._shelf.find(self._before), self._before, lambda _: None, trouble)
+
+    def _change(self, path: Path, name: str, reply: Reply, trouble: str = "") -> None:
         if not self._changing.acquire(blocking=False):
             raise CommandError("another model is just being opened", "try again in a moment")
-        self._supervisor.start("model", lambda: self._open(path, name, reply))
+        self._supervisor.start("model", lambda: self._open(path, name, reply, trouble))
 
-    def _open(self, path: Path, name: str, reply: Reply) -> None:
+    def _open(self, path: Path, name: str, reply: Reply, trouble: str) -> None:
         """Open another model and see it take over (model thread)."""
+        answer = self._outcome(path, name, trouble)
+        self._changing.release()  # first: who is told may ask for the next one
+        reply(answer)
+        if answer["ok"]:
+            self._changed()
+
+    def _outcome(self, path: Path, name: str, trouble: str) -> Body:
         try:
             self._bring(path, name)
         except EdgeError as error:
             self._fail(error)
-            reply({"ok": False, "error": str(error)})
-        else:
-            info = self.classifier.info
-            log.info("in use: model %s, %s %s", name, info.name, info.version)
-            self.name, self.trouble = name, ""
-            reply({"ok": True, "name": name, "model": build.model_facts(info)})
-            self._changed()
-        finally:
-            self._changing.release()
+            return {"ok": False, "error": str(error)}
+        info = self.classifier.info
+        log.info("in use: model %s, %s %s", name, info.name, info.version)
+        self._before = "" if self._settings.model.path else self.name
+        self.name, self.trouble = name, trouble
+        return {"ok": True, "name": name, "model": build.model_facts(info)}
 
     def _bring(self, path: Path, name: str) -> None:
         classifier = fitting_model(self._settings, path)

@@ -103,6 +103,21 @@ def test_settings_that_name_a_model_are_not_overruled(edge: Edge, tmp_path: Path
 
 @pytest.mark.data
 class TestImport:
+    def test_mn04_is_described_by_the_name_of_its_front_end_and_taken(
+        self, box: Edge, edge: Edge, data: Path, tmp_path: Path
+    ) -> None:
+        models, out = data / "models", tmp_path / "mn04.onnx"
+        labels = ("--labels", models / "audioset_class_labels_indices.csv")
+        how = ("--front-end", "mn04", "--groups", "audioset", "--embedding-output", "embedding")
+        done = edge("model", "describe", models / "mn04_as_fp32.onnx", *labels, *how, "--out", out)
+        assert done.returncode == EXIT_OK, done.stderr
+        assert "hears      32000 Hz, 128 mel bands" in done.stdout
+        assert "patch      300 frames (3.000 s), a new one every 1.000 s" in done.stdout
+        assert "groups     40: " in done.stdout
+        assert box("import", out).returncode == EXIT_OK
+        assert "527 labels, 40 groups, 32000 Hz" in box("list").stdout
+        assert box("use", "mn04").returncode == EXIT_OK
+
     def test_yamnet_s_official_file_becomes_a_model_of_the_box(
         self, box: Edge, data: Path, tmp_path: Path
     ) -> None:

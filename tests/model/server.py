@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A real https server on loopback that can misbehave, with a certificate made here."""
+"""A real https server on loopback that can misbehave, with a certificate made here; or http."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ class Server:
     says : the length that is said, if it is not the true one; 0: none is said.
     """
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, *, scheme: str = "https") -> None:
+        self._scheme = scheme
         self.files: dict[str, bytes] = {}
         self.moved: dict[str, str] = {}
         self.asked: list[str] = []
@@ -30,7 +31,14 @@ class Server:
         self.ranges = True
         self.says: int | None = None
         self.etag = '"one"'
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self.ca_file = directory / "server.crt"
+        if scheme == "https":
+            self._encrypt(directory)
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,))
+        self._thread.start()
+
+    def _encrypt(self, directory: Path) -> None:
         key = directory / "server.key"
         command = [
             "openssl",
@@ -46,13 +54,10 @@ class Server:
         subprocess.run([*command, "-out", str(self.ca_file)], check=True, capture_output=True)
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(self.ca_file, key)
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,))
-        self._thread.start()
 
     def url(self, path: str) -> str:
-        return f"https://127.0.0.1:{self._server.server_port}/{path}"
+        return f"{self._scheme}://127.0.0.1:{self._server.server_port}/{path}"
 
     def close(self) -> None:
         self._server.shutdown()

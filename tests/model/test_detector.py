@@ -335,3 +335,9 @@ def test_another_model_s_detector_goes_on_where_the_first_heard_last() -> None:
     assert (anew.onset_index, anew.label) == (97, "Dog, bark")
     assert anew.event_id != onset.event_id
     assert other.update(_scores(40, 0.9, 0.9)) == [], "which it has heard"
+
+
+def test_a_group_s_events_are_named_as_it_is_though_a_label_is_spelled_alike() -> None:
+    detector = Detector(["Dog", "Howl", "dog"], {"dog": RULE}, RATE_HZ, "s1")
+    (onset,) = detector.update(_scores(0, 0.9, 0.1, 0.9))
+    assert onset.event_id == "s1-0-dog"

@@ -162,13 +162,21 @@ def test_a_wrong_digest_is_told_with_the_right_one(server: Server, out: Path) ->
     assert out.read_bytes() == b"the old one"
 
 
-def test_a_redirection_is_followed_to_https_alone(server: Server, out: Path) -> None:
+def test_a_redirection_is_followed_to_https_alone(
+    server: Server, out: Path, tmp_path: Path
+) -> None:
     server.moved["here"] = server.url("model.onnx")
     assert fetch(server, out, "here") == DIGEST
-    for elsewhere in (server.url("model.onnx").replace("https", "http"), "file:///etc/passwd"):
+    plain = Server(tmp_path, scheme="http")
+    plain.files["model.onnx"] = CONTENT
+    out.write_bytes(b"the old one")
+    for elsewhere in (plain.url("model.onnx"), "file:///etc/passwd"):
         server.moved["there"] = elsewhere
         with pytest.raises(ModelError):
             fetch(server, out, "there")
+    plain.close()
+    assert plain.asked == []
+    assert out.read_bytes() == b"the old one"
 
 
 @pytest.mark.parametrize(

@@ -153,6 +153,8 @@ def test_it_describes_itself(yamnet: OnnxClassifier, data: Path) -> None:
     assert "10c95ea3eb9a7bb4" in info.source
     assert {"dog", "glass", "speech"} <= set(info.groups)
     assert info.path.stat().st_size < 4e6, "the weights are still of 8 bits"
+    kinds = {node.op_type for node in onnx.load(info.path).graph.node}
+    assert "DequantizeLinear" not in kinds, "which would be done anew for each patch"
     assert [one.name for one in info.path.parent.iterdir()] == ["yamnet.onnx"]
 
 

@@ -160,3 +160,13 @@ def test_whatever_sounds_is_in_clips_whole_and_in_time(
 @pytest.mark.parametrize("index", [0, 50])
 def test_nothing_is_asked_for_nothing_is_given(index: int) -> None:
     assert ClipPlanner(LENGTHS).advance(index) == []
+
+
+def test_a_model_that_tells_events_later_makes_clips_wait_longer() -> None:
+    planner = ClipPlanner(LENGTHS)
+    planner.event(onset("rain", 100))
+    planner.event(offset("rain", 100, 140))
+    planner.change_known_after(LENGTHS.known_after + 50)
+    settled = 140 + 20 + LENGTHS.settle
+    assert planner.advance(settled + 49) == []
+    assert spans(planner.advance(settled + 50)) == [(70, 160)]

@@ -13,7 +13,7 @@ import pytest
 import soundfile
 
 from edge.errors import StorageError
-from edge.record.recorder import BACKLOG, GOING_ON
+from edge.record.recorder import BACKLOG, GOING_ON, NewModel
 from edge.record.retention import Limits
 from edge.record.sealing import new_identity, seal, unseal
 from edge.record.sidecar import Speech
@@ -416,3 +416,20 @@ def test_a_calibrated_box_writes_sound_pressure_levels(tmp_path: Path) -> None:
     (sidecar,) = run(box).saved
     assert sidecar["levels"]["laeq_db"] == 70.0
     assert not [key for key in sidecar["levels"] if key.endswith("_dbfs")]
+
+
+def test_behind_another_model_clips_say_which_and_have_its_labels(tmp_path: Path) -> None:
+    box = Box(tmp_path)
+    box.recorder.open()
+    box.hear("rain", 20_000, 30_000)
+    box.feed(60_000)
+    facts = {"name": "other", "version": "2", "sha256": "1"}
+    box.recorder.change_model(NewModel(("Bark", "dog"), facts, 12_000))
+    box.hear("dog", 90_000, 95_000)
+    box.feed(160_000)
+    box.recorder.finish()
+    before, behind = box.saved
+    sidecars = [json.loads(path.read_text()) for path in sorted(tmp_path.rglob("*.json"))]
+    assert [one["model"]["name"] for one in sidecars] == ["m", "other"]
+    assert before["scores"] == {"rain": 0.7, "speech": 0.1}
+    assert behind["scores"] == {"Bark": 0.7, "dog": 0.1}

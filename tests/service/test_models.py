@@ -9,13 +9,21 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+import onnx
 import pytest
+from onnx import helper, numpy_helper
 
+from edge.config.load import load_settings
 from edge.model.bring import bring
 from edge.model.frontend import PRESETS
 from edge.model.grouping import audioset_groups
 from edge.model.registry import describe, read_labels, read_model, shipped_model
 from edge.model.shelf import Shelf
+from edge.service.commands import CommandError
+from edge.service.models import GIVE_UP, Models, Place
+from edge.service.supervisor import Supervisor
+from edge.types import StreamFormat
 from tests.conftest import wait_until
 from tests.service.test_listen import edges, health_of
 
@@ -219,7 +227,7 @@ def test_a_chosen_model_that_fails_at_the_start_is_replaced_by_the_shipped_one(
 ) -> None:
     started = box(chosen="broken")
     started.wait_model(read_model(shipped_model()).name)
-    assert "the model is not changed" in started.listener.log()
+    assert "the model that was chosen can't be used" in started.listener.log()
     wait_until(lambda: "ONNX" in started.trouble(), "health says it")
     assert started.listener.stop() == 0
 
@@ -231,3 +239,176 @@ def test_a_model_that_the_settings_name_is_changed_by_them_alone(
     started = box(f'model.path="{brought["yamnet"]}"')
     assert "model.path" in started.tell("model", '"shipped"')["error"]
     assert started.listener.stop() == 0
+
+
+class Threads:
+    """The threads of a listener around its models, each step by hand."""
+
+    def __init__(self, state: Path) -> None:
+        shelf = Shelf(state)
+        info = read_model(shipped_model())
+        describe(
+            shipped_model(),
+            shelf.room("other"),
+            labels=info.labels,
+            front_end=info.front_end,
+            patch_frames=info.patch_frames,
+            patch_hop=info.patch_hop,
+            name="other",
+            version="2",
+        )
+        settings = load_settings(None, [f'state.directory="{state}"'])
+        self.models = Models(settings)
+        self.answers: list[dict[str, Any]] = []
+        self.changes = 0
+        self.supervisor = Supervisor()
+        place = Place(StreamFormat(48000, 1, 1024, "S16_LE"), "s", (), 4000)
+        self.models.attach(place, self.supervisor, self._changed)
+
+    def _changed(self) -> None:
+        self.changes += 1
+
+    def change(self, name: str) -> None:
+        self.models.command({"name": name}, self.answers.append)
+
+    def hear(self) -> None:
+        """Take what is opened and hear its first patch."""
+        wait_until(self.models.cutter, "what cuts patches")
+        assert self.models.cutter() is None, "once"
+        ears = self.models.take_over()
+        assert ears
+        ears.taken.set()
+        wait_until(lambda: self.answers, "an answer")
+
+
+def test_what_was_counted_goes_on_with_another_model(tmp_path: Path) -> None:
+    threads = Threads(tmp_path)
+    threads.models.classifier.bad_outputs = 3
+    threads.change("other")
+    threads.hear()
+    assert threads.models.classifier.info.name == "other"
+    assert (threads.models.number, threads.models.classifier.bad_outputs) == (1, 3)
+    wait_until(lambda: threads.changes, "told")
+    assert threads.answers[0]["model"]["version"] == "2"
+
+
+def test_one_change_waits_for_no_other(tmp_path: Path) -> None:
+    """While one has not heard anything yet a second one is refused, and a look waits."""
+    threads = Threads(tmp_path)
+    threads.change("other")
+    with pytest.raises(CommandError, match="just being opened"):
+        threads.change("shipped")
+    Shelf(tmp_path).choose("shipped")
+    threads.models.look(1e9)
+    threads.hear()
+    assert threads.models.name == "other"
+    wait_until(lambda: threads.changes, "told")
+
+
+def test_the_same_model_under_another_name_is_no_change(tmp_path: Path) -> None:
+    threads = Threads(tmp_path)
+    Shelf(tmp_path).room("twin").write_bytes(shipped_model().read_bytes())
+    threads.change("twin")
+    wait_until(lambda: threads.answers, "an answer")
+    assert threads.answers[0]["ok"]
+    assert threads.models.cutter() is None
+    assert (threads.models.name, threads.models.number) == ("twin", 0)
+
+
+def test_a_box_that_stops_meanwhile_says_so(tmp_path: Path) -> None:
+    threads = Threads(tmp_path)
+    threads.change("other")
+    wait_until(threads.models.cutter, "what cuts patches")
+    threads.supervisor.end()
+    wait_until(lambda: threads.answers, "an answer")
+    assert "stopped" in threads.answers[0]["error"]
+
+
+@pytest.fixture
+def deaf(tmp_path: Path) -> Path:
+    """Return a model that gives numbers of the noise and silence that it is tried on alone.
+
+    Scores are the root of what the mean leaves of 0.2: hardly any log-Mel is so close to 0.
+    """
+    path = tmp_path / "deaf.onnx"
+    constants = {
+        "flat": np.array([1, -1]),
+        "little": np.array([0.2], np.float32),
+        "small": np.full((1, 3), 0.1, np.float32),
+    }
+    nodes = [
+        helper.make_node("Reshape", ["patch", "flat"], ["values"]),
+        helper.make_node("ReduceMean", ["values"], ["mean"], axes=[1]),
+        helper.make_node("Abs", ["mean"], ["size"]),
+        helper.make_node("Sub", ["little", "size"], ["rest"]),
+        helper.make_node("Sqrt", ["rest"], ["root"]),
+        helper.make_node("Mul", ["root", "small"], ["scores"]),
+    ]
+    kind = onnx.TensorProto.FLOAT
+    graph = helper.make_graph(
+        nodes,
+        "deaf",
+        [helper.make_tensor_value_info("patch", kind, (1, 96, 64))],
+        [helper.make_tensor_value_info("scores", kind, (1, 3))],
+        [numpy_helper.from_array(value, key) for key, value in constants.items()],
+    )
+    opset = helper.make_opsetid("", 17)
+    onnx.save(helper.make_model(graph, opset_imports=[opset], ir_version=8), path)
+    ears = PRESETS["edge"]
+    return describe(
+        path,
+        path,
+        labels=("a", "b", "c"),
+        front_end=ears.front_end,
+        patch_frames=ears.patch_frames,
+        patch_hop=ears.patch_hop,
+        name="deaf",
+        version="1",
+    ).path
+
+
+def test_a_model_that_gives_no_scores_of_the_room_is_given_up(
+    listen: Start, tmp_path: Path, deaf: Path
+) -> None:
+    state = tmp_path / "state"
+    Shelf(state).room("deaf").write_bytes(deaf.read_bytes())
+    listener = listen('publish.url=""', f'state.directory="{state}"')
+    listener.wait_ready()
+    Shelf(state).choose("deaf")
+    wait_until(lambda: "in use: model deaf" in listener.log(), "it is used", 30)
+    wait_until(lambda: "in use: model shipped" in listener.log(), "and given up", 30)
+    assert "deaf gave no scores of what it heard: shipped is used again" in listener.log()
+    assert Shelf(state).chosen() == "shipped", "nor does a restart use it"
+    wait_until(lambda: health_of(listener)["model"] == "deaf", "health says it")
+    assert listener.stop() == 0
+
+
+def test_a_model_from_before_that_has_gone_is_missed_in_words(tmp_path: Path) -> None:
+    threads = Threads(tmp_path)
+    threads.change("other")
+    threads.hear()
+    wait_until(lambda: threads.changes, "told")
+    threads.answers.clear()
+    threads.change("shipped")
+    threads.hear()
+    wait_until(lambda: threads.changes == 2, "told")
+    Shelf(tmp_path).remove("other")
+    for _ in range(GIVE_UP):
+        threads.models.note(valid=False)
+    threads.models.look(1e9)
+    assert "no model 'other'" in threads.models.trouble
+    assert threads.models.name == "shipped"
+
+
+def test_a_few_patches_without_scores_are_no_reason_to_go_back(tmp_path: Path) -> None:
+    threads = Threads(tmp_path)
+    threads.change("other")
+    threads.hear()
+    wait_until(lambda: threads.changes, "told")
+    for _ in range(3):
+        for _ in range(GIVE_UP - 1):
+            threads.models.note(valid=False)
+        threads.models.look(1e9)
+        threads.models.note(valid=True)
+    assert threads.models.cutter() is None
+    assert (threads.models.name, threads.models.trouble) == ("other", "")

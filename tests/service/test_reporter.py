@@ -129,3 +129,17 @@ def test_at_a_start_every_label_is_silent() -> None:
     box = Box()
     box.reporter.silence()
     assert box.states() == [("rain", b"OFF"), ("dog", b"OFF"), ("other", b"OFF")]
+
+
+def test_another_model_s_labels_are_silent_at_first_and_its_scores_are_named_by_them() -> None:
+    box = Box()
+    box.reporter.change_labels(("Bark", "Meow", "pets"), ("pets",))
+    assert box.states() == [("pets", b"OFF")]
+    box.reporter.scores(Scores(0, RATE_HZ, np.array([0.1, 0.7, 0.6], np.float32)))
+    assert box.bodies("scores")[0]["scores"] == {"Meow": 0.7, "pets": 0.6}
+
+
+def test_states_that_nobody_has_are_not_told() -> None:
+    box = Box()
+    box.reporter.silence(["dog"])
+    assert box.states() == [("dog", b"OFF")]

@@ -30,6 +30,7 @@ def main() -> int:
     commands.add_parser("analysis", help="the idle-time analysis against plain librosa")
     speech_parser = commands.add_parser("speech", help="how well the speech veto works")
     speech_parser.add_argument("--clips", type=int, default=240, help="recordings, of all classes")
+    commands.add_parser("models", help="models from elsewhere: cost, truth, groups")
     about_denoise = "noise reduction: noise, sound, classifier and cost, against others"
     denoise_parser = commands.add_parser("denoise", help=about_denoise)
     denoise_parser.add_argument("--json", action="store_true", help="figures for programs")
@@ -42,8 +43,8 @@ def main() -> int:
         print("\n".join(stamp(pin())))
         _print_figures("sound levels at 48 kHz, 12 batches a second", levels.compare(20))
         return 0
-    if args.command == "speech":
-        return _speech(args.clips)
+    if args.command in {"speech", "models"}:
+        return _speech(args.clips) if args.command == "speech" else _models()
     if args.command == "denoise":
         return _denoise(as_json=args.json)
     if args.command == "core" and args.seconds < logmel.NAIVE_SHARE:
@@ -82,6 +83,20 @@ def _speech(clips: int) -> int:
     print(f"speech stopped, voice to sound: {stopped}")
     print(f"others lost: {figures['others_lost']:.1%}")
     print(f"  by class: {', '.join(f'{label} {share:.0%}' for label, share in lost.items())}")
+    return 0
+
+
+def _models() -> int:
+    if not speech.MODEL.exists():
+        print("tools/bench: the recordings and models of ../shared/data are missing")
+        return 1
+    from tools.benchmark import models  # soundfile, onnx
+
+    number = pin()
+    figures = models.measure()
+    print("\n".join(stamp(number)))
+    for title, rows in figures.items():
+        _print_figures(title, dict(rows))
     return 0
 
 
