@@ -293,6 +293,18 @@ def test_blocks_that_come_faster_than_they_can_be_played_are_dropped_and_counted
         wait_until(lambda: out.figures().overfull_blocks + out.figures().dropped_blocks > 450, "")
 
 
+def test_once_overfull_blocks_are_left_out_until_the_queue_is_short_again(join: Join) -> None:
+    """What came at once would else be heard late for minutes."""
+    with playing(join().output) as out:
+        wait_until(lambda: is_ok(out), "the card is open")
+        give(out, 0.3)
+        for _ in range(20):  # newer than their time: nothing of them is old
+            out.take(np.zeros(480, np.float32), time.monotonic())
+        give(out, 0.3)
+        assert out.figures().overfull_blocks > 0
+        assert out.figures().queued_s == pytest.approx(TARGET_S, abs=0.02)
+
+
 def test_a_sound_is_mixed_in(join: Join) -> None:
     loop = join()
     with hearing(loop) as heard, playing(loop.output) as out:
