@@ -14,14 +14,17 @@ import ctypes
 import time
 from collections import deque
 from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from edge.types import Utc
+from edge.types import Moment, Utc
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 WINDOW_S: Final = 10.0
+_BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
 TIME_ERROR: Final = 5  # adjtimex(2): the clock is not synchronised
 
 
@@ -85,9 +88,19 @@ def utc_now() -> Utc:
     return Utc(format_utc(time.time()), wall_clock_synchronised())
 
 
-def trusted_utc_s() -> float | None:
-    """Return the seconds since 1970; None while nothing keeps the wall clock right."""
-    return time.time() if wall_clock_synchronised() else None
+def moment_now() -> Moment:
+    """Return this moment, by the wall clock and by the boot."""
+    wall_s, boot_s = time.time(), time.clock_gettime(time.CLOCK_BOOTTIME)
+    return Moment(wall_s, boot_s, boot_id(), wall_clock_synchronised())
+
+
+@cache
+def boot_id() -> str:
+    """Return what the kernel calls this boot; empty where it has no name for it."""
+    try:
+        return _BOOT_ID.read_text(encoding="ascii").strip()
+    except OSError:
+        return ""
 
 
 def format_utc(wall_s: float) -> str:

@@ -173,6 +173,25 @@ class Utc:
 
 
 @dataclass(frozen=True, slots=True)
+class Moment:
+    """A moment by two clocks: the wall's, which may be wrong, and the time since a boot.
+
+    `wall_s` counts from 1970, `boot_s` from the start of the boot that `boot` names, sleep
+    included. `synchronised`: something kept the wall clock right.
+    """
+
+    wall_s: float
+    boot_s: float
+    boot: str
+    synchronised: bool
+
+    @property
+    def booted_s(self) -> float:
+        """When that boot began, as far as the wall clock was believed."""
+        return self.wall_s - self.boot_s
+
+
+@dataclass(frozen=True, slots=True)
 class Message:
     """What goes to the broker.
 

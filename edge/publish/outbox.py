@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from edge.types import Moment
+
 log = logging.getLogger(__name__)
 
 _TABLE: Final = """
@@ -22,19 +24,30 @@ CREATE TABLE IF NOT EXISTS message (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     topic TEXT NOT NULL, payload BLOB NOT NULL,
     qos INTEGER NOT NULL, retain INTEGER NOT NULL,
-    worth INTEGER NOT NULL DEFAULT 2, put_s REAL)
+    worth INTEGER NOT NULL DEFAULT 2, put_s REAL, booted_s REAL, boot TEXT)
 """
-# What a box had before it knew these two. `put_s`: when, in UTC; NULL: nobody knew.
-_ADDED: Final = {"worth": "INTEGER NOT NULL DEFAULT 2", "put_s": "REAL"}
+# What a box has not that is older than these. `put_s`: when it came, in UTC; NULL: nobody knew, and
+# `booted_s` is when `boot` was believed to have begun.
+_ADDED: Final = {
+    "worth": "INTEGER NOT NULL DEFAULT 2",
+    "put_s": "REAL",
+    "booted_s": "REAL",
+    "boot": "TEXT",
+}
 _INDEX: Final = "CREATE INDEX IF NOT EXISTS by_worth ON message (worth, id)"
 _OVERHEAD_BYTES = 64  # what a row costs beside its topic and payload
 
 
 class Row(NamedTuple):
-    """A message and the number under which it waits."""
+    """A message and the number under which it waits.
+
+    With a wrong clock it came while `boot` was believed to have begun at `booted_s`.
+    """
 
     row_id: int
     message: Message
+    booted_s: float | None = None
+    boot: str | None = None
 
 
 class Outbox:
@@ -74,7 +87,7 @@ class Outbox:
             self._db.close()
             raise self._unusable(error) from error
 
-    def put(self, message: Message, utc_s: float | None = None) -> int:
+    def put(self, message: Message, now: Moment | None = None) -> int:
         """Write `message` down; return its number, which only grows.
 
         One that is larger than the whole outbox, or for which only worthier ones would have to
@@ -82,21 +95,22 @@ class Outbox:
 
         Parameters
         ----------
-        utc_s : now; None: nobody knows.
+        now : None: nobody knows.
         """
         size = _size(message)
         gone: list[int] = []
         number = 0
         with self._transaction():
-            if self._max_age_s and utc_s is not None:
-                gone += self._delete("put_s < ?", utc_s - self._max_age_s)
+            if self._max_age_s and now and now.synchronised:
+                gone += self._delete("put_s < ?", now.wall_s - self._max_age_s)
             if size <= self._max_bytes:
                 gone += self._make_room(size, message.worth, sum(gone))
             if self._bytes - sum(gone) + size <= self._max_bytes:
                 cursor = self._db.execute(
-                    "INSERT INTO message (topic, payload, qos, retain, worth, put_s)"
-                    " VALUES (?, ?, ?, ?, ?, ?)",
-                    (*_columns(message), message.worth, utc_s),
+                    "INSERT INTO message"
+                    " (topic, payload, qos, retain, worth, put_s, booted_s, boot)"
+                    " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                    (*_columns(message), *_when(now)),
                 )
                 number = int(cursor.lastrowid or 0)
         # Only now: what was rolled back did not happen.
@@ -110,13 +124,14 @@ class Outbox:
         """Return the oldest messages with a number over `after`, in order."""
         try:
             rows = self._db.execute(
-                "SELECT id, topic, payload, qos, retain, worth FROM message WHERE id > ?"
+                "SELECT id, topic, payload, qos, retain, worth, booted_s, boot"
+                " FROM message WHERE id > ?"
                 " ORDER BY id LIMIT ?",
                 (after, limit),
             ).fetchall()
         except sqlite3.Error as error:
             raise self._unusable(error) from error
-        return [Row(number, _message(*columns)) for number, *columns in rows]
+        return [Row(number, _message(*columns[:5]), *columns[5:]) for number, *columns in rows]
 
     def done(self, row_id: int) -> None:
         """Forget a message: the broker has it."""
@@ -217,8 +232,14 @@ def _size(message: Message) -> int:
     return len(message.topic.encode()) + len(message.payload) + _OVERHEAD_BYTES
 
 
-def _columns(message: Message) -> tuple[str, bytes, int, bool]:
-    return message.topic, message.payload, message.qos, message.retain
+def _columns(message: Message) -> tuple[str, bytes, int, bool, int]:
+    return message.topic, message.payload, message.qos, message.retain, message.worth
+
+
+def _when(now: Moment | None) -> tuple[float | None, float | None, str | None]:
+    if now is None:
+        return None, None, None
+    return (now.wall_s, None, None) if now.synchronised else (None, now.booted_s, now.boot)
 
 
 def _message(

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from edge.errors import StorageError
 from edge.publish.broker import Refusal
+from edge.publish.correct import corrected
 from edge.publish.spool import collect
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from edge.publish.outbox import Outbox, Row
-    from edge.types import Message
+    from edge.types import Message, Moment
 
 log = logging.getLogger(__name__)
 
@@ -78,7 +79,7 @@ class Publisher:
     outbox : where durable messages wait.
     spare : an outbox in memory, used while the disk fails.
     spool : a folder in which other processes leave messages; None: there is none.
-    utc_s : the time, where it can be trusted; else None.
+    now : the moment, by both clocks; None: nobody knows.
     """
 
     def __init__(
@@ -87,13 +88,13 @@ class Publisher:
         outbox: Outbox,
         spare: Outbox,
         spool: Path | None = None,
-        utc_s: Callable[[], float | None] = lambda: None,
+        now: Callable[[], Moment | None] = lambda: None,
     ) -> None:
         self._sender = sender
         self._outbox = outbox
         self._spare = spare
         self._spool = spool
-        self._utc_s = utc_s
+        self._now = now
         self._look_s = 0.0
         self._inbox: queue.Queue[Message | None] = queue.Queue(INBOX)
         self._acknowledged: deque[_Acknowledged] = deque()
@@ -176,7 +177,7 @@ class Publisher:
 
     def _take_over(self, message: Message) -> None:
         if message.durable:
-            self._outbox.put(message, self._utc_s())
+            self._outbox.put(message, self._now())
         else:
             self._take(message)
 
@@ -195,7 +196,7 @@ class Publisher:
     def _store(self, message: Message) -> None:
         try:
             self._return_from_spare()  # first, so that the order stays
-            self._outbox.put(message, self._utc_s())
+            self._outbox.put(message, self._now())
         except StorageError as error:
             self._disk_fails(error)
             self.counters.unstored += 1
@@ -210,7 +211,7 @@ class Publisher:
         if not self._spare.depth:
             return
         for row in self._spare.waiting(after=self._last_sent[self._spare], limit=self._spare.depth):
-            self._outbox.put(row.message, self._utc_s())
+            self._outbox.put(row.message, self._now())
             self._spare.done(row.row_id)
 
     def _disk_fails(self, error: StorageError) -> None:
@@ -240,7 +241,8 @@ class Publisher:
             self._send(box, row)
 
     def _send(self, box: Outbox, row: Row) -> None:
-        self._in_flight[self._sender.publish(row.message)] = (box, row)
+        message = corrected(row, self._now())
+        self._in_flight[self._sender.publish(message)] = (box, row)
         self.counters.sent += 1
 
     def _settle(self, item: _Acknowledged) -> None:

@@ -13,14 +13,14 @@ import json
 import logging
 import os
 import traceback
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TextIO
 
 from edge import __version__
-from edge.clock import utc_now
+from edge.clock import boot_id, utc_now
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
 log = logging.getLogger(__name__)
 
@@ -30,7 +30,6 @@ QUICK_S: Final = 60.0
 """A run that failed within this time failed at its start: the next one waits."""
 
 LONGEST_WAIT_S: Final = 60.0
-_BOOT: Final = Path("/proc/sys/kernel/random/boot_id")
 
 
 class LastWords:
@@ -55,7 +54,7 @@ class LastWords:
             "pid": os.getpid(),
             "version": __version__,
             "started": utc_now().text,
-            "boot": _boot(),
+            "boot": boot_id(),
             "failures": self._failures,
         }
         try:
@@ -110,16 +109,9 @@ def _read(path: Path, figures: Mapping[str, Any]) -> dict[str, Any] | None:
     last = dict(figures) if figures.get("pid") == pid else {}
     ended = "crashed" if words.strip() else "killed"
     return facts | {
-        "how": ended if boot == _boot() else "power cut",
+        "how": ended if boot == boot_id() else "power cut",
         "words": words[-LONGEST:].strip(),
         "failures": failures,
         "lasted_s": last.get("uptime_s", 0),
         "figures": last,
     }
-
-
-def _boot() -> str:
-    try:
-        return _BOOT.read_text(encoding="ascii").strip()
-    except OSError:
-        return ""

@@ -7,7 +7,7 @@ import logging
 import time
 from typing import TYPE_CHECKING, Any, Final
 
-from edge.clock import trusted_utc_s
+from edge.clock import moment_now
 from edge.errors import StorageError
 from edge.publish import payloads
 from edge.publish.mqtt import Handlers, Link
@@ -56,7 +56,7 @@ class Uplink:
             retained=False,
         )
         self._boxes = (_open_outbox(settings), Outbox(None, max_bytes=SPARE_BYTES))
-        self._publisher = Publisher(self._link, *self._boxes, settings.spool, trusted_utc_s)
+        self._publisher = Publisher(self._link, *self._boxes, settings.spool, moment_now)
 
     def start(self, supervisor: Supervisor) -> None:
         """Start the publish and mqtt threads."""

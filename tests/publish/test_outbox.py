@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from edge.errors import StorageError
 from edge.publish.outbox import Outbox, open_outbox
-from edge.types import Message
+from edge.types import Message, Moment
 
 PLENTY = 1_000_000
 
@@ -57,6 +57,10 @@ def test_a_full_outbox_drops_the_oldest_and_counts_it(tmp_path: Path) -> None:
         assert 3 <= len(kept) <= 10
 
 
+def at(wall_s: float) -> Moment:
+    return Moment(wall_s, 50.0, "a-boot", synchronised=True)
+
+
 def worth(number: int, value: Literal[0, 1, 2]) -> Message:
     return replace(message(number, size=100), worth=value)
 
@@ -77,12 +81,12 @@ def test_where_too_many_wait_the_least_worth_goes_first_and_events_last(tmp_path
 
 def test_what_has_waited_too_long_goes_and_what_came_without_a_clock_stays(tmp_path: Path) -> None:
     with Outbox(tmp_path / "o.sqlite", max_bytes=PLENTY, max_age_s=100.0) as outbox:
-        outbox.put(message(0), 1000.0)
-        outbox.put(message(1))
-        outbox.put(message(2), 1050.0)
-        outbox.put(message(3), 1101.0)
+        outbox.put(message(0), at(1000.0))
+        outbox.put(message(1), replace(at(1.0), synchronised=False))
+        outbox.put(message(2), at(1050.0))
+        outbox.put(message(3), at(1101.0))
         assert [row.message for row in outbox.waiting()] == [message(1), message(2), message(3)]
-        outbox.put(message(4))
+        outbox.put(message(4), replace(at(9e9), synchronised=False))
         assert outbox.depth == 4, "without a clock nothing is too old"
         assert outbox.dropped == 1
 
