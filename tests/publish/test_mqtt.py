@@ -18,7 +18,14 @@ from edge.publish.mqtt import Handlers, Link, probe
 from edge.publish.outbox import Outbox
 from edge.publish.publisher import INBOX, Publisher
 from edge.types import Message
-from tests.conftest import LATE_EAR, Mosquitto, broker_with_memory, free_port, wait_until
+from tests.conftest import (
+    LATE_EAR,
+    REPOSITORY,
+    Mosquitto,
+    broker_with_memory,
+    free_port,
+    wait_until,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -170,6 +177,31 @@ def test_what_the_access_list_denies_is_counted_and_blocks_nothing(
         ear.wait_for("event-1.")
         wait_until(lambda: run.publisher.depth == 0, "both are settled")
         assert run.publisher.counters.refused == 1
+
+
+def test_with_the_shipped_access_list_a_box_speaks_and_hears_for_itself_alone(
+    mosquitto: Callable[..., Mosquitto], tmp_path: Path
+) -> None:
+    passwords = tmp_path / "passwords"
+    for number, user in enumerate(("x", "y", "watcher")):
+        create = ["-c"] if number == 0 else []
+        subprocess.run(["mosquitto_passwd", *create, "-b", passwords, user, user], check=True)
+    shipped = REPOSITORY / "deploy" / "mosquitto" / "acl"
+    server = mosquitto(f"allow_anonymous false\npassword_file {passwords}\nacl_file {shipped}")
+    watcher = server.subscribe("#", "-u", "watcher", "-P", "watcher")
+    other = server.subscribe("#", "-u", "y", "-P", "y")
+    with running(broker_of(server, user="x", password="x")) as run:  # noqa: S106 - of this test's broker
+        run.publisher.offer(Message("edge/y/event", b"in a strange name", qos=1, durable=True))
+        run.publisher.offer(event(1))
+        watcher.wait_for("event-1.")
+        wait_until(lambda: run.publisher.depth == 0, "both are settled")
+        assert run.publisher.counters.refused == 1
+    command = ["mosquitto_pub", "-h", "127.0.0.1", "-p", str(server.port), "-u", "watcher"]
+    command += ["-P", "watcher", "-t", "edge/y/command/record", "-m", "for y"]
+    subprocess.run(command, check=True)
+    other.wait_for("for y")
+    assert not [line for line in other.lines() if "edge/x/" in line]
+    assert not [line for line in watcher.lines() if "strange" in line]
 
 
 class TestReasons:
