@@ -4,11 +4,13 @@
 from __future__ import annotations
 
 import logging
+import math
 import sqlite3
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final, Literal, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 
 from edge.errors import StorageError
+from edge.publish.topic import is_topic
 from edge.types import Message
 
 if TYPE_CHECKING:
@@ -131,7 +133,25 @@ class Outbox:
             ).fetchall()
         except sqlite3.Error as error:
             raise self._unusable(error) from error
-        return [Row(number, _message(*columns[:5]), *columns[5:]) for number, *columns in rows]
+        return [row for one in rows if (row := self._row(*one))]
+
+    def _row(self, number: int, *columns: Any) -> Row | None:  # noqa: ANN401 - whatever lies there
+        """Return a row; one that the disk has damaged is dropped and counted."""
+        topic, payload, qos, retain, worth, booted_s, boot = columns
+        if (
+            is_topic(topic)
+            and isinstance(payload, bytes)
+            and qos in {0, 1}
+            and worth in {0, 1, 2}
+            and (booted_s is None or (isinstance(booted_s, float) and math.isfinite(booted_s)))
+            and isinstance(boot, str | None)
+        ):
+            message = Message(topic, payload, qos, bool(retain), durable=True, worth=worth)
+            return Row(number, message, booted_s, boot)
+        log.error("message %d of the outbox is damaged and left out", number)
+        self.dropped += 1
+        self.done(number)
+        return None
 
     def done(self, row_id: int) -> None:
         """Forget a message: the broker has it."""
@@ -240,9 +260,3 @@ def _when(now: Moment | None) -> tuple[float | None, float | None, str | None]:
     if now is None:
         return None, None, None
     return (now.wall_s, None, None) if now.synchronised else (None, now.booted_s, now.boot)
-
-
-def _message(
-    topic: str, payload: bytes, qos: Literal[0, 1], retain: int, worth: Literal[0, 1, 2]
-) -> Message:
-    return Message(topic, payload, qos, bool(retain), durable=True, worth=worth)

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from edge.durable import sync, write_through
+from edge.publish.topic import is_topic
 from edge.types import Message
 
 if TYPE_CHECKING:
@@ -29,9 +30,6 @@ log = logging.getLogger(__name__)
 AT_ONCE: Final = 20  # files taken in one go: nobody else waits longer for them
 SUFFIX: Final = ".json"
 BAD: Final = ".bad"
-MAX_TOPIC_BYTES: Final = 65535
-NOT_IN_A_TOPIC: Final = frozenset("#+\0")
-"""Source: MQTT Version 3.1.1, section 4.7."""
 
 
 def deposit(directory: Path, message: Message, name: str) -> None:
@@ -116,7 +114,7 @@ def _parse(text: bytes) -> Message:
     """Return the message that a file holds. Raises ValueError, KeyError, TypeError."""
     body = json.loads(text)
     topic = body["topic"]
-    if not isinstance(topic, str) or not _is_topic(topic):
+    if not is_topic(topic):
         message = f"{topic!r:.80} is no topic"
         raise ValueError(message)
     payload = base64.b64decode(body["payload"], validate=True)
@@ -126,10 +124,6 @@ def _parse(text: bytes) -> Message:
         message = f"worth is {worth!r:.80}, not 0, 1 or 2"
         raise ValueError(message)
     return Message(topic, payload, 1 if body["qos"] else 0, **how, worth=worth)
-
-
-def _is_topic(text: str) -> bool:
-    return 0 < len(text.encode()) <= MAX_TOPIC_BYTES and not set(text) & NOT_IN_A_TOPIC
 
 
 def _set_aside(path: Path, why: Exception) -> None:

@@ -91,6 +91,32 @@ def test_what_has_waited_too_long_goes_and_what_came_without_a_clock_stays(tmp_p
         assert outbox.dropped == 1
 
 
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        ("topic", "a/#"),
+        ("topic", b"a"),
+        ("payload", "text"),
+        ("qos", 7),
+        ("worth", "x"),
+        ("booted_s", float("inf")),
+    ],
+)
+def test_a_row_that_the_disk_has_damaged_is_left_out_and_counted(
+    tmp_path: Path, column: str, value: object
+) -> None:
+    path = tmp_path / "o.sqlite"
+    with Outbox(path, max_bytes=PLENTY) as outbox:
+        outbox.put(message(0))
+        outbox.put(message(1))
+    with closing(sqlite3.connect(path)) as db:
+        db.execute(f"UPDATE message SET {column} = ? WHERE id = 1", (value,))  # noqa: S608 - ours
+        db.commit()
+    with Outbox(path, max_bytes=PLENTY) as outbox:
+        assert [row.message for row in outbox.waiting()] == [message(1)]
+        assert (outbox.dropped, outbox.depth) == (1, 1)
+
+
 def test_an_outbox_of_an_older_version_is_taken_over(tmp_path: Path) -> None:
     path = tmp_path / "o.sqlite"
     with closing(sqlite3.connect(path)) as old:
