@@ -5,13 +5,16 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from random import Random
+from typing import TYPE_CHECKING
 
 import pytest
 
 from edge.errors import EdgeError
 from tools.fuzzing.__main__ import fuzz
 from tools.fuzzing.targets import TARGETS
+
+if TYPE_CHECKING:
+    from random import Random
 
 
 @pytest.mark.parametrize("name", TARGETS)
