@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import click
 
+from edge.cli.quiet import quiet_stderr
 from edge.errors import EXIT_DEVICE, EXIT_OK
 
 
@@ -13,7 +14,8 @@ def devices() -> int:
     """List sound cards with what they offer and the setting to paste."""
     from edge.capture.devices import list_devices
 
-    found = list_devices()
+    with quiet_stderr():  # each is asked, JACK's too
+        found = list_devices()
     for device in found:
         click.echo(f"{device.name}  ({device.pcm})")
         click.echo(f"  offers    {device.offer}")

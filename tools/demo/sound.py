@@ -14,6 +14,7 @@ import numpy as np
 from edge.capture import scene
 from edge.capture.devices import list_devices
 from edge.capture.replay import ReplaySource
+from edge.cli.quiet import quiet_stderr
 from edge.errors import DeviceError
 from edge.types import Gap
 from tools.demo.place import CACHE
@@ -67,7 +68,8 @@ def find_sound(source: str, place: Path, *, configured: bool, repeat: bool) -> S
 
 
 def _card() -> Sound | None:
-    cards = [one for one in list_devices() if one.card_index >= 0]
+    with quiet_stderr():
+        cards = [one for one in list_devices() if one.card_index >= 0]
     return Sound(cards[0].name, cards[0].setting) if cards else None
 
 
