@@ -32,9 +32,14 @@ TARGET_S = 0.06
 
 @contextmanager
 def playing(
-    device: str, rate_hz: int = 48000, block_size: int = 480, target_s: float = TARGET_S
+    device: str,
+    rate_hz: int = 48000,
+    block_size: int = 480,
+    target_s: float = TARGET_S,
+    **settings: int,
 ) -> Iterator[PlaybackOut]:
-    out = PlaybackOut(device, rate_hz=rate_hz, block_size=block_size, target_s=target_s)
+    asked = {"rate_hz": rate_hz, "block_size": block_size, **settings}
+    out = PlaybackOut(device, target_s=target_s, **asked)
     thread = threading.Thread(target=out.run, name="playback")
     thread.start()
     try:
@@ -604,3 +609,15 @@ def test_the_time_from_capture_to_hand_over_is_known(join: Join) -> None:
     assert is_ok(out), "who stops has not lost its card"
     assert figures.handed_p50_s is not None
     assert 0 < figures.handed_p50_s <= figures.handed_p99_s
+
+
+def test_old_times_are_forgotten(join: Join) -> None:
+    block = np.zeros(480, np.float32)
+    with playing(join().output, history=8) as out:
+        wait_until(lambda: is_ok(out), "the card is open")
+        for late_s in (0.04, 0.0):
+            out.skip(round(48000 * 0.04))
+            for _ in range(10):
+                time.sleep(0.01)
+                out.take(block, time.monotonic() - late_s)
+        wait_until(lambda: len(out.handed()) == 8 and out.handed().max() < 0.03, "the newest are")
