@@ -18,6 +18,7 @@ from edge.playback.out import ASK_S, PlaybackOut
 from edge.playback.sounds import MAX_SOUNDS
 from edge.types import Period
 from tests.conftest import wait_until
+from tests.playback.conftest import hearing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -65,29 +66,6 @@ def give(out: PlaybackOut, seconds: float, rate_hz: int = 48000, block_size: int
         out.take(blocks[number % len(blocks)], time.monotonic())
         longest_s = max(longest_s, time.thread_time() - before_s)
     return longest_s
-
-
-@contextmanager
-def hearing(loop: VirtualLoop, **settings: int) -> Iterator[list[np.ndarray]]:
-    """Capture what is on the cable, (n, channels), until the end."""
-    asked = {"rate_hz": 48000, "channels": 1, "period_size": 480, "periods": 32, **settings}
-    heard: list[np.ndarray] = []
-    ended = threading.Event()
-    with AlsaSource(loop.input, **asked) as source:
-
-        def read() -> None:
-            while not ended.is_set():
-                item = source.read()
-                if isinstance(item, Period):
-                    heard.append(item.samples.copy())
-
-        reader = threading.Thread(target=read)
-        reader.start()
-        try:
-            yield heard
-        finally:
-            ended.set()
-            reader.join()
 
 
 def is_heard(heard: list[np.ndarray]) -> bool:
