@@ -4,15 +4,21 @@
 from __future__ import annotations
 
 import itertools
+import threading
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
 
+from edge.capture.alsa import AlsaSource
+from edge.types import Period
 from tools.lab.loop import VirtualLoop
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
+
+    import numpy as np
 
 NUMBERS = itertools.count()
 
@@ -37,3 +43,26 @@ def join(lab: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., VirtualLoo
         return loop
 
     return join
+
+
+@contextmanager
+def hearing(loop: VirtualLoop, **settings: int) -> Iterator[list[np.ndarray]]:
+    """Capture what is on the cable, (n, channels), until the end."""
+    asked = {"rate_hz": 48000, "channels": 1, "period_size": 480, "periods": 32, **settings}
+    heard: list[np.ndarray] = []
+    ended = threading.Event()
+    with AlsaSource(loop.input, **asked) as source:
+
+        def read() -> None:
+            while not ended.is_set():
+                item = source.read()
+                if isinstance(item, Period):
+                    heard.append(item.samples.copy())
+
+        reader = threading.Thread(target=read)
+        reader.start()
+        try:
+            yield heard
+        finally:
+            ended.set()
+            reader.join()

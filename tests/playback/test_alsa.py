@@ -21,6 +21,8 @@ from hypothesis import strategies as st
 
 from edge.errors import DeviceError
 from edge.playback.alsa import MAX_INTERRUPTIONS, PERIOD_SIZE, OutputCard, feed
+from tests.conftest import wait_until
+from tests.playback.conftest import hearing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -133,11 +135,15 @@ def test_a_card_that_another_program_holds_is_not_searched_elsewhere(join: Join)
 
 
 @contextmanager
-def player_of(loop: VirtualLoop, device: str, seconds: float) -> Iterator[subprocess.Popen[str]]:
+def player_of(
+    loop: VirtualLoop, device: str, seconds: float, rate_hz: int = 48000
+) -> Iterator[subprocess.Popen[str]]:
     """Play through one of a loop's cards in a process of its own."""
-    command = "import numpy as np; from edge.playback.alsa import play; "
-    command += "print(flush=True); "
-    command += f"play(np.full(({round(48000 * seconds)}, 1), 9, np.int32), 48000, {device!r})"
+    # Who starts the tests in the background has it ignore Ctrl-C, and all that it starts.
+    command = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+    command += "import numpy as np; from edge.playback.alsa import play; print(flush=True)\n"
+    command += f"samples = np.full(({round(rate_hz * seconds)}, 1), 1 << 30, np.int32)\n"
+    command += f"play(samples, {rate_hz}, {device!r})"
     with subprocess.Popen(
         [sys.executable, "-c", command],
         env=loop.environment(),
@@ -180,6 +186,24 @@ def test_an_interruption_ends_it_at_once_though_the_card_hangs(join: Join, *, ha
         player.send_signal(signal.SIGINT)
         # Later it would be given up for another reason.
         assert "KeyboardInterrupt" in player.communicate(timeout=10)[1]
+
+
+def test_an_interruption_silences_what_waits_in_the_card(join: Join) -> None:
+    """Which is half a second, at this rate."""
+    loop = join(output_format="S32_LE", output_rate_hz=8000, input_rate_hz=8000)
+    with (
+        hearing(loop, rate_hz=8000, period_size=80) as heard,
+        player_of(loop, loop.output, 60.0, rate_hz=8000) as player,
+    ):
+        wait_until(lambda: bool(heard) and heard[-1].all(), "it plays")
+        time.sleep(0.5)
+        n_before = len(heard)
+        player.send_signal(signal.SIGINT)
+        player.communicate(timeout=10)
+        time.sleep(0.1)
+    after = np.concatenate(heard[n_before:])
+    assert np.count_nonzero(after) < 0.2 * 8000
+    assert not after[-1]
 
 
 def test_what_a_device_can_not_do_is_refused(loudspeaker: Loudspeaker) -> None:

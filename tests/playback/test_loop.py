@@ -61,7 +61,7 @@ def test_a_card_that_gets_nothing_stops_and_says_so(join: Join) -> None:
 
 
 def test_a_blocking_writer_is_paced_by_the_cards_clock(join: Join) -> None:
-    loop = join(output_ppm=-50000)
+    loop = join(output_ppm=-100_000)
     card = opened(loop, alsaaudio.PCM_PLAYBACK)
     period = np.zeros(PERIOD_SIZE, "<i2")
     began_s = time.monotonic()
@@ -70,7 +70,8 @@ def test_a_blocking_writer_is_paced_by_the_cards_clock(join: Join) -> None:
     card.drain()
     lasted_s = time.monotonic() - began_s
     assert written == 200 * PERIOD_SIZE
-    assert lasted_s == pytest.approx(written / (48000 * 0.95), abs=0.1)
+    by_its_clock_s = written / (48000 * 0.9)
+    assert by_its_clock_s - 0.005 < lasted_s < by_its_clock_s + 0.2, "late at most"
     card.close()
 
 

@@ -18,6 +18,7 @@ from edge.playback.out import ASK_S, PlaybackOut
 from edge.playback.sounds import MAX_SOUNDS
 from edge.types import Period
 from tests.conftest import wait_until
+from tests.playback.conftest import hearing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -32,9 +33,14 @@ TARGET_S = 0.06
 
 @contextmanager
 def playing(
-    device: str, rate_hz: int = 48000, block_size: int = 480, target_s: float = TARGET_S
+    device: str,
+    rate_hz: int = 48000,
+    block_size: int = 480,
+    target_s: float = TARGET_S,
+    **settings: int,
 ) -> Iterator[PlaybackOut]:
-    out = PlaybackOut(device, rate_hz=rate_hz, block_size=block_size, target_s=target_s)
+    asked = {"rate_hz": rate_hz, "block_size": block_size, **settings}
+    out = PlaybackOut(device, target_s=target_s, **asked)
     thread = threading.Thread(target=out.run, name="playback")
     thread.start()
     try:
@@ -60,29 +66,6 @@ def give(out: PlaybackOut, seconds: float, rate_hz: int = 48000, block_size: int
         out.take(blocks[number % len(blocks)], time.monotonic())
         longest_s = max(longest_s, time.thread_time() - before_s)
     return longest_s
-
-
-@contextmanager
-def hearing(loop: VirtualLoop, **settings: int) -> Iterator[list[np.ndarray]]:
-    """Capture what is on the cable, (n, channels), until the end."""
-    asked = {"rate_hz": 48000, "channels": 1, "period_size": 480, "periods": 32, **settings}
-    heard: list[np.ndarray] = []
-    ended = threading.Event()
-    with AlsaSource(loop.input, **asked) as source:
-
-        def read() -> None:
-            while not ended.is_set():
-                item = source.read()
-                if isinstance(item, Period):
-                    heard.append(item.samples.copy())
-
-        reader = threading.Thread(target=read)
-        reader.start()
-        try:
-            yield heard
-        finally:
-            ended.set()
-            reader.join()
 
 
 def is_heard(heard: list[np.ndarray]) -> bool:
@@ -604,3 +587,15 @@ def test_the_time_from_capture_to_hand_over_is_known(join: Join) -> None:
     assert is_ok(out), "who stops has not lost its card"
     assert figures.handed_p50_s is not None
     assert 0 < figures.handed_p50_s <= figures.handed_p99_s
+
+
+def test_old_times_are_forgotten(join: Join) -> None:
+    block = np.zeros(480, np.float32)
+    with playing(join().output, history=8) as out:
+        wait_until(lambda: is_ok(out), "the card is open")
+        for late_s in (0.04, 0.0):
+            out.skip(round(48000 * 0.04))
+            for _ in range(10):
+                time.sleep(0.01)
+                out.take(block, time.monotonic() - late_s)
+        wait_until(lambda: len(out.handed()) == 8 and out.handed().max() < 0.03, "the newest are")

@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import time
 from typing import TYPE_CHECKING
 
@@ -120,11 +122,14 @@ def test_without_a_card_it_says_so_and_takes_what_comes(loop: VirtualLoop) -> No
 
 def test_a_hurried_thread_is_scheduled_in_real_time_and_no_other() -> None:
     told: list[tuple[bool, int, int]] = []
+    children: list[bytes] = []
+    scheduler = "import os; print(os.sched_getscheduler(0) == os.SCHED_OTHER)"
 
     def hurried() -> None:
         allowed = hurry()
         policy = os.sched_getscheduler(0) & ~os.SCHED_RESET_ON_FORK
         told.append((allowed, policy, os.sched_getparam(0).sched_priority))
+        children.append(subprocess.check_output([sys.executable, "-c", scheduler]))
 
     supervisor = Supervisor()
     supervisor.start("hurried", hurried)
@@ -132,3 +137,4 @@ def test_a_hurried_thread_is_scheduled_in_real_time_and_no_other() -> None:
     ((allowed, policy, priority),) = told
     assert (policy, priority) == ((os.SCHED_RR, PRIORITY) if allowed else (os.SCHED_OTHER, 0))
     assert os.sched_getscheduler(0) == os.SCHED_OTHER
+    assert children == [b"True\n"]
