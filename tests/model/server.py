@@ -26,7 +26,8 @@ class Server:
 
     cut : so many bytes of an answer are sent, then the connection ends.
     ranges : whether parts of a file are served.
-    says : the length that is said, if it is not the true one; 0: none is said.
+    says : the length that is said, if it is not the true one; 0: none is said, the file comes in
+        chunks instead.
     """
 
     def __init__(self, directory: Path, *, scheme: str = "https") -> None:
@@ -75,6 +76,8 @@ class Server:
         server = self
 
         class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"  # 1.0 knows no chunks
+
             def do_GET(self) -> None:
                 server.answer(self)
 
@@ -108,7 +111,15 @@ class Server:
         if start:
             to.send_header("Content-Range", f"bytes {start}-{len(content) - 1}/{len(content)}")
         length = len(content) - start if self.says is None else self.says
-        if length:
-            to.send_header("Content-Length", str(length))
+        name, value = ("Content-Length", length) if length else ("Transfer-Encoding", "chunked")
+        to.send_header(name, str(value))
         to.end_headers()
-        to.wfile.write(content[start:][: self.cut])
+        body = content[start:][: self.cut]
+        if length:
+            to.wfile.write(body)
+            return
+        for at in range(0, len(body), 10_000):
+            piece = body[at : at + 10_000]
+            to.wfile.write(f"{len(piece):x}\r\n".encode() + piece + b"\r\n")
+        if self.cut is None:
+            to.wfile.write(b"0\r\n\r\n")
