@@ -430,5 +430,6 @@ def test_what_stands_in_for_a_model_is_not_left_for_it(tmp_path: Path) -> None:
     for _ in range(GIVE_UP):
         threads.models.note(valid=False)
     threads.models.look(2e9)
+    assert threads.supervisor.join("model", 2.0), "nothing is being opened"
     assert threads.models.cutter() is None
     assert threads.models.name == "shipped"
