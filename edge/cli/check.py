@@ -66,12 +66,10 @@ def _clips(settings: Settings) -> str:
 
 
 def _model(settings: Settings) -> str:
-    from edge.service.build import build_rules, open_model
-    from edge.service.instrument import alarm_rules
+    from edge.service.build import model_path
+    from edge.service.models import fitting_model
 
-    info = open_model(settings).info
-    build_rules(settings, info)
-    alarm_rules(settings, info.labels)
+    info = fitting_model(settings, model_path(settings)).info
     return f"{info.name} {info.version}, {len(info.labels)} labels"
 
 

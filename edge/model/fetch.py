@@ -7,6 +7,7 @@ import contextlib
 import hashlib
 import http.client
 import os
+import re
 import ssl
 import urllib.error
 import urllib.request
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 MOST_BYTES: Final = 500_000_000
 TIMEOUT_S: Final = 30.0  # without a byte
 _PIECE_BYTES: Final = 1 << 16
+_DIGEST: Final = re.compile(r"[0-9A-Fa-f]{64}")
 _AGAIN: Final = "run the command again: it goes on from there"
 
 
@@ -68,7 +70,7 @@ class Fetch:
     ca_file : who signed the server's certificate; None: the system's list.
     told : called with the bytes that are there and, if known, all of them.
 
-    Raises `ModelError` for an address that is not https.
+    Raises `ModelError` for an address that is not https, or a digest that is none.
     """
 
     def __init__(
@@ -82,6 +84,8 @@ class Fetch:
         told: Told = lambda _here, _all: None,
     ) -> None:
         _check_https(url)
+        if sha256 and not _DIGEST.fullmatch(sha256):
+            raise ModelError(f"{sha256!r:.100} is no sha256", "it has 64 digits of 0-9 a-f")
         self._url = url
         self._out = out
         self._sha256 = sha256.lower() if sha256 else None
@@ -121,7 +125,7 @@ class Fetch:
 
     def _fetch(self) -> None:
         here = self._part.stat().st_size if self._part.exists() else 0
-        tag = self._tag.read_text() if self._tag.exists() else ""
+        tag = self._tag.read_text(errors="replace") if self._tag.exists() else ""
         if here and not (tag or self._sha256):
             here = 0
         headers = {"User-Agent": "edge", "Accept-Encoding": "identity"}
@@ -210,8 +214,6 @@ class Fetch:
     def _piece(self, answer: http.client.HTTPResponse, here: int, total: int | None) -> bytes:
         try:
             return answer.read(_PIECE_BYTES)
-        except http.client.IncompleteRead as cut:
-            return cut.partial
         except (OSError, http.client.HTTPException) as error:
             raise ModelError(
                 f"it broke off after {here} of {total or 'unknown'} bytes: {error}", _AGAIN

@@ -227,7 +227,8 @@ class Models:
             return {"ok": False, "error": str(error)}
         info = self.classifier.info
         log.info("in use: model %s, %s %s", name, info.name, info.version)
-        self._before = "" if self._settings.model.path else self.name
+        # One that was taken again is not left for the one that it stands in for.
+        self._before = "" if trouble or self._settings.model.path else self.name
         self.name, self.trouble = name, trouble
         return {"ok": True, "name": name, "model": build.model_facts(info)}
 

@@ -14,12 +14,20 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+class _Quiet(ThreadingHTTPServer):
+    """Says nothing of a client that hangs up: some tests are about just that."""
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        pass
+
+
 class Server:
     """Serves `files` by path; `asked` are the ranges that were asked for.
 
     cut : so many bytes of an answer are sent, then the connection ends.
     ranges : whether parts of a file are served.
-    says : the length that is said, if it is not the true one; 0: none is said.
+    says : the length that is said, if it is not the true one; 0: none is said, the file comes in
+        chunks instead.
     """
 
     def __init__(self, directory: Path, *, scheme: str = "https") -> None:
@@ -31,7 +39,7 @@ class Server:
         self.ranges = True
         self.says: int | None = None
         self.etag = '"one"'
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+        self._server = _Quiet(("127.0.0.1", 0), self._handler())
         self.ca_file = directory / "server.crt"
         if scheme == "https":
             self._encrypt(directory)
@@ -68,6 +76,8 @@ class Server:
         server = self
 
         class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"  # 1.0 knows no chunks
+
             def do_GET(self) -> None:
                 server.answer(self)
 
@@ -101,7 +111,15 @@ class Server:
         if start:
             to.send_header("Content-Range", f"bytes {start}-{len(content) - 1}/{len(content)}")
         length = len(content) - start if self.says is None else self.says
-        if length:
-            to.send_header("Content-Length", str(length))
+        name, value = ("Content-Length", length) if length else ("Transfer-Encoding", "chunked")
+        to.send_header(name, str(value))
         to.end_headers()
-        to.wfile.write(content[start:][: self.cut])
+        body = content[start:][: self.cut]
+        if length:
+            to.wfile.write(body)
+            return
+        for at in range(0, len(body), 10_000):
+            piece = body[at : at + 10_000]
+            to.wfile.write(f"{len(piece):x}\r\n".encode() + piece + b"\r\n")
+        if self.cut is None:
+            to.wfile.write(b"0\r\n\r\n")

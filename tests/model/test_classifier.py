@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import onnx
 import pytest
 
 from edge.config.load import load_defaults
@@ -132,6 +133,24 @@ def test_a_model_that_fails_on_its_first_patch_is_refused_without_chatter(
     with pytest.raises(ModelError, match="failed on an input of"):
         _open(make_model(row=7))
     assert capfd.readouterr() == ("", "")
+
+
+def test_a_patch_on_which_a_model_fails_is_no_end(make_model: Callable[..., Path]) -> None:
+    """The patch's first value picks one of three numbers: it fails for 7, as onnxruntime says."""
+    path = make_model(bias=(0.0, 0.0, 0.0))
+    model = onnx.load(path)
+    table = onnx.numpy_helper.from_array(np.array([0.1, 0.2, 0.3], np.float32), "table")
+    model.graph.initializer.append(table)
+    model.graph.node[-1].CopyFrom(onnx.helper.make_node("Add", ["picked", "bias"], ["scores"]))
+    whole = onnx.helper.make_node("Cast", ["first"], ["place"], to=onnx.TensorProto.INT64)
+    model.graph.node.insert(2, whole)
+    model.graph.node.insert(3, onnx.helper.make_node("Gather", ["table", "place"], ["picked"]))
+    onnx.save(model, path)
+    opened = _open(path)
+    failed = opened.classify(_patch(7.0))
+    assert (failed.valid, opened.bad_outputs) == (False, 1)
+    assert np.array_equal(failed.values, np.zeros(3, np.float32))
+    assert opened.classify(_patch(2.0)).values == pytest.approx([0.3, 0.3, 0.3])
 
 
 def test_opening_and_running_prints_nothing(

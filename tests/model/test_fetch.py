@@ -223,3 +223,22 @@ def test_known_digests_are_those_of_the_known_files(data: Path, name: str, file:
     known = KNOWN[name]
     assert (hashlib.sha256(content).hexdigest(), len(content)) == (known.sha256, known.n_bytes)
     assert known.url.startswith("https://")
+
+
+def test_a_file_in_chunks_that_breaks_off_is_not_taken_for_a_whole_one(
+    server: Server, out: Path
+) -> None:
+    """No length is said and no digest known: the end that is missing is all that tells."""
+    server.says, server.cut = 0, 100_000
+    with pytest.raises(ModelError, match="broke off"):
+        fetch(server, out)
+    assert out.read_bytes() == b"the old one"
+    server.cut = None
+    assert fetch(server, out) == DIGEST
+
+
+@pytest.mark.parametrize("digest", ["abc", "g" * 64, f"{'0' * 64}\n"])
+def test_a_digest_that_is_none_is_refused_at_once(server: Server, out: Path, digest: str) -> None:
+    with pytest.raises(ModelError, match="is no sha256"):
+        fetch(server, out, sha256=digest)
+    assert server.asked == []

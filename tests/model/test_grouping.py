@@ -15,8 +15,8 @@ from edge.errors import ConfigError, ModelError
 from edge.model.classifier import OnnxClassifier
 from edge.model.detector import Detector
 from edge.model.grouping import AUDIOSET, audioset_groups
-from edge.model.registry import ModelInfo, describe, read_labels, read_model
-from edge.service.build import build_rules, event_labels
+from edge.model.registry import ModelInfo, describe, read_labels, read_model, shipped_model
+from edge.service.build import build_rules, event_labels, state_labels
 from edge.types import Patch
 
 if TYPE_CHECKING:
@@ -71,6 +71,9 @@ def test_where_there_are_groups_they_make_the_events(pets: Path) -> None:
     assert _with(info) == ["dog", "pet"]
     assert _with(info, 'detector.ignore=["pet"]') == ["dog"]
     assert event_labels(load_settings(), info) == ["dog", "pet"]
+    assert state_labels(load_settings(), info) == ["dog", "pet"], "hundreds of topics for nobody"
+    own = read_model(shipped_model())
+    assert state_labels(load_settings(), own) == own.labels, "an ON may be left from before"
 
 
 def test_a_label_with_settings_of_its_own_makes_events_too(pets: Path) -> None:

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from edge.errors import ModelError
 from edge.model.bring import bring
 from edge.model.classifier import OnnxClassifier
+from edge.model.converter import Network
 from edge.model.flatbuffer import root
 from edge.model.frontend import PRESETS
 from edge.model.importer import import_tflite
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from edge.model.tflite import Graph
+    from edge.model.tflite import Graph, Operator
 
 pytestmark = pytest.mark.data
 
@@ -210,6 +211,46 @@ def test_a_file_that_is_cut_off_becomes_a_sentence(
     file.write_bytes(content[:length])
     with pytest.raises(ModelError, match=r"cut\.tflite"):
         import_tflite(file)
+
+
+def test_what_lies_between_layers_ends_where_its_8_bits_end(official: Path) -> None:
+    """The official model can't say more than 5.33 in one layer, nor of a loud patch."""
+    model = onnx.load_from_string(import_tflite(official).onnx)
+    values = {one.name: onnx.numpy_helper.to_array(one) for one in model.graph.initializer}
+    clips = [node for node in model.graph.node if node.op_type == "Clip"]
+    ends = [tuple(float(values[name]) for name in node.input[1:]) for node in clips]
+    assert ends[0] == pytest.approx((-144 * 0.04802061, 111 * 0.04802061))
+    assert {round(high, 2) for low, high in ends[1:]} == {6.0, 5.33}
+    assert {low for low, _ in ends[1:]} == {0.0}
+
+
+def test_a_chain_that_bites_its_tail_is_no_endless_one(official: Path, tmp_path: Path) -> None:
+    content = official.read_bytes()
+    layer = struct.pack("<4i", 3, 38, 39, 40)
+    assert content.count(layer) == 1
+    file = tmp_path / "ring.tflite"
+    file.write_bytes(content.replace(layer, struct.pack("<4i", 3, 41, 39, 40)))
+    with pytest.raises(ModelError, match="no patch of 8 bit leads to its output"):
+        import_tflite(file)
+
+
+def test_the_same_weights_many_times_are_too_many(graph: Graph) -> None:
+    """A file of 4 MB could ask for gigabytes."""
+    first = next(k for k, one in enumerate(graph.operators) if one.code == Code.QUANTIZE)
+    shape = (1, 6, 4, 512)
+    after = next(k for k, one in enumerate(graph.operators) if _shape(graph, one) == shape)
+    again = next(
+        one
+        for one in graph.operators[after + 1 :]
+        if one.code == Code.CONV and _shape(graph, one) == shape
+    )
+    chain = [*graph.operators[first : after + 1], *[again] * 300]
+    with pytest.raises(ModelError, match="more than 64 MB"):
+        Network(graph).convert(chain)
+
+
+def _shape(graph: Graph, one: Operator) -> tuple[int, ...]:
+    return graph.tensors[one.outputs[0]].shape
 
 
 def test_another_front_end_is_not_taken_for_yamnet_s(official: Path, tmp_path: Path) -> None:

@@ -200,6 +200,16 @@ def test_a_later_schema_is_refused_by_its_number(described: Path) -> None:
         ({"negative_labels": ["cat"]}, "no label 'cat'"),
         ({"negative_labels": [["dog"], 3]}, r"no label 3, \['dog'\]"),
         ({"front_end": front_end_to_json(LogMelSpec(n_mels=40))}, "96 frames x 40 bands"),
+        (
+            {
+                "front_end": front_end_to_json(LogMelSpec(centring="reflect")),
+                "patch_frames": 2,
+                "patch_hop": 1,
+            },
+            "shorter than a window",
+        ),
+        ({"bands_first": 1}, "bands_first is 1"),
+        ({"bands_first": True}, "64 bands x 96 frames does not fit"),
         ({"front_end": front_end_to_json(LogMelSpec()) | {"rate_hz": 8000}}, "fmax_hz"),
     ],
 )

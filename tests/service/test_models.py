@@ -412,3 +412,24 @@ def test_a_few_patches_without_scores_are_no_reason_to_go_back(tmp_path: Path) -
         threads.models.note(valid=True)
     assert threads.models.cutter() is None
     assert (threads.models.name, threads.models.trouble) == ("other", "")
+
+
+def test_what_stands_in_for_a_model_is_not_left_for_it(tmp_path: Path) -> None:
+    """Else two that both give nothing would take turns for ever."""
+    threads = Threads(tmp_path)
+    threads.change("other")
+    threads.hear()
+    wait_until(lambda: threads.changes, "told")
+    for _ in range(GIVE_UP):
+        threads.models.note(valid=False)
+    threads.models.look(1e9)
+    threads.hear()
+    wait_until(lambda: threads.changes == 2, "given up")
+    assert threads.models.name == "shipped"
+    assert "other gave no scores" in threads.models.trouble
+    for _ in range(GIVE_UP):
+        threads.models.note(valid=False)
+    threads.models.look(2e9)
+    assert threads.supervisor.join("model", 2.0), "nothing is being opened"
+    assert threads.models.cutter() is None
+    assert threads.models.name == "shipped"
