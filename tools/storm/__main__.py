@@ -19,6 +19,7 @@ from tools.storm.box import Box
 from tools.storm.broker import Broker, Ear, Wire
 from tools.storm.faults import Fault, all_faults
 from tools.storm.kills import kill_rounds
+from tools.storm.soak import soak
 from tools.storm.sound import bursts, write_signal
 
 CALM_S: Final = 8.0  # at the end: what waits must drain
@@ -34,11 +35,16 @@ def main() -> int:
     parser.add_argument(
         "--kills", type=int, metavar="N", help="instead: kill a publisher N times while it sends"
     )
+    parser.add_argument(
+        "--soak", type=float, metavar="HOURS", help="instead: so much sound as fast as it goes"
+    )
     asked = parser.parse_args()
     with ExitStack() as running:
         place = Path(running.enter_context(TemporaryDirectory(prefix="edge-chaos-")))
         if asked.kills:
             return _kill(place, asked.kills, asked.seed, running)
+        if asked.soak:
+            return _soak(place, asked.soak, running)
         storm = Storm(place, asked.seed, running)
         books = storm.run(asked.seconds)
     print(storm.table(books))
@@ -131,6 +137,14 @@ def _kill(place: Path, rounds: int, seed: int, running: ExitStack) -> int:
     result = kill_rounds(place, rounds, seed, running)
     print(f"{rounds} kills, {result.stored} messages written down, {result.doubled} came twice")
     print("\n".join(result.wrong) or "every one arrived, none was altered")
+    return 1 if result.wrong else 0
+
+
+def _soak(place: Path, hours: float, running: ExitStack) -> int:
+    began_s = time.monotonic()
+    result = soak(place, hours, running)
+    print(result.plot())
+    print("\n".join(result.wrong) or "nothing grew", f"({time.monotonic() - began_s:.0f} s)")
     return 1 if result.wrong else 0
 
 
