@@ -43,6 +43,9 @@ BEST_FIRST: Final[tuple[SampleFormat, ...]] = (
 MAX_INTERRUPTIONS: Final = 100
 """In a row, without one sample between them."""
 
+MOST_RATE_HZ: Final = 10_000_000
+"""No converter is as quick."""
+
 LOOK_EVERY_S: Final = 0.1
 """How often the card's clock is read: a look costs as much as a read, nobody needs more."""
 
@@ -304,11 +307,13 @@ def _not_opened(pcm_name: str, cards: Sequence[Card], reason: str) -> DeviceAway
 
 def _offer(pcm: Any) -> Offer:  # noqa: ANN401 - alsaaudio has no types
     rates = pcm.getrates()  # a number, a (lowest, highest) tuple, or a list
+    # What takes any rate at all is no card but "null": it would count its 2**32 channels.
+    takes_all = isinstance(rates, tuple) and rates[1] > MOST_RATE_HZ
     return Offer(
         formats=tuple(sorted(pcm.getformats())),
         rates_hz=(rates,) if isinstance(rates, int) else tuple(rates),
         any_rate=isinstance(rates, tuple),
-        channels=tuple(pcm.getchannels()),
+        channels=(1,) if takes_all else tuple(pcm.getchannels()),
     )
 
 

@@ -205,7 +205,8 @@ def _open_best(device: str, **settings: int) -> tuple[Any, dict[str, Any]]:
     """Open with the best format and the fewest channels on offer; return ALSA's account too."""
     with _silence():
         pcm = _open(device, _BEST_FIRST[0], channels=1, **settings)
-        formats, fewest = pcm.getformats(), pcm.getchannels()[0]
+        # Not `getchannels`: "null" has 2**32 of them, and it would count them one by one.
+        formats, fewest = pcm.getformats(), int(pcm.info()["channels"])
         best = next((name for name in _BEST_FIRST if name in formats), "S16_LE")
         if best != _BEST_FIRST[0] or fewest != 1:
             pcm.close()

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 import time
 from typing import TYPE_CHECKING
@@ -221,3 +223,11 @@ def test_a_busy_device_is_listed_with_the_reason(plug_in: PlugIn) -> None:
 def test_a_probe_lets_go_of_the_device(plug_in: PlugIn) -> None:
     microphone = plug_in(np.zeros(480, dtype="<i2"))
     assert probe(microphone.name) == probe(microphone.name)
+
+
+def test_a_device_without_an_end_of_channels_is_described_at_once() -> None:
+    asked = 'from edge.capture.alsa import probe; print(probe("null"))'
+    done = subprocess.run(
+        [sys.executable, "-c", asked], check=True, timeout=20, capture_output=True, text=True
+    )
+    assert "rates 1 to" in done.stdout

@@ -276,3 +276,10 @@ class TestFeed:
 
         with pytest.raises(alsaaudio.ALSAAudioError, match="No such device"):
             feed(write, np.zeros((9, 1), np.int16), period_size=16)
+
+
+def test_a_device_without_an_end_of_channels_is_opened_at_once() -> None:
+    """ALSA's "null" takes everything; who wants to try without a card takes it."""
+    asked = "from edge.playback.alsa import OutputCard\n"
+    asked += 'OutputCard("null", rate_hz=48000, period_size=240, buffer_size=960).close()'
+    subprocess.run([sys.executable, "-c", asked], check=True, timeout=20)
