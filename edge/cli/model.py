@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from edge.cli.model_test import test
+
 if TYPE_CHECKING:
     from edge.model.registry import Activation, ModelInfo
 
@@ -16,7 +18,10 @@ LABELS_SHOWN = 20
 
 @click.group()
 def model() -> None:
-    """Show models, or make one describe itself."""
+    """Show models, try one out, or make one describe itself."""
+
+
+model.add_command(test)
 
 
 @model.command()
