@@ -31,6 +31,7 @@ GATHERED_SHARE: Final = 0.5  # how often a label beside ESC-10's ten is drawn, t
 SOFT_SHARE: Final = 0.6
 IMITATION_WEIGHT: Final = 1.0
 READER_STEPS: Final = 1500
+READER_RATE: Final = 5e-3
 READ: Final = EMBEDDING + CLASSES  # features that the reader of the teachers sees
 
 
@@ -65,7 +66,7 @@ def make_lessons(pools: Sequence[Pool], seed: int) -> Lessons:
     )
 
 
-def fit(lessons: Lessons, *, epochs: float, seed: int) -> Network:
+def fit(lessons: Lessons, *, epochs: float, seed: int, name: str) -> Network:
     """Return the trained network, its weights averaged over the last steps."""
     torch.manual_seed(seed)
     network = new_network(len(LABELS))
@@ -74,15 +75,14 @@ def fit(lessons: Lessons, *, epochs: float, seed: int) -> Network:
     optimiser = torch.optim.AdamW(parts.parameters(), lr=LEARNING_RATE, weight_decay=WEIGHT_DECAY)
     steps = round(epochs * len(lessons.patches) / BATCH)
     for step in range(steps):
-        for group in optimiser.param_groups:
-            group["lr"] = LEARNING_RATE * _schedule(step / steps)
+        _set_rate(optimiser, LEARNING_RATE * _schedule(step / steps))
         loss = _loss(network, lessons)
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
         _average(average.parts, parts, min(AVERAGING, step / (step + 10)))
         if step % 100 == 99:
-            print(f"step {step + 1}/{steps} loss {float(loss):.3f}", flush=True)
+            print(f"{name}: step {step + 1}/{steps} loss {float(loss.detach()):.3f}", flush=True)
     average.parts.eval()
     return average
 
@@ -109,10 +109,12 @@ def _read_teachers(
     """
     torch.manual_seed(seed)
     reader = nn.Linear(features.shape[1], hard.shape[1])
-    optimiser = torch.optim.AdamW(reader.parameters(), lr=2e-3, weight_decay=0.3)
+    nn.init.constant_(reader.bias, -3.0)  # most labels are not in most patches
+    optimiser = torch.optim.AdamW(reader.parameters(), lr=READER_RATE, weight_decay=0.02)
     known = (~hard.isnan()).float()
     hard = hard.nan_to_num(0.0)
-    for _ in range(READER_STEPS):
+    for step in range(READER_STEPS):
+        _set_rate(optimiser, READER_RATE * _schedule(step / READER_STEPS))
         drawn = torch.multinomial(weights, 512, replacement=True)
         logits = reader(functional.dropout(features[drawn], 0.3))
         loss = functional.binary_cross_entropy_with_logits(logits, hard[drawn], weight=known[drawn])
@@ -121,6 +123,11 @@ def _read_teachers(
         optimiser.step()
     with torch.no_grad():
         return torch.sigmoid(reader(features))
+
+
+def _set_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:
+    for group in optimiser.param_groups:
+        group["lr"] = rate
 
 
 def _schedule(progress: float) -> float:

@@ -12,5 +12,6 @@ STUDENT: Final = PRESETS["edge"]
 PATCH_SAMPLES: Final = (
     STUDENT.front_end.win_length + (STUDENT.patch_frames - 1) * STUDENT.front_end.hop_length
 )
+HOP_SAMPLES: Final = STUDENT.patch_hop * STUDENT.front_end.hop_length
 
-__all__ = ["PATCH_SAMPLES", "STUDENT", "log_mel"]
+__all__ = ["HOP_SAMPLES", "PATCH_SAMPLES", "STUDENT", "log_mel"]

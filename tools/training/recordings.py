@@ -53,6 +53,12 @@ FIELD_NAMES: Final = {
     "crackling_fire": "fire_crackling",
     **{name: label for label, names in GATHERED.items() for name in names},
 }
+# Sounds that have been heard as counter-examples: whoever has clips of them may test with them.
+COUNTER_EXAMPLES: Final = (
+    *("airplane", "ambience", "applause", "cat", "cow", "crowd_cheer", "door_knock", "door_slam"),
+    *("engine", "frog", "hen", "keyboard", "laughter", "machine_hum", "saw_drill", "scream"),
+    *("sheep", "snoring", "train", "water", "wind"),
+)
 # May be examples without saying so, by class and subclass ("" for any): no word on these labels.
 UNSURE: Final[Mapping[tuple[str, str], tuple[str, ...]]] = {
     ("ambience", ""): ("bird", "footsteps", "insect", "music", "speech"),
@@ -102,11 +108,13 @@ FORBIDDEN_LICENCES: Final = {"BSB"}  # terms not confirmed: for tests, not for t
 class Clip:
     """One recording: `fold` keeps everything from one source or author together.
 
+    kind : the class as its collection names it.
     unsure : labels that may be heard in it or not.
     trained : whether it may be learned from.
     """
 
     path: Path
+    kind: str
     label: int
     fold: int
     official: bool
@@ -143,6 +151,7 @@ def _esc10(folder: Path) -> Iterator[Clip]:
     for row in _rows(folder):
         yield Clip(
             path=folder / "audio" / row["flac"],
+            kind=row["class"],
             label=LABELS.index(row["class"]),
             fold=int(row["fold"]),
             official=True,
@@ -165,6 +174,7 @@ def _field(folder: Path, fold_of_author: dict[str, int]) -> Iterator[Clip]:
         unsure = {one for kind in kinds for one in UNSURE.get(kind, ())}
         yield Clip(
             path=folder / "audio" / row["flac"],
+            kind=row["class"],
             label=label,
             fold=fold_of_group[row["group"]],
             official=False,
@@ -181,6 +191,7 @@ def _singles(folder: Path) -> Iterator[Clip]:
         for path in sorted(folder.glob(f"{beginning}*.ogg")):
             yield Clip(
                 path=path,
+                kind=label,
                 label=LABELS.index(label),
                 fold=FOLDS[k % len(FOLDS)],
                 official=False,
