@@ -22,8 +22,7 @@ STEM: Final = 16
 BLOCKS: Final = (
     ("dense", 32, 2),
     ("separable", 64, 1),
-    ("dense", 64, 1),
-    ("separable", 128, 2),
+    ("dense", 128, 2),
     ("separable", 128, 1),
     ("separable", 256, 2),
     ("separable", 320, 1),

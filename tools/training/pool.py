@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
+import soxr
 
+from edge.capture.scene import synthesise_scene
 from tools.training.augment import level, microphone, mix, room
 from tools.training.frontend import PATCH_SAMPLES, STUDENT, log_mel
 from tools.training.recordings import LABELS, OTHER, RATE_HZ, Clip, load
@@ -19,7 +21,7 @@ from tools.training.synthetic import alarm, coloured_noise, counter_example
 from tools.training.teacher import Teachers
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -31,6 +33,11 @@ LONG_S: Final = 12.0  # a clip that is longer gives more, in proportion
 SYNTHETIC_PER_FOLD: Final = 3000
 ALARMS_PER_FOLD: Final = 500
 MIXED_SHARE: Final = 0.75
+# Other scenes than those that the finished model is tried on.
+SCENE_SEEDS: Final = range(1000, 1015)
+SCENE_S: Final = 60.0
+SCENE_RATE_HZ: Final = 48000
+PATCHES_PER_SOUND: Final = 8
 BATCH: Final = 32
 STEP_SAMPLES: Final = RATE_HZ // 10
 BEFORE_SAMPLES: Final = RATE_HZ // 2  # what still rings in a room
@@ -83,23 +90,35 @@ class _Heard:
 
 def make_pool(clips: list[Clip], models: Path, fold: int, seed: int) -> Pool:
     """Return the pool of one fold; some minutes of one core."""
-    teachers = Teachers(models)
     heard = [_Heard(one, load(one)) for one in clips if one.fold == fold and one.trained]
-    examples: list[_Example] = []
+    examples = _examples(heard, np.random.default_rng([seed, fold]))
+    return _pool(examples, Teachers(models), f"fold {fold}")
+
+
+def make_scene_pool(models: Path, seed: int) -> Pool:
+    """Return patches of the project's own scenes, so that the demonstration is understood.
+
+    They are no recordings, so no fold has them: every network hears them.
+    """
+    return _pool(_scenes(np.random.default_rng([seed, 0])), Teachers(models), "scenes")
+
+
+def _pool(examples: Iterable[_Example], teachers: Teachers, name: str) -> Pool:
+    asked: list[_Example] = []
     features: list[NDArray[np.float16]] = []
     patches, labels, certain = [], [], []
-    for example in _examples(heard, np.random.default_rng([seed, fold])):
+    for example in examples:
         patches.append(log_mel(example.window, STUDENT.front_end).astype(np.float16))
         labels.append(example.labels)
         certain.append(example.certain)
-        examples.append(example)
-        if len(examples) == BATCH:
-            features.append(_ask(teachers, examples))
-            examples.clear()
+        asked.append(example)
+        if len(asked) == BATCH:
+            features.append(_ask(teachers, asked))
+            asked.clear()
             if len(features) % 40 == 0:
-                print(f"fold {fold}: {len(patches)} patches", flush=True)
-    if examples:
-        features.append(_ask(teachers, examples))
+                print(f"{name}: {len(patches)} patches", flush=True)
+    if asked:
+        features.append(_ask(teachers, asked))
     return Pool(np.stack(patches), np.stack(labels), np.array(certain), np.concatenate(features))
 
 
@@ -126,6 +145,18 @@ def _examples(heard: list[_Heard], rng: np.random.Generator) -> Iterator[_Exampl
     for _ in range(ALARMS_PER_FOLD):
         beeps = room(np.pad(alarm(PATCH_SAMPLES, rng), (BEFORE_SAMPLES, 0)), rng)
         yield _mixed(beeps, _only(LABELS.index("alarm")), heard, rng)
+
+
+def _scenes(rng: np.random.Generator) -> Iterator[_Example]:
+    for seed in SCENE_SEEDS:
+        samples, sounds = synthesise_scene(SCENE_S, SCENE_RATE_HZ, seed)
+        samples = soxr.resample(samples, SCENE_RATE_HZ, RATE_HZ).astype(np.float32)
+        for sound in sounds:
+            latest = sound.offset_s * RATE_HZ - PATCH_SAMPLES
+            for _ in range(PATCHES_PER_SOUND):
+                start = int(rng.uniform(sound.onset_s * RATE_HZ, latest))
+                window = level(samples[start : start + PATCH_SAMPLES], rng)
+                yield _Example(window, window, _only(LABELS.index(sound.label)))
 
 
 def _mixed(
