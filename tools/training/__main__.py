@@ -4,64 +4,35 @@
 from __future__ import annotations
 
 import argparse
-import multiprocessing
 import tempfile
-from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import torch
 
-from tools.training.cache import Cache
-from tools.training.fit import fit, make_lessons
-from tools.training.pool import make_pool, make_scene_pool
+from tools.training.course import Options, prepare, trained
 from tools.training.recordings import FOLDS, read_clips
 from tools.training.shipping import hear_unseen, ship
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from tools.training.network import Network
-    from tools.training.pool import Pool
-
 REPOSITORY: Final = Path(__file__).parents[2]
-SCENES: Final = 0  # in the place of a fold: what has none
 EPOCHS: Final = 7.0
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """What the command line says."""
-
-    data: Path
-    epochs: float
-    seed: int
-    jobs: int
-    cache: Path
-    out: Path
 
 
 def main() -> None:
     """Train on each pair of folds, then on all, and write what the package ships."""
     options = _options()
+    torch.set_num_threads(1)
     clips = read_clips(options.data)
-    print(f"{len(clips)} recordings, {sum(clip.official for clip in clips)} of ESC-10")
-    courses = [tuple(other for other in FOLDS if other != fold) for fold in FOLDS]
-    # The longest first.
-    tasks = [FOLDS, *courses]
-    # A fresh process each: one thread, and no memory of the one before.
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(options.jobs, mp_context=context, max_tasks_per_child=1) as workers:
-        list(workers.map(_prepare, [options] * 4, [*FOLDS, SCENES]))
-        list(workers.map(_train, [options] * len(tasks), tasks))
+    print(f"{len(clips)} recordings, {sum(clip.official for clip in clips)} of ESC-10", flush=True)
+    courses = {fold: tuple(other for other in FOLDS if other != fold) for fold in FOLDS}
+    prepare(options, [FOLDS, *courses.values()])  # the longest first
     unseen = [
         one
-        for fold, course in zip(FOLDS, courses, strict=True)
-        for one in hear_unseen(_network(options, course), clips, fold, options.seed)
+        for fold, course in courses.items()
+        for one in hear_unseen(trained(options, course), clips, fold, options.seed)
     ]
     made_by = f"tools/train --epochs {options.epochs:g} --seed {options.seed}"
-    ship(_network(options, FOLDS), unseen, clips, made_by=made_by, out=options.out)
+    ship(trained(options, FOLDS), unseen, clips, made_by=made_by, out=options.out)
 
 
 def _options() -> Options:
@@ -78,40 +49,6 @@ def _options() -> Options:
     )
     parser.add_argument("--out", type=Path, default=REPOSITORY / "edge/model/shipped")
     return Options(**vars(parser.parse_args()))
-
-
-def _prepare(options: Options, fold: int) -> None:
-    """Make the pool of a fold, if it is not there yet."""
-    torch.set_num_threads(1)
-    _pool(options, fold)
-
-
-def _train(options: Options, folds: Sequence[int]) -> None:
-    """Train on these folds, if that has not been done yet."""
-    torch.set_num_threads(1)
-    torch.use_deterministic_algorithms(True)
-    # Nothing here reads memory before it is written; filling it takes a fifth of the time.
-    torch.utils.deterministic.fill_uninitialized_memory = False
-    _network(options, folds)
-
-
-def _pool(options: Options, fold: int) -> Pool:
-    clips = read_clips(options.data)
-    cache = Cache(options.cache, clips, options.seed)
-    models = options.data / "models"
-    if fold == SCENES:
-        return cache.pool(fold, lambda: make_scene_pool(models, options.seed))
-    return cache.pool(fold, lambda: make_pool(clips, models, fold, options.seed))
-
-
-def _network(options: Options, folds: Sequence[int]) -> Network:
-    def train() -> Network:
-        name = f"folds {', '.join(map(str, folds))}"
-        lessons = make_lessons([_pool(options, fold) for fold in (*folds, SCENES)], options.seed)
-        return fit(lessons, epochs=options.epochs, seed=options.seed, name=name)
-
-    cache = Cache(options.cache, read_clips(options.data), options.seed)
-    return cache.network(folds, options.epochs, train)
 
 
 if __name__ == "__main__":
