@@ -57,9 +57,10 @@ def test(  # noqa: PLR0917 - click names them
     own = (f"model.path={json.dumps(str(model_file))}",) if model_file else ()
     settings = load_settings(config_file, (*overrides, *own))
     trial = Trial(settings, dataset, dict(map(_pair, classes)))
-    result = trial.result(_heard(trial))
+    heard = _heard(trial)
+    result = trial.result(heard)
     if picture:
-        _draw(trial, result, dataset, picture)
+        _draw(trial, heard, dataset, picture)
     if as_json:
         click.echo(json.dumps(_document(trial, result), ensure_ascii=False, allow_nan=False))
     else:
@@ -184,16 +185,17 @@ def _percent(part: int, whole: int) -> str:
     return f"{100 * part / max(whole, 1):.1f} %"
 
 
-def _draw(trial: Trial, result: Result, dataset: Path, picture: Path) -> None:
+def _draw(trial: Trial, heard: Sequence[Heard], dataset: Path, picture: Path) -> None:
     from edge.analysis.trialchart import TrialChart, draw_trial
 
+    result, curves = trial.result(heard), trial.curves(heard)
     chart = TrialChart(
         title=f"{trial.model.name} {trial.model.version} on {dataset.resolve().name}",
         lines=tuple(" ".join(line.split()) for line in _summary(result)),
         labels=tuple(result.per_label),
         confusion=result.confusion,
-        missed=[result.curves[label].missed for label in result.per_label],
-        false_per_hour=[result.curves[label].false_per_hour for label in result.per_label],
+        missed=[curves[label].missed for label in result.per_label],
+        false_per_hour=[curves[label].false_per_hour for label in result.per_label],
         chosen=[
             (1.0 - one.detected / one.clips, one.false_events / max(result.hours, 1e-9))
             for one in result.per_label.values()

@@ -88,7 +88,6 @@ class Result:
 
     per_label: Mapping[str, LabelResult]
     confusion: NDArray[np.int64]
-    curves: Mapping[str, Curve]
     hours: float
     false_events: Mapping[str, int]
 
@@ -121,8 +120,7 @@ class Result:
 
 def try_out(heard: Sequence[Heard], rates: Rates) -> Result:
     """Return the figures of the clips; labels are those that occur in them."""
-    found = {one.label for one in heard if one.label is not None}
-    labels = [label for label in rates.labels if label in found]
+    labels = _labels(heard, rates)
     confusion = _confusion(heard, labels, rates)
     events = [onsets(one.scores, rates, rates.rules) for one in heard]
     wrong = _wrong(heard, events, rates)
@@ -140,8 +138,27 @@ def try_out(heard: Sequence[Heard], rates: Rates) -> Result:
         )
         for k, label in enumerate(labels)
     }
-    hours = sum(one.n_samples for one in heard) / rates.rate_hz / S_PER_HOUR
-    return Result(per_label, confusion, _curves(heard, labels, rates, hours), hours, wrong)
+    return Result(per_label, confusion, _hours(heard, rates), wrong)
+
+
+def detection_error(heard: Sequence[Heard], rates: Rates) -> dict[str, Curve]:
+    """Return the curve of each label that occurs in the clips, by its own patches in a row."""
+    labels = _labels(heard, rates)
+    hours = _hours(heard, rates)
+    missed = np.zeros((len(THRESHOLDS), len(labels)))
+    wrong = np.zeros((len(THRESHOLDS), len(labels)))
+    clips = np.array([sum(one.label == label for one in heard) for label in labels])
+    for t, threshold in enumerate(THRESHOLDS):
+        rules = {label: _at(rates.rules[label], float(threshold)) for label in labels}
+        for one in heard:
+            names = onsets(one.scores, rates, rules) if one.scores.max() >= threshold else []
+            for k, label in enumerate(labels):
+                missed[t, k] += one.label == label and label not in names
+                wrong[t, k] += names.count(label) * (label not in one.fitting)
+    return {
+        label: Curve(missed[:, k] / clips[k], wrong[:, k] / max(hours, 1e-9))
+        for k, label in enumerate(labels)
+    }
 
 
 def average_precision(positive: NDArray[np.bool_], score: NDArray[np.float64]) -> float:
@@ -195,23 +212,14 @@ def _precision_of(label: str, heard: Sequence[Heard], rates: Rates) -> float:
     return average_precision(np.array([one.label == label for one in judged]), score)
 
 
-def _curves(
-    heard: Sequence[Heard], labels: Sequence[str], rates: Rates, hours: float
-) -> dict[str, Curve]:
-    missed = np.zeros((len(THRESHOLDS), len(labels)))
-    wrong = np.zeros((len(THRESHOLDS), len(labels)))
-    clips = np.array([sum(one.label == label for one in heard) for label in labels])
-    for t, threshold in enumerate(THRESHOLDS):
-        rules = {label: _at(rates.rules[label], float(threshold)) for label in labels}
-        for one in heard:
-            names = onsets(one.scores, rates, rules) if one.scores.max() >= threshold else []
-            for k, label in enumerate(labels):
-                missed[t, k] += one.label == label and label not in names
-                wrong[t, k] += names.count(label) * (label not in one.fitting)
-    return {
-        label: Curve(missed[:, k] / clips[k], wrong[:, k] / max(hours, 1e-9))
-        for k, label in enumerate(labels)
-    }
+def _labels(heard: Iterable[Heard], rates: Rates) -> list[str]:
+    """Return the labels that occur, in the model's order."""
+    found = {one.label for one in heard}
+    return [label for label in rates.labels if label in found]
+
+
+def _hours(heard: Iterable[Heard], rates: Rates) -> float:
+    return sum(one.n_samples for one in heard) / rates.rate_hz / S_PER_HOUR
 
 
 def _at(rule: Rule, threshold: float) -> Rule:

@@ -14,7 +14,7 @@ from edge.dsp.logmel import log_mel
 from edge.model.classifier import OnnxClassifier
 from edge.model.registry import METADATA_KEY
 from edge.model.session import Session
-from edge.model.trial import Heard, Rates, try_out
+from edge.model.trial import Heard, Rates, detection_error, try_out
 from edge.service.build import build_rules, model_path
 from edge.service.trial_dataset import labels_of, read_dataset
 from edge.types import Patch
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from edge.config.schema import Settings
     from edge.model.detector import Rule
     from edge.model.registry import ModelInfo
-    from edge.model.trial import Result
+    from edge.model.trial import Curve, Result
 
     Float32 = NDArray[np.float32]
 
@@ -70,6 +70,10 @@ class Trial:
     def result(self, heard: Sequence[Heard]) -> Result:
         """Return the figures of all that was heard."""
         return try_out(heard, self.rates)
+
+    def curves(self, heard: Sequence[Heard]) -> dict[str, Curve]:
+        """Return what the threshold of each label trades."""
+        return detection_error(heard, self.rates)
 
 
 def rates_of(model: ModelInfo, rules: Mapping[str, Rule]) -> Rates:

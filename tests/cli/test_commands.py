@@ -153,7 +153,8 @@ class TestCheck:
     def test_what_can_not_be_recorded_as_asked_is_found(
         self, edge: Edge, state: tuple[str, str]
     ) -> None:
-        done = edge("check", *SYNTH, *state, "--set", 'speech.action="drop"')
+        speech = ("--set", 'speech.action="drop"', "--set", 'speech.labels=["chatter"]')
+        done = edge("check", *SYNTH, *state, *speech)
         assert done.returncode == EXIT_CONFIG
         assert "nothing can tell speech" in done.stdout
         assert "set speech.model" in done.stdout

@@ -11,7 +11,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.model.detector import Rule
-from edge.model.trial import THRESHOLDS, Heard, Rates, average_precision, onsets, try_out
+from edge.model.trial import (
+    THRESHOLDS,
+    Heard,
+    Rates,
+    average_precision,
+    detection_error,
+    onsets,
+    try_out,
+)
 
 RATE_HZ, HOP, PATCH = 16000, 7680, 15600
 LABELS = ("dog", "rain", "siren", "other")
@@ -69,8 +77,7 @@ def test_a_clip_is_detected_by_an_event_of_its_own_label() -> None:
 
 def test_curves_go_from_everything_heard_to_nothing_heard() -> None:
     noise = heard(None, (0.3, 0.0, 0.0), seconds=3590.0)
-    result = try_out([DOG, RAIN, noise], RATES)
-    curve = result.curves["dog"]
+    curve = detection_error([DOG, RAIN, noise], RATES)["dog"]
     assert len(curve.missed) == len(curve.false_per_hour) == len(THRESHOLDS)
     assert curve.false_per_hour[THRESHOLDS <= 0.28] == pytest.approx(1.0)
     assert curve.false_per_hour[THRESHOLDS >= 0.32].max() == 0.0
@@ -81,7 +88,7 @@ def test_curves_go_from_everything_heard_to_nothing_heard() -> None:
 def test_the_patches_in_a_row_of_a_rule_hold_on_its_curve() -> None:
     rule = Rule(0.5, 0.35, min_hits=2, hold_s=1.0, cooldown_s=2.0, max_event_s=60.0)
     rates = Rates(LABELS, dict.fromkeys(LABELS[:3], rule), RATE_HZ, PATCH, HOP)
-    assert try_out([DOG], rates).curves["dog"].missed[THRESHOLDS > 0.1].min() == 1.0
+    assert detection_error([DOG], rates)["dog"].missed[THRESHOLDS > 0.1].min() == 1.0
 
 
 def test_events_are_those_of_the_detector() -> None:

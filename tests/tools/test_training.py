@@ -11,9 +11,10 @@ import pytest
 from edge.config.load import load_defaults
 from edge.model.trial import Heard, Rates
 from tools.training.augment import level, microphone, mix, room
-from tools.training.choice import HITS, THRESHOLDS, Choice, choose, rules, tally
+from tools.training.choice import HITS, THRESHOLDS, Choice, choose, count, rules, tally
 from tools.training.delivery import delivered
 from tools.training.frontend import HOP_SAMPLES, PATCH_SAMPLES
+from tools.training.names import aliases
 from tools.training.pool import _joined, _only
 from tools.training.recordings import FOLDS, LABELS, OTHER, RATE_HZ, read_clips
 from tools.training.stream import LABELS_OF_STREAM, STRETCH_S, stretches
@@ -41,7 +42,9 @@ def heard(
 
 
 def tallied(clips: list[Heard], stream: list[Heard]) -> dict[str, Tally]:
-    return tally(clips, stream, ["dog_bark", "rain"], RATES)
+    labels = ["dog_bark", "rain"]
+    counted = [[count(one, labels, RATES) for one in some] for some in (clips, stream)]
+    return tally(*counted, labels)
 
 
 def rule_of(label: str, clips: list[Heard], stream: list[Heard]) -> tuple[float, int]:
@@ -220,6 +223,13 @@ def test_a_stream_is_minutes_of_each_kind_at_bearable_levels(data: Path) -> None
         assert name in LABELS_OF_STREAM
         assert samples.shape == (STRETCH_S * RATE_HZ,)
         assert 0.0 < float(np.abs(samples).max()) <= 1.0
+
+
+def test_other_names_lead_to_labels_or_to_none_of_them() -> None:
+    found = aliases(["rain", "bird", "baby_cry", "other"])
+    assert (found["birds"], found["crow"], found["crying_baby"]) == ("bird", "bird", "baby_cry")
+    assert (found["keyboard"], found["siren"], found["alarm"]) == ("other", "other", "other")
+    assert "rain" not in found
 
 
 def test_files_are_delivered_together(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import torch
 
 from edge.analysis.trialchart import TrialChart, draw_trial
 from edge.model.classifier import OnnxClassifier
-from edge.model.trial import onsets, try_out
+from edge.model.trial import detection_error, onsets, try_out
 from edge.types import Patch
 from tools.training.choice import FALSE_PER_HOUR, choose
 from tools.training.recordings import FOLDS, LABELS, RATE_HZ
@@ -62,7 +62,8 @@ def picture(facts: Facts) -> bytes:
     """Return confusion matrix and detection-error curves of what was not heard before."""
     clips = facts.result("official", "field")
     labels = tuple(clips.per_label)
-    everything = try_out(facts.heard("official", "field", "stream"), facts.rates)
+    heard = facts.heard("official", "field", "stream")
+    everything, curves = try_out(heard, facts.rates), detection_error(heard, facts.rates)
     stream = facts.result("stream")
     chart = TrialChart(
         title=f"{facts.info.name} {facts.info.version} on clips that it has not heard",
@@ -73,8 +74,8 @@ def picture(facts: Facts) -> bytes:
         ),
         labels=labels,
         confusion=clips.confusion,
-        missed=[everything.curves[label].missed for label in labels],
-        false_per_hour=[everything.curves[label].false_per_hour for label in labels],
+        missed=[curves[label].missed for label in labels],
+        false_per_hour=[curves[label].false_per_hour for label in labels],
         chosen=[
             (
                 1.0 - one.detected / one.clips,

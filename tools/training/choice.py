@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from edge.config.schema import Detector
     from edge.model.trial import Heard, Rates
 
-THRESHOLDS: Final = np.round(np.arange(0.1, 0.99, 0.02), 2)
+THRESHOLDS: Final = np.round(np.arange(0.1, 0.99, 0.03), 2)
 HITS: Final = (1, 2, 3, 4)
 FALSE_PER_HOUR: Final = 0.4  # of all labels together, in the stream: the goal is 0.5
 # What an event in a clip of another label costs, in clips that are missed.
@@ -43,6 +43,14 @@ class Choice:
 
     thresholds: dict[str, float]
     min_hits: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """What is heard in a sound, and the events of it by each rule (hits, thresholds, labels)."""
+
+    heard: Heard
+    events: NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,22 +93,41 @@ def _usual() -> Detector:
     return load_defaults().detector
 
 
+def count(heard: Heard, labels: Sequence[str], rates: Rates) -> Counted:
+    """Return the events that each rule makes; those that fit, but for its own, are left out."""
+    counts = np.zeros((len(HITS), len(THRESHOLDS), len(labels)), np.int64)
+    highest = heard.scores.max(axis=0)
+    open_labels = [one for one in labels if one == heard.label or one not in heard.fitting]
+    for t, threshold in enumerate(THRESHOLDS):
+        # Most scores of most clips are under most thresholds.
+        reached = [one for one in open_labels if highest[rates.labels.index(one)] >= threshold]
+        if not reached:
+            break
+        usual = rules(Choice(dict.fromkeys(reached, float(threshold)), {}))
+        for n, hits in enumerate(HITS):
+            own = {one: dataclasses.replace(rule, min_hits=hits) for one, rule in usual.items()}
+            for name in onsets(heard.scores, rates, own):
+                counts[n, t, labels.index(name)] += 1
+            if not counts[n, t].any():
+                break  # more in a row are rarer still
+    return Counted(heard, counts)
+
+
 def tally(
-    clips: Sequence[Heard], stream: Sequence[Heard], labels: Sequence[str], rates: Rates
+    clips: Sequence[Counted], stream: Sequence[Counted], labels: Sequence[str]
 ) -> dict[str, Tally]:
     """Return what each rule that may be chosen makes of each label."""
-    in_clips = [_count(one, labels, rates) for one in clips]
-    in_stream = [_count(one, labels, rates) for one in stream]
-    hours = max(sum(one.n_samples for one in stream) / RATE_HZ / 3600.0, 1e-9)
+    shape = (len(HITS), len(THRESHOLDS))
+    hours = max(sum(one.heard.n_samples for one in stream) / RATE_HZ / 3600.0, 1e-9)
     tallies = {}
     for k, label in enumerate(labels):
-        own = [n[..., k] for one, n in zip(clips, in_clips, strict=True) if one.label == label]
-        others = [n[..., k] for one, n in zip(clips, in_clips, strict=True) if one.label != label]
-        shape = (len(HITS), len(THRESHOLDS))
+        own = [one.events[..., k] for one in clips if one.heard.label == label]
+        others = [one.events[..., k] for one in clips if one.heard.label != label]
+        false = [one.events[..., k] for one in stream]
         tallies[label] = Tally(
-            missed=sum((n == 0 for n in own), np.zeros(shape)) / max(len(own), 1),
+            missed=sum((events == 0 for events in own), np.zeros(shape)) / max(len(own), 1),
             confused=sum(others, np.zeros(shape)) / max(len(own), 1),
-            false_per_hour=sum((n[..., k] for n in in_stream), np.zeros(shape)) / hours,
+            false_per_hour=sum(false, np.zeros(shape)) / hours,
         )
     return tallies
 
@@ -136,21 +163,3 @@ def _cheapest(tallies: Mapping[str, Tally], price: float) -> dict[str, tuple[int
         run = best[: np.flatnonzero(np.diff(best, append=len(THRESHOLDS) + 1) > 1)[0] + 1]
         places[label] = (int(row), int(run[len(run) // 2]))
     return places
-
-
-def _count(heard: Heard, labels: Sequence[str], rates: Rates) -> NDArray[np.int64]:
-    """Return the events of a clip (hits, thresholds, labels), those that fit left out."""
-    counts = np.zeros((len(HITS), len(THRESHOLDS), len(labels)), np.int64)
-    highest = heard.scores.max(axis=0)
-    open_labels = [one for one in labels if one == heard.label or one not in heard.fitting]
-    for t, threshold in enumerate(THRESHOLDS):
-        # Most scores of most clips are under most thresholds.
-        reached = [one for one in open_labels if highest[rates.labels.index(one)] >= threshold]
-        if not reached:
-            break
-        usual = rules(Choice(dict.fromkeys(reached, float(threshold)), {}))
-        for n, hits in enumerate(HITS):
-            own = {one: dataclasses.replace(rule, min_hits=hits) for one, rule in usual.items()}
-            for name in onsets(heard.scores, rates, own):
-                counts[n, t, labels.index(name)] += 1
-    return counts

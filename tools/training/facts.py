@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from edge.model.registry import ModelInfo
     from edge.model.trial import Heard, Rates, Result
-    from tools.training.choice import Choice, Tally
+    from tools.training.choice import Choice, Counted, Tally
     from tools.training.listening import Kind, Unseen
     from tools.training.recordings import Clip
 
@@ -26,6 +26,7 @@ class Facts:
     """All that was measured.
 
     unseen : what networks that had not heard its fold made of it, scores of all `LABELS`.
+    counted : clips and stream of each fold, with the events by each rule.
     rates : the rules of the shipped file, for those scores.
     precisions : average, of every label, of those too that stay out.
     scene : found and all sections of synthesised scenes, by the shipped file.
@@ -35,6 +36,7 @@ class Facts:
     made_by: str
     unseen: Sequence[Unseen]
     clips: Sequence[Clip]
+    counted: Mapping[int, tuple[Sequence[Counted], Sequence[Counted]]]
     tallies: Mapping[str, Tally]
     rates: Rates
     precisions: Mapping[str, float]
@@ -78,7 +80,7 @@ class Facts:
         return detected / max(clips, 1), events / max(samples / self.rates.rate_hz / 3600, 1e-9)
 
     def _choice_without(self, fold: int) -> Choice:
-        others = [one for one in self.unseen if one.fold != fold]
-        clips = [one.heard for one in others if one.kind in {"official", "field"}]
-        stream = [one.heard for one in others if one.kind == "stream"]
-        return choose(tally(clips, stream, list(self.tallies), self.rates))
+        others = [pair for own, pair in self.counted.items() if own != fold]
+        clips = [one for pair in others for one in pair[0]]
+        stream = [one for pair in others for one in pair[1]]
+        return choose(tally(clips, stream, list(self.tallies)))

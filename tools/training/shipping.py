@@ -11,19 +11,21 @@ from typing import TYPE_CHECKING, Final
 from edge.model.registry import describe, read_model
 from edge.model.trial import Rates, try_out
 from tools.training import card
-from tools.training.choice import Choice, choose, rules, tally
+from tools.training.choice import Choice, choose, count, rules, tally
 from tools.training.delivery import delivered
 from tools.training.export import EMBEDDING, SCORES, add_aliases, export
 from tools.training.facts import Facts
 from tools.training.frontend import HOP_SAMPLES, PATCH_SAMPLES, STUDENT
 from tools.training.listening import listen
-from tools.training.recordings import COUNTER_EXAMPLES, FIELD_NAMES, LABELS, OTHER, RATE_HZ
+from tools.training.names import aliases
+from tools.training.recordings import FOLDS, LABELS, OTHER, RATE_HZ
 from tools.training.scene import recognised
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from edge.model.registry import ModelInfo
+    from tools.training.choice import Counted
     from tools.training.listening import Unseen
     from tools.training.network import Network
     from tools.training.recordings import Clip
@@ -55,11 +57,11 @@ def ship(
     precisions = _precisions(unseen)
     offered = [label for label in LABELS[:OTHER] if precisions[label] >= LEAST_PRECISION]
     unseen = [_judged(one, offered) for one in unseen]
+    counted = {fold: _counted(unseen, fold, offered) for fold in FOLDS}
     tallies = tally(
-        [one.heard for one in unseen if one.kind in {"official", "field"}],
-        [one.heard for one in unseen if one.kind == "stream"],
+        [one for clips_heard, _ in counted.values() for one in clips_heard],
+        [one for _, stream in counted.values() for one in stream],
         offered,
-        RATES,
     )
     choice = choose(tallies)
     with delivered(out) as draft:
@@ -71,6 +73,7 @@ def ship(
             made_by=made_by,
             unseen=unseen,
             clips=clips,
+            counted=counted,
             tallies=tallies,
             rates=dataclasses.replace(RATES, rules=rules(choice)),
             precisions=precisions,
@@ -80,6 +83,19 @@ def ship(
         (draft / "ATTRIBUTION.md").write_text(card.attribution(clips), encoding="utf-8")
         (draft / "crossvalidation.png").write_bytes(card.picture(facts))
     print(f"wrote {MODEL_NAME}.onnx, its card, picture and attributions to {out}")
+
+
+def _counted(
+    unseen: Sequence[Unseen], fold: int, offered: Sequence[str]
+) -> tuple[list[Counted], list[Counted]]:
+    """Return clips and stream of a fold, with the events by each rule."""
+    clips: list[Counted] = []
+    stream: list[Counted] = []
+    for one in unseen:
+        if one.fold == fold and one.kind != "noisy":
+            place = stream if one.kind == "stream" else clips
+            place.append(count(one.heard, offered, RATES))
+    return clips, stream
 
 
 def _precisions(unseen: Sequence[Unseen]) -> dict[str, float]:
@@ -126,13 +142,5 @@ def _describe(
         thresholds=choice.thresholds if choice else None,
         min_hits=choice.min_hits if choice else None,
     )
-    add_aliases(path, _aliases(labels))
+    add_aliases(path, aliases(labels))
     return read_model(path)
-
-
-def _aliases(labels: Sequence[str]) -> dict[str, str]:
-    """Return the collections' names of what has another label here, or none."""
-    named = {**FIELD_NAMES, **{label: label for label in LABELS}}
-    found = {name: label if label in labels else "other" for name, label in named.items()}
-    found.update(dict.fromkeys(COUNTER_EXAMPLES, "other"))
-    return {name: label for name, label in found.items() if name not in labels}
