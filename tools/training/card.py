@@ -168,7 +168,7 @@ def _classes(facts: Facts) -> str:
 recordings, ordered by mean score; its mean over the labels beside ESC-10's is
 **{np.mean(gathered):.2f}**. *Wrong events* are of this label in clips of others.
 *Synthesised sections*: the project's own procedural scenes (`edge synth scene`), heard by the
-shipped file, which was never trained on any.
+shipped file, which was trained on others of their kind.
 
 A label's threshold and patches in a row miss as few of these clips as they can while all labels
 together make {FALSE_PER_HOUR} false events in an hour of the sounds below. The clips with an event

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The finished model file on synthesised scenes of the project's own: none was trained on."""
+"""The finished model file on synthesised scenes of the project's own: others than it knows."""
 
 from __future__ import annotations
 
