@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
+import soxr
 
 from tools.training.recordings import RATE_HZ
 
@@ -14,9 +15,26 @@ if TYPE_CHECKING:
 
     Float32 = NDArray[np.float32]
 
+PACE_SHARE: Final = 0.6
 ROOM_SHARE: Final = 0.35
 MICROPHONE_SHARE: Final = 0.5
 BAND_SHARE: Final = 0.25
+
+
+def faster(size: int, rng: np.random.Generator) -> tuple[int, float]:
+    """Return how many samples become `size`, and the ratio: another pace and pitch, or the same."""
+    if rng.random() > PACE_SHARE:
+        return size, 1.0
+    pace = float(np.exp(rng.uniform(np.log(0.84), np.log(1.19))))
+    return round(size * pace), pace
+
+
+def at_pace(samples: Float32, pace: float, size: int) -> Float32:
+    """Return `size` samples, played `pace` times as fast."""
+    if pace == 1.0:
+        return samples
+    played = soxr.resample(samples, pace * RATE_HZ, RATE_HZ, quality="MQ")[:size]
+    return np.pad(played, (0, size - played.size))
 
 
 def room(samples: Float32, rng: np.random.Generator) -> Float32:

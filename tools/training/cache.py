@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 # What decides the pools, and what more decides the weights. Choosing thresholds and writing the
 # card come after.
 _POOL: Final = ("augment", "frontend", "pool", "recordings", "synthetic", "teacher")
-_NETWORK: Final = ("fit", "network")
+_NETWORK: Final = ("fit", "network", "polish")
 
 
 class Cache:

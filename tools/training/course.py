@@ -12,6 +12,7 @@ import torch
 
 from tools.training.cache import Cache
 from tools.training.fit import fit, make_lessons
+from tools.training.polish import polish
 from tools.training.pool import make_pool, make_scene_pool
 from tools.training.recordings import FOLDS, read_clips
 
@@ -52,8 +53,10 @@ def trained(options: Options, folds: Sequence[int]) -> Network:
 
     def train() -> Network:
         name = f"folds {', '.join(map(str, folds))}"
-        lessons = make_lessons([_pool(options, fold) for fold in (*folds, SCENES)], options.seed)
-        return fit(lessons, epochs=options.epochs, seed=options.seed, name=name)
+        pools = [_pool(options, fold) for fold in (*folds, SCENES)]
+        lessons = make_lessons(pools, options.seed)
+        network = fit(lessons, epochs=options.epochs, seed=options.seed, name=name)
+        return polish(network, pools, seed=options.seed, name=name)
 
     cache = Cache(options.cache, read_clips(options.data), options.seed)
     return cache.network(folds, options.epochs, train)

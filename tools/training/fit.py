@@ -26,9 +26,9 @@ BATCH: Final = 128
 LEARNING_RATE: Final = 4e-3
 WEIGHT_DECAY: Final = 0.02
 AVERAGING: Final = 0.998  # of the weights, per step
-OTHER_SHARE: Final = 0.3
-GATHERED_SHARE: Final = 0.5  # how often a label beside ESC-10's ten is drawn, to one of them
-SOFT_SHARE: Final = 0.6
+OTHER_SHARE: Final = 0.35
+GATHERED_SHARE: Final = 0.7  # how often a label beside ESC-10's ten is drawn, to one of them
+SOFT_SHARE: Final = 0.5
 IMITATION_WEIGHT: Final = 1.0
 READER_STEPS: Final = 1500
 READER_RATE: Final = 5e-3
@@ -55,7 +55,7 @@ def make_lessons(pools: Sequence[Pool], seed: int) -> Lessons:
     features = torch.from_numpy(np.concatenate([one.features for one in pools])).float()
     # Dimensions of like size and centre: otherwise a few loud ones are all that is imitated.
     features = (features - features.mean(0)) / (features.std(0) + 0.05)
-    weights = _weights(hard)
+    weights = draw_weights(hard)
     certain = torch.from_numpy(np.concatenate([one.certain for one in pools]))[:, None]
     soft = torch.where(certain, hard, _read_teachers(features[:, :READ], hard, weights, seed))
     return Lessons(
@@ -75,19 +75,19 @@ def fit(lessons: Lessons, *, epochs: float, seed: int, name: str) -> Network:
     optimiser = torch.optim.AdamW(parts.parameters(), lr=LEARNING_RATE, weight_decay=WEIGHT_DECAY)
     steps = round(epochs * len(lessons.patches) / BATCH)
     for step in range(steps):
-        _set_rate(optimiser, LEARNING_RATE * _schedule(step / steps))
+        set_rate(optimiser, LEARNING_RATE * schedule(step / steps))
         loss = _loss(network, lessons)
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
-        _average(average.parts, parts, min(AVERAGING, step / (step + 10)))
+        average_weights(average.parts, parts, min(AVERAGING, step / (step + 10)))
         if step % 100 == 99:
             print(f"{name}: step {step + 1}/{steps} loss {float(loss.detach()):.3f}", flush=True)
     average.parts.eval()
     return average
 
 
-def _weights(hard: torch.Tensor) -> torch.Tensor:
+def draw_weights(hard: torch.Tensor) -> torch.Tensor:
     """Return how often to draw each patch: ESC-10's labels alike, fixed shares of the others."""
     heard = (hard == 1.0).double()
     share = torch.full((len(LABELS),), GATHERED_SHARE).double()
@@ -114,7 +114,7 @@ def _read_teachers(
     known = (~hard.isnan()).float()
     hard = hard.nan_to_num(0.0)
     for step in range(READER_STEPS):
-        _set_rate(optimiser, READER_RATE * _schedule(step / READER_STEPS))
+        set_rate(optimiser, READER_RATE * schedule(step / READER_STEPS))
         drawn = torch.multinomial(weights, 512, replacement=True)
         logits = reader(functional.dropout(features[drawn], 0.3))
         loss = functional.binary_cross_entropy_with_logits(logits, hard[drawn], weight=known[drawn])
@@ -125,12 +125,12 @@ def _read_teachers(
         return torch.sigmoid(reader(features))
 
 
-def _set_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:
+def set_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:
     for group in optimiser.param_groups:
         group["lr"] = rate
 
 
-def _schedule(progress: float) -> float:
+def schedule(progress: float) -> float:
     warm_up = 0.05
     if progress < warm_up:
         return progress / warm_up + 1e-3
@@ -182,7 +182,7 @@ def _stretch(n: int, size: int, longest: int) -> torch.Tensor:
     return (place >= start) & (place < start + length)
 
 
-def _average(average: nn.ModuleList, current: nn.ModuleList, keep: float) -> None:
+def average_weights(average: nn.ModuleList, current: nn.ModuleList, keep: float) -> None:
     with torch.no_grad():
         for old, new in zip(
             average.state_dict().values(), current.state_dict().values(), strict=True

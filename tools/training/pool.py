@@ -14,10 +14,10 @@ import numpy as np
 import soxr
 
 from edge.capture.scene import synthesise_scene
-from tools.training.augment import level, microphone, mix, room
+from tools.training.augment import at_pace, faster, level, microphone, mix, room
 from tools.training.frontend import PATCH_SAMPLES, STUDENT, log_mel
 from tools.training.recordings import LABELS, OTHER, RATE_HZ, Clip, load
-from tools.training.synthetic import alarm, coloured_noise, counter_example
+from tools.training.synthetic import alarm, coloured_noise, counter_example, music
 from tools.training.teacher import Teachers
 
 if TYPE_CHECKING:
@@ -28,10 +28,11 @@ if TYPE_CHECKING:
 
     Float32 = NDArray[np.float32]
 
-PATCHES_PER_CLIP: Final = {"official": 160, "class": 100, "other": 60}
+PATCHES_PER_CLIP: Final = {"official": 110, "class": 70, "other": 45}
 LONG_S: Final = 12.0  # a clip that is longer gives more, in proportion
-SYNTHETIC_PER_FOLD: Final = 3000
-ALARMS_PER_FOLD: Final = 500
+SYNTHETIC_PER_FOLD: Final = 2500
+ALARMS_PER_FOLD: Final = 400
+MUSIC_PER_FOLD: Final = 800
 MIXED_SHARE: Final = 0.75
 # Other scenes than those that the finished model is tried on.
 SCENE_SEEDS: Final = range(1000, 1015)
@@ -41,6 +42,7 @@ PATCHES_PER_SOUND: Final = 8
 BATCH: Final = 32
 STEP_SAMPLES: Final = RATE_HZ // 10
 BEFORE_SAMPLES: Final = RATE_HZ // 2  # what still rings in a room
+CUT_SAMPLES: Final = BEFORE_SAMPLES + PATCH_SAMPLES
 # A window this far under the loudest of its clip is the pause between the sounds.
 GATE_DB: Final = 30.0
 SILENCE_RMS: Final = 1e-4
@@ -85,7 +87,8 @@ class _Heard:
     def cut(self, rng: np.random.Generator) -> Float32:
         """Return some audible window with what comes before it."""
         start = int(rng.choice(self._starts)) + int(rng.integers(STEP_SAMPLES))
-        return _cut(self.samples, start, rng)
+        size, pace = faster(CUT_SAMPLES, rng)
+        return at_pace(_cut(self.samples, start, size, rng), pace, CUT_SAMPLES)
 
 
 def make_pool(clips: list[Clip], models: Path, fold: int, seed: int) -> Pool:
@@ -145,6 +148,9 @@ def _examples(heard: list[_Heard], rng: np.random.Generator) -> Iterator[_Exampl
     for _ in range(ALARMS_PER_FOLD):
         beeps = room(np.pad(alarm(PATCH_SAMPLES, rng), (BEFORE_SAMPLES, 0)), rng)
         yield _mixed(beeps, _only(LABELS.index("alarm")), heard, rng)
+    for _ in range(MUSIC_PER_FOLD):
+        tune = room(music(CUT_SAMPLES, rng), rng)
+        yield _mixed(tune, _only(LABELS.index("music")), heard, rng)
 
 
 def _scenes(rng: np.random.Generator) -> Iterator[_Example]:
@@ -216,9 +222,9 @@ def _count(clip: Clip, samples: Float32) -> int:
     return round(PATCHES_PER_CLIP[kind] * max(samples.size / (LONG_S * RATE_HZ), 1.0))
 
 
-def _cut(samples: Float32, start: int, rng: np.random.Generator) -> Float32:
+def _cut(samples: Float32, start: int, size: int, rng: np.random.Generator) -> Float32:
     """Return a window with what comes before it; what is shorter lies anywhere in it."""
-    spare = max(PATCH_SAMPLES - samples.size, 0)
+    spare = max(size - BEFORE_SAMPLES - samples.size, 0)
     samples = np.pad(samples, (BEFORE_SAMPLES + int(rng.integers(spare + 1)), spare))
-    cut = samples[start : start + BEFORE_SAMPLES + PATCH_SAMPLES]
-    return np.pad(cut, (0, BEFORE_SAMPLES + PATCH_SAMPLES - cut.size))
+    cut = samples[start : start + size]
+    return np.pad(cut, (0, size - cut.size))

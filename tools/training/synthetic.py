@@ -62,6 +62,38 @@ def alarm(n_samples: int, rng: np.random.Generator) -> NDArray[np.float32]:
     return _float32(0.3 * (waves * heard).sum(axis=0) * gate)
 
 
+def music(n_samples: int, rng: np.random.Generator) -> NDArray[np.float32]:
+    """Return notes of a scale one after the other, over a chord or a beat now and then."""
+    beat = int(rng.uniform(0.12, 0.6) * RATE_HZ)
+    root_hz = np.exp(rng.uniform(np.log(80.0), np.log(500.0)))
+    scale = np.array([0, 2, 4, 5, 7, 9, 11, 12, 14, 16]) if rng.random() < 0.6 else np.arange(13)
+    samples = np.zeros(n_samples + 4 * RATE_HZ)
+    slope, decay_s = rng.uniform(0.5, 2.5), np.exp(rng.uniform(np.log(0.08), np.log(2.0)))
+    for start in range(-int(rng.integers(beat)), n_samples, beat):
+        for _ in range(int(rng.integers(1, 4))):
+            freq_hz = root_hz * 2.0 ** (float(rng.choice(scale)) / 12.0)
+            _add(samples, max(start, 0), _note(freq_hz, slope, decay_s, rng))
+        if rng.random() < 0.3:
+            hit = rng.standard_normal(RATE_HZ // 8) * np.exp(-np.arange(RATE_HZ // 8) / 300.0)
+            _add(samples, max(start, 0), hit)
+    return _float32(0.1 * samples[:n_samples])
+
+
+def _note(
+    freq_hz: float, slope: float, decay_s: float, rng: np.random.Generator
+) -> NDArray[np.float64]:
+    time_s = np.arange(int(min(3.0 * decay_s, 3.0) * RATE_HZ)) / RATE_HZ
+    order = np.arange(1, 1 + max(min(int(7000.0 / freq_hz), 16), 1))[:, None]
+    vibrato = rng.uniform(0.0, 0.006) * freq_hz / 5.0 * np.sin(2 * np.pi * 5.0 * time_s)
+    waves = np.sin(2 * np.pi * order * (freq_hz * time_s + vibrato)) / order**slope
+    attack = np.minimum(time_s / rng.uniform(0.003, 0.08), 1.0)
+    return np.asarray(waves.sum(axis=0) * attack * np.exp(-time_s / decay_s))
+
+
+def _add(samples: NDArray[np.float64], start: int, part: NDArray[np.float64]) -> None:
+    samples[start : start + part.size] += part
+
+
 def babble(n_samples: int, rng: np.random.Generator) -> NDArray[np.float32]:
     """Return harmonics of a gliding voice under three formants, in syllables: no words."""
     time_s = np.arange(n_samples) / RATE_HZ
