@@ -15,7 +15,7 @@ from tools.training.recordings import FOLDS, read_clips
 from tools.training.shipping import hear_unseen, ship
 
 REPOSITORY: Final = Path(__file__).parents[2]
-EPOCHS: Final = 4.0
+EPOCHS: Final = 3.0
 
 
 def main() -> None:

@@ -104,7 +104,7 @@ and {", ".join(facts.gathered)}. Everything else is "other" and makes no events.
 - **Made by**: `{facts.made_by}` (PyTorch {torch.__version__.split("+")[0]}, one thread each).
 - **Data**: ESC-10, folds 1, 2 and 4 (CC0 and CC BY clips); field recordings of other collections
   as further examples and as counter-examples (CC0, CC BY, public domain, MIT/BSD); synthesised
-  noise, hum, tones, beeps, babble, thumps and silence. Authors and addresses: `ATTRIBUTION.md`.
+  noise, hum, tones, alarms, tunes, babble, thumps and silence. Authors and addresses: `ATTRIBUTION.md`.
 - **Teachers**: while training, the network also imitates what two networks of others, trained on
   AudioSet, make of a patch: mn04 of EfficientAT (MIT) and the first blocks of YAMNet (Google,
   Apache-2.0). None of their weights is in the file.
@@ -203,7 +203,7 @@ def _false_alarms(facts: Facts) -> str:
 
 Hours of other sounds, made of recordings that the network had not heard: one after the other, at
 levels of chance, in rooms and through microphones of chance, mixed with each other (*mixed*), and
-synthesised noise, hum and babble. Events of what may be in them are not counted: speech in speech,
+synthesised noise and hum. Events of what may be in them are not counted: speech in speech,
 and birds, insects, steps, voices and music in ambience.
 
 | sounds | hours | false events an hour | which |
