@@ -72,7 +72,7 @@ OWNERS = {
     "sqlite3": ("publish/outbox.py",),
     "systemd": ("service/notify.py",),
     "scipy": ("dsp/design.py", "dsp/standard.py", "dsp/correction_design.py"),
-    "matplotlib": ("analysis/picture.py", "analysis/daychart.py"),
+    "matplotlib": ("analysis/picture.py", "analysis/daychart.py", "analysis/trialchart.py"),
     "prometheus_client": ("service/exposition.py",),
     "pyrage": ("record/sealing.py",),
     "distributed": ("service/analyze/cluster.py",),

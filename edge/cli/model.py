@@ -10,6 +10,7 @@ import click
 
 from edge.cli.model_bring import describe, import_model, pull
 from edge.cli.model_facts import LABELS_SHOWN, print_facts
+from edge.cli.model_test import test
 from edge.cli.options import settings_options
 from edge.config.load import load_settings
 from edge.errors import ConfigError, EdgeError, ModelError
@@ -21,10 +22,10 @@ if TYPE_CHECKING:
 
 @click.group()
 def model() -> None:
-    """List, choose, fetch and show models, or make one describe itself."""
+    """List, choose, fetch, show and try models, or make one describe itself."""
 
 
-for command in (describe, import_model, pull):
+for command in (describe, import_model, pull, test):
     model.add_command(command)
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from edge.model.registry import read_model, shipped_model
-from tools.training.recordings import FOLDS, LABELS, OTHER, Clip, read_clips
+from tools.training.recordings import ESC10, FOLDS, LABELS, OTHER, Clip, read_clips
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,8 +28,10 @@ def _rows(data: Path, folder: str) -> dict[str, dict[str, str]]:
         return {row["flac"]: row for row in csv.DictReader(file)}
 
 
-def test_the_labels_are_those_of_the_shipped_model() -> None:
-    assert read_model(shipped_model()).labels == LABELS
+def test_the_shipped_model_offers_esc_10_and_what_else_works() -> None:
+    shipped = read_model(shipped_model()).labels
+    assert shipped == tuple(label for label in LABELS if label in shipped)
+    assert set(ESC10) | {"other"} < set(shipped)
 
 
 def test_every_clip_of_esc10_is_used_in_its_own_fold(data: Path, clips: list[Clip]) -> None:
@@ -44,7 +46,7 @@ def test_no_recording_is_split_between_folds(data: Path, clips: list[Clip]) -> N
     rows = _rows(data, "field-dev")
     folds = defaultdict(set)
     for clip in clips:
-        if not clip.official:
+        if clip.path.name in rows:
             folds[rows[clip.path.name]["group"]].add(clip.fold)
     assert all(len(found) == 1 for found in folds.values())
     assert set.union(*folds.values()) == set(FOLDS)
@@ -52,7 +54,7 @@ def test_no_recording_is_split_between_folds(data: Path, clips: list[Clip]) -> N
 
 def test_no_recording_with_unconfirmed_terms_is_used(data: Path, clips: list[Clip]) -> None:
     rows = _rows(data, "field-dev")
-    used = {clip.path.name for clip in clips if not clip.official}
+    used = {clip.path.name for clip in clips if clip.trained} & rows.keys()
     assert used
     assert not [name for name in used if rows[name]["licence_family"] == "BSB"]
 
@@ -68,7 +70,9 @@ def test_further_examples_are_those_whose_label_was_confirmed(
     data: Path, clips: list[Clip]
 ) -> None:
     rows = _rows(data, "field-dev")
-    examples = [clip for clip in clips if not clip.official and clip.label != OTHER]
+    examples = [
+        clip for clip in clips if clip.trained and clip.path.name in rows and clip.label != OTHER
+    ]
     assert len(examples) > 20
     assert {rows[clip.path.name]["label_check"] for clip in examples} <= {"ok", "fair"}
 
@@ -76,5 +80,7 @@ def test_further_examples_are_those_whose_label_was_confirmed(
 def test_everybody_who_must_be_named_is_named(clips: list[Clip]) -> None:
     named = (shipped_model().parent / "ATTRIBUTION.md").read_text(encoding="utf-8")
     for clip in clips:
+        if not clip.trained:
+            continue
         assert clip.url in named
         assert clip.author.replace("|", "/") in named

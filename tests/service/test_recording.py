@@ -208,7 +208,7 @@ def test_a_box_that_may_not_record_keeps_nothing(listen: Start, tmp_path: Path) 
 
 
 def test_a_veto_that_nothing_can_decide_is_refused_at_the_start(listen: Start) -> None:
-    listener = listen(NO_BROKER, 'speech.action="drop"')
+    listener = listen(NO_BROKER, 'speech.action="drop"', 'speech.labels=["chatter"]')
     assert listener.wait(20) == EXIT_CONFIG
     assert "nothing can tell speech" in listener.log()
 

@@ -8,6 +8,7 @@ otherwise finds what the one before it heard.
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import torch
 
-from tools.training.frontend import STUDENT, TEACHER
+from tools.training.frontend import STUDENT
 from tools.training.network import Network, new_network
 from tools.training.pool import Pool
 from tools.training.recordings import LABELS
@@ -25,32 +26,40 @@ if TYPE_CHECKING:
 
     from tools.training.recordings import Clip
 
-# What decides the weights. Choosing thresholds and writing the card come after.
-_PROGRAM: Final = ("fit", "frontend", "network", "pool", "recordings", "synthetic")
+# What decides the pools, and what more decides the weights. Choosing thresholds and writing the
+# card come after.
+_POOL: Final = ("augment", "frontend", "pool", "recordings", "synthetic", "teacher")
+_NETWORK: Final = ("fit", "network", "polish")
 
 
 class Cache:
     """A folder of intermediate results of training on these clips with this seed."""
 
-    def __init__(self, folder: Path, clips: Iterable[Clip], seed: int, threads: int) -> None:
+    def __init__(self, folder: Path, clips: Iterable[Clip], seed: int) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._folder = folder
-        program = [Path(__file__).with_name(f"{name}.py").read_text() for name in _PROGRAM]
-        heard = [(c.path.name, c.path.stat().st_size, c.label, c.fold, c.official) for c in clips]
-        ears = (STUDENT, TEACHER)
-        self._facts = [*program, heard, ears, seed, threads, torch.__version__, np.__version__]
+        heard = [
+            (c.path.name, c.path.stat().st_size, c.label, c.fold, c.unsure, c.trained)
+            for c in clips
+        ]
+        self._facts = [*_programs(_POOL), heard, STUDENT, seed, np.__version__]
 
-    def pool(self, make: Callable[[], Pool]) -> Pool:
-        """Return the pool that is kept, or else the one that `make` gives."""
-        path = self._path("pool", "npz")
+    def pool(self, fold: int, make: Callable[[], Pool]) -> Pool:
+        """Return the pool of this fold that is kept, or else the one that `make` gives."""
+        path = self._path("pool", "npz", fold)
         if not path.exists():
-            _keep(path, make())
+            made = make()
+            draft = path.with_suffix(".part.npz")
+            fields = {one.name: getattr(made, one.name) for one in dataclasses.fields(made)}
+            np.savez(draft, **fields)
+            draft.replace(path)
         with np.load(path) as arrays:
             return Pool(**arrays)
 
-    def network(self, folds: Iterable[int], epochs: int, train: Callable[[], Network]) -> Network:
+    def network(self, folds: Iterable[int], epochs: float, train: Callable[[], Network]) -> Network:
         """Return the network of these folds that is kept, or else the one that `train` gives."""
-        path = self._path("network", "pt", tuple(folds), epochs)
+        more = (tuple(folds), epochs, _programs(_NETWORK), torch.__version__)
+        path = self._path("network", "pt", *more)
         if path.exists():
             network = new_network(len(LABELS))
             network.parts.load_state_dict(torch.load(path, weights_only=True))
@@ -67,14 +76,5 @@ class Cache:
         return self._folder / f"{kind}-{digest}.{suffix}"
 
 
-def _keep(path: Path, pool: Pool) -> None:
-    draft = path.with_suffix(".part.npz")
-    np.savez(
-        draft,
-        patches=pool.patches,
-        labels=pool.labels,
-        folds=pool.folds,
-        certain=pool.certain,
-        embeddings=pool.embeddings,
-    )
-    draft.replace(path)
+def _programs(names: Iterable[str]) -> list[str]:
+    return [Path(__file__).with_name(f"{name}.py").read_text() for name in names]

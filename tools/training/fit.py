@@ -14,107 +14,123 @@ from torch import nn
 from torch.nn import functional
 
 from tools.training.network import Network, new_network
-from tools.training.recordings import LABELS, OTHER
+from tools.training.recordings import ESC10, LABELS, OTHER
+from tools.training.teacher import CLASSES, EMBEDDING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Sequence
 
     from tools.training.pool import Pool
 
 BATCH: Final = 128
 LEARNING_RATE: Final = 4e-3
 WEIGHT_DECAY: Final = 0.02
-AVERAGING: Final = 0.995  # of the weights, per step
+AVERAGING: Final = 0.998  # of the weights, per step
 OTHER_SHARE: Final = 0.35
+GATHERED_SHARE: Final = 0.7  # how often a label beside ESC-10's ten is drawn, to one of them
 SOFT_SHARE: Final = 0.5
 IMITATION_WEIGHT: Final = 1.0
-TEACHER_STEPS: Final = 600
+READER_STEPS: Final = 1500
+READER_RATE: Final = 5e-3
+READ: Final = EMBEDDING + CLASSES  # features that the reader of the teachers sees
 
 
 @dataclass(frozen=True, slots=True)
 class Lessons:
-    """The pool as tensors; `soft` is what a linear reader of the teacher says of each patch."""
+    """The pools as tensors.
+
+    `targets` is in between what is known of each patch and what a linear reader of the teachers
+    says. `weights` is how often each patch is drawn.
+    """
 
     patches: torch.Tensor
-    hard: torch.Tensor
-    soft: torch.Tensor
-    embeddings: torch.Tensor
+    targets: torch.Tensor
+    features: torch.Tensor
     weights: torch.Tensor
 
 
-def make_lessons(pool: Pool, folds: Iterable[int], seed: int) -> Lessons:
-    """Return the part of the pool that belongs to these folds."""
-    chosen = np.flatnonzero(np.isin(pool.folds, list(folds)))
-    labels = torch.from_numpy(pool.labels[chosen])
-    embeddings = torch.from_numpy(pool.embeddings[chosen]).float()
+def make_lessons(pools: Sequence[Pool], seed: int) -> Lessons:
+    """Return what is learned from these folds' pools."""
+    hard = torch.from_numpy(np.concatenate([one.labels for one in pools])).float()
+    features = torch.from_numpy(np.concatenate([one.features for one in pools])).float()
     # Dimensions of like size and centre: otherwise a few loud ones are all that is imitated.
-    embeddings = (embeddings - embeddings.mean(0)) / (embeddings.std(0) + 0.05)
-    hard = functional.one_hot(labels, len(LABELS)).float()
-    weights = _weights(labels)
-    certain = torch.from_numpy(pool.certain[chosen])[:, None]
+    features = (features - features.mean(0)) / (features.std(0) + 0.05)
+    weights = draw_weights(hard)
+    certain = torch.from_numpy(np.concatenate([one.certain for one in pools]))[:, None]
+    soft = torch.where(certain, hard, _read_teachers(features[:, :READ], hard, weights, seed))
     return Lessons(
-        patches=torch.from_numpy(pool.patches[chosen]),
-        hard=hard,
-        soft=torch.where(certain, hard, _read_teacher(embeddings, hard, weights, seed)),
-        embeddings=embeddings,
+        patches=torch.from_numpy(np.concatenate([one.patches for one in pools])),
+        targets=torch.where(hard.isnan(), soft, SOFT_SHARE * soft + (1.0 - SOFT_SHARE) * hard),
+        features=features.half(),
         weights=weights,
     )
 
 
-def fit(lessons: Lessons, *, epochs: int, seed: int) -> Network:
+def fit(lessons: Lessons, *, epochs: float, seed: int, name: str) -> Network:
     """Return the trained network, its weights averaged over the last steps."""
     torch.manual_seed(seed)
     network = new_network(len(LABELS))
     average = copy.deepcopy(network)
     parts = network.parts
     optimiser = torch.optim.AdamW(parts.parameters(), lr=LEARNING_RATE, weight_decay=WEIGHT_DECAY)
-    steps = epochs * (len(lessons.patches) // BATCH)
+    steps = round(epochs * len(lessons.patches) / BATCH)
     for step in range(steps):
-        for group in optimiser.param_groups:
-            group["lr"] = LEARNING_RATE * _schedule(step / steps)
+        set_rate(optimiser, LEARNING_RATE * schedule(step / steps))
         loss = _loss(network, lessons)
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
-        _average(average.parts, parts, min(AVERAGING, step / (step + 10)))
+        average_weights(average.parts, parts, min(AVERAGING, step / (step + 10)))
         if step % 100 == 99:
-            print(f"\rstep {step + 1}/{steps} loss {float(loss):.3f}", end="", flush=True)
-    print()
+            print(f"{name}: step {step + 1}/{steps} loss {float(loss.detach()):.3f}", flush=True)
     average.parts.eval()
     return average
 
 
-def _weights(labels: torch.Tensor) -> torch.Tensor:
-    """Return how often to draw each patch: classes alike, and a fixed share of "other"."""
-    count = torch.bincount(labels, minlength=len(LABELS)).clamp(min=1).double()
-    share = torch.full((len(LABELS),), (1.0 - OTHER_SHARE) / (len(LABELS) - 1)).double()
+def draw_weights(hard: torch.Tensor) -> torch.Tensor:
+    """Return how often to draw each patch: ESC-10's labels alike, fixed shares of the others."""
+    heard = (hard == 1.0).double()
+    share = torch.full((len(LABELS),), GATHERED_SHARE).double()
+    share[: len(ESC10)] = 1.0
+    share[OTHER] = 0.0
+    share *= (1.0 - OTHER_SHARE) / share.sum()
     share[OTHER] = OTHER_SHARE
-    return (share / count)[labels]
+    each = share / heard.sum(0).clamp(min=1.0)
+    return (heard * each).sum(1) / heard.sum(1).clamp(min=1.0)
 
 
-def _read_teacher(
-    embeddings: torch.Tensor, hard: torch.Tensor, weights: torch.Tensor, seed: int
+def _read_teachers(
+    features: torch.Tensor, hard: torch.Tensor, weights: torch.Tensor, seed: int
 ) -> torch.Tensor:
-    """Return the scores of a linear classifier on the teacher's embedding.
+    """Return the scores of a linear classifier on the teachers' features.
 
     They say of a patch that holds a pause, or something else beside its label, what the
     label of the whole clip can't.
     """
     torch.manual_seed(seed)
-    reader = nn.Linear(embeddings.shape[1], hard.shape[1])
-    optimiser = torch.optim.AdamW(reader.parameters(), lr=2e-3, weight_decay=0.3)
-    for _ in range(TEACHER_STEPS):
+    reader = nn.Linear(features.shape[1], hard.shape[1])
+    nn.init.constant_(reader.bias, -3.0)  # most labels are not in most patches
+    optimiser = torch.optim.AdamW(reader.parameters(), lr=READER_RATE, weight_decay=0.02)
+    known = (~hard.isnan()).float()
+    hard = hard.nan_to_num(0.0)
+    for step in range(READER_STEPS):
+        set_rate(optimiser, READER_RATE * schedule(step / READER_STEPS))
         drawn = torch.multinomial(weights, 512, replacement=True)
-        logits = reader(functional.dropout(embeddings[drawn], 0.3))
-        loss = functional.binary_cross_entropy_with_logits(logits, hard[drawn])
+        logits = reader(functional.dropout(features[drawn], 0.3))
+        loss = functional.binary_cross_entropy_with_logits(logits, hard[drawn], weight=known[drawn])
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
     with torch.no_grad():
-        return torch.sigmoid(reader(embeddings))
+        return torch.sigmoid(reader(features))
 
 
-def _schedule(progress: float) -> float:
+def set_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:
+    for group in optimiser.param_groups:
+        group["lr"] = rate
+
+
+def schedule(progress: float) -> float:
     warm_up = 0.05
     if progress < warm_up:
         return progress / warm_up + 1e-3
@@ -124,8 +140,8 @@ def _schedule(progress: float) -> float:
 def _loss(network: Network, lessons: Lessons) -> torch.Tensor:
     drawn = torch.multinomial(lessons.weights, BATCH, replacement=True)
     patches = colour(lessons.patches[drawn].float())
-    target = SOFT_SHARE * lessons.soft[drawn] + (1.0 - SOFT_SHARE) * lessons.hard[drawn]
-    teacher = lessons.embeddings[drawn]
+    target = lessons.targets[drawn]
+    teacher = lessons.features[drawn].float()
     # Mixup (Zhang et al., 2018): in between two sounds, be in between sure.
     share = float(np.random.default_rng(int(drawn[0])).beta(0.3, 0.3))
     share = max(share, 1.0 - share)
@@ -143,10 +159,11 @@ def _loss(network: Network, lessons: Lessons) -> torch.Tensor:
 def colour(patches: torch.Tensor) -> torch.Tensor:
     """Return the patches as other microphones would hear them: a smooth response over the bands."""
     n, _, n_mels = patches.shape
-    # A few random gains (nepers; 0.5 is 4.3 dB) over the range, straight lines between.
-    knots = 0.5 * torch.randn(n, 1, 6)
+    # A few random gains (nepers; 0.2 is 1.7 dB) over the range, straight lines between: most
+    # of what microphones do is in the pool, where the teachers do not hear it.
+    knots = 0.2 * torch.randn(n, 1, 6)
     response = functional.interpolate(knots, size=n_mels, mode="linear", align_corners=True)
-    tilt = torch.linspace(-1.0, 1.0, n_mels) * 0.6 * torch.randn(n, 1, 1)
+    tilt = torch.linspace(-1.0, 1.0, n_mels) * 0.25 * torch.randn(n, 1, 1)
     return patches + response + tilt
 
 
@@ -165,7 +182,7 @@ def _stretch(n: int, size: int, longest: int) -> torch.Tensor:
     return (place >= start) & (place < start + length)
 
 
-def _average(average: nn.ModuleList, current: nn.ModuleList, keep: float) -> None:
+def average_weights(average: nn.ModuleList, current: nn.ModuleList, keep: float) -> None:
     with torch.no_grad():
         for old, new in zip(
             average.state_dict().values(), current.state_dict().values(), strict=True

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""A pool of augmented patches, each with what the teacher heard in it.
+"""A pool of augmented patches per fold, each with what the teachers heard in it.
 
-Made once and kept: the folds and the final training draw from the same pool.
+Made once and kept: the folds and the final training draw from the same pools.
 A patch mixes only recordings of its own fold, so that a held-out fold stays unheard.
 """
 
@@ -11,66 +11,121 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
-import onnxruntime
+import soxr
 
-from tools.training.frontend import PATCH_SAMPLES, STUDENT, TEACHER, log_mel
-from tools.training.recordings import FOLDS, OTHER, RATE_HZ, Clip, load
-from tools.training.synthetic import coloured_noise, counter_example
+from edge.capture.scene import synthesise_scene
+from tools.training.augment import at_pace, faster, level, microphone, mix, room
+from tools.training.frontend import PATCH_SAMPLES, STUDENT, log_mel
+from tools.training.recordings import LABELS, OTHER, RATE_HZ, Clip, load
+from tools.training.synthetic import alarm, coloured_noise, counter_example, music
+from tools.training.teacher import Teachers
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     from numpy.typing import NDArray
 
-PATCHES_PER_CLIP: Final = {"official": 84, "class": 36, "other": 20}
-SYNTHETIC_PER_FOLD: Final = 1000
+    Float32 = NDArray[np.float32]
+
+PATCHES_PER_CLIP: Final = {"official": 110, "class": 70, "other": 45}
+LONG_S: Final = 12.0  # a clip that is longer gives more, in proportion
+SYNTHETIC_PER_FOLD: Final = 2500
+ALARMS_PER_FOLD: Final = 400
+MUSIC_PER_FOLD: Final = 800
+MIXED_SHARE: Final = 0.75
+# Other scenes than those that the finished model is tried on.
+SCENE_SEEDS: Final = range(1000, 1015)
+SCENE_S: Final = 60.0
+SCENE_RATE_HZ: Final = 48000
+PATCHES_PER_SOUND: Final = 8
+BATCH: Final = 32
+STEP_SAMPLES: Final = RATE_HZ // 10
+BEFORE_SAMPLES: Final = RATE_HZ // 2  # what still rings in a room
+CUT_SAMPLES: Final = BEFORE_SAMPLES + PATCH_SAMPLES
 # A window this far under the loudest of its clip is the pause between the sounds.
 GATE_DB: Final = 30.0
 SILENCE_RMS: Final = 1e-4
+# A second sound counts as heard from here on; some dB lower nobody can say.
+HEARD_SNR_DB: Final = 8.0
+# What the teachers hear is so much cleaner than what the network does.
+HELP_DB: Final = 6.0
 
 
 @dataclass(frozen=True, slots=True)
 class Pool:
-    """Patches (n, frames, bands) float16, label and fold of each, teacher's embedding (n, 1024).
+    """Patches (n, frames, bands) float16; what is in them (n, n_labels), NaN where nobody knows.
 
-    `certain` are synthesised: what is in them is known, and the teacher has no say.
+    `features` (n, teacher.FEATURES) float16. `certain` patches are synthesised: the teachers
+    have no say.
     """
 
     patches: NDArray[np.float16]
-    labels: NDArray[np.int64]
-    folds: NDArray[np.int64]
+    labels: NDArray[np.float16]
     certain: NDArray[np.bool_]
-    embeddings: NDArray[np.float16]
+    features: NDArray[np.float16]
 
 
-def make_pool(clips: list[Clip], teacher: Path, seed: int) -> Pool:
-    """Return the pool of these clips; some minutes of one core."""
-    rng = np.random.default_rng(seed)
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    session = onnxruntime.InferenceSession(
-        str(teacher), options, providers=["CPUExecutionProvider"]
-    )
-    embedding_name = next(o.name for o in session.get_outputs() if o.shape[-1] == 1024)
-    input_name = session.get_inputs()[0].name
-    patches, facts, embeddings = [], [], []
-    for window, *fact in _windows(clips, rng):
-        patches.append(log_mel(window, STUDENT.front_end).astype(np.float16))
-        # The teacher hears no level either: it gets every window at the same peak.
-        loud = window * np.float32(0.5 / max(float(np.abs(window).max()), 1e-3))
-        heard = log_mel(loud, TEACHER.front_end)
-        embedding = session.run([embedding_name], {input_name: heard[None]})[0][0]
-        embeddings.append(embedding.astype(np.float16))
-        facts.append(fact)
-        if len(facts) % 1000 == 0:
-            print(f"\rpatches {len(facts)}", end="", flush=True)
-    print()
-    labels, folds, certain = np.array(facts).T
-    return Pool(np.stack(patches), labels, folds, certain.astype(bool), np.stack(embeddings))
+@dataclass(frozen=True, slots=True)
+class _Example:
+    """A window as the network hears it, and as the teachers do."""
+
+    window: Float32
+    clean: Float32
+    labels: NDArray[np.float16]
+    certain: bool = False
 
 
-def audible_starts(samples: NDArray[np.float32], step: int) -> NDArray[np.int64]:
+class _Heard:
+    """A recording in memory."""
+
+    def __init__(self, clip: Clip, samples: Float32) -> None:
+        self.clip = clip
+        self.samples = samples
+        self._starts = audible_starts(samples, STEP_SAMPLES)
+
+    def cut(self, rng: np.random.Generator) -> Float32:
+        """Return some audible window with what comes before it."""
+        start = int(rng.choice(self._starts)) + int(rng.integers(STEP_SAMPLES))
+        size, pace = faster(CUT_SAMPLES, rng)
+        return at_pace(_cut(self.samples, start, size, rng), pace, CUT_SAMPLES)
+
+
+def make_pool(clips: list[Clip], models: Path, fold: int, seed: int) -> Pool:
+    """Return the pool of one fold; some minutes of one core."""
+    heard = [_Heard(one, load(one)) for one in clips if one.fold == fold and one.trained]
+    examples = _examples(heard, np.random.default_rng([seed, fold]))
+    return _pool(examples, Teachers(models), f"fold {fold}")
+
+
+def make_scene_pool(models: Path, seed: int) -> Pool:
+    """Return patches of the project's own scenes, so that the demonstration is understood.
+
+    They are no recordings, so no fold has them: every network hears them.
+    """
+    return _pool(_scenes(np.random.default_rng([seed, 0])), Teachers(models), "scenes")
+
+
+def _pool(examples: Iterable[_Example], teachers: Teachers, name: str) -> Pool:
+    asked: list[_Example] = []
+    features: list[NDArray[np.float16]] = []
+    patches, labels, certain = [], [], []
+    for example in examples:
+        patches.append(log_mel(example.window, STUDENT.front_end).astype(np.float16))
+        labels.append(example.labels)
+        certain.append(example.certain)
+        asked.append(example)
+        if len(asked) == BATCH:
+            features.append(_ask(teachers, asked))
+            asked.clear()
+            if len(features) % 40 == 0:
+                print(f"{name}: {len(patches)} patches", flush=True)
+    if asked:
+        features.append(_ask(teachers, asked))
+    return Pool(np.stack(patches), np.stack(labels), np.array(certain), np.concatenate(features))
+
+
+def audible_starts(samples: Float32, step: int) -> NDArray[np.int64]:
     """Return where patches begin that are neither silent nor a pause of the clip."""
     starts = np.arange(0, max(samples.size - PATCH_SAMPLES, 0) + 1, step)
     power = np.array([np.square(samples[s : s + PATCH_SAMPLES]).mean() for s in starts])
@@ -79,54 +134,97 @@ def audible_starts(samples: NDArray[np.float32], step: int) -> NDArray[np.int64]
     return audible
 
 
-def _windows(
-    clips: list[Clip], rng: np.random.Generator
-) -> Iterator[tuple[NDArray[np.float32], int, int, bool]]:
-    """Yield windows with label, fold and whether they are synthesised."""
-    heard = [(clip, load(clip)) for clip in clips]
-    background = {f: [s for c, s in heard if c.fold == f and c.label == OTHER] for f in FOLDS}
-    for clip, samples in heard:
-        starts = audible_starts(samples, RATE_HZ // 10)
-        for _ in range(_count(clip)):
-            window = _cut(samples, int(rng.choice(starts)) + int(rng.integers(RATE_HZ // 10)))
-            if clip.label == OTHER or rng.random() < 0.3:
-                yield _level(window, rng), clip.label, clip.fold, False
-                continue
-            others = background[clip.fold]
-            noise = _background(others[int(rng.integers(len(others)))], rng)
-            mixed = _mix(window, noise, rng.uniform(0.0, 25.0))
-            yield _level(mixed, rng), clip.label, clip.fold, False
-    for fold in FOLDS:
-        for _ in range(SYNTHETIC_PER_FOLD):
-            yield _level(counter_example(PATCH_SAMPLES, rng), rng), OTHER, fold, True
+def _ask(teachers: Teachers, examples: list[_Example]) -> NDArray[np.float16]:
+    return teachers.hear(np.stack([one.clean for one in examples])).astype(np.float16)
 
 
-def _count(clip: Clip) -> int:
+def _examples(heard: list[_Heard], rng: np.random.Generator) -> Iterator[_Example]:
+    for one in heard:
+        for _ in range(_count(one.clip, one.samples)):
+            yield _mixed(one.cut(rng), _labels(one.clip), heard, rng)
+    for _ in range(SYNTHETIC_PER_FOLD):
+        window = level(counter_example(PATCH_SAMPLES, rng), rng)
+        yield _Example(window, window, _only(OTHER), certain=True)
+    for _ in range(ALARMS_PER_FOLD):
+        beeps = room(np.pad(alarm(PATCH_SAMPLES, rng), (BEFORE_SAMPLES, 0)), rng)
+        yield _mixed(beeps, _only(LABELS.index("alarm")), heard, rng)
+    for _ in range(MUSIC_PER_FOLD):
+        tune = room(music(CUT_SAMPLES, rng), rng)
+        yield _mixed(tune, _only(LABELS.index("music")), heard, rng)
+
+
+def _scenes(rng: np.random.Generator) -> Iterator[_Example]:
+    for seed in SCENE_SEEDS:
+        samples, sounds = synthesise_scene(SCENE_S, SCENE_RATE_HZ, seed)
+        samples = soxr.resample(samples, SCENE_RATE_HZ, RATE_HZ).astype(np.float32)
+        for sound in sounds:
+            latest = sound.offset_s * RATE_HZ - PATCH_SAMPLES
+            for _ in range(PATCHES_PER_SOUND):
+                start = int(rng.uniform(sound.onset_s * RATE_HZ, latest))
+                window = level(samples[start : start + PATCH_SAMPLES], rng)
+                yield _Example(window, window, _only(LABELS.index(sound.label)))
+
+
+def _mixed(
+    samples: Float32,
+    labels: NDArray[np.float16],
+    heard: list[_Heard],
+    rng: np.random.Generator,
+) -> _Example:
+    """Return a cut with its lead, in a room, over something else, through a microphone."""
+    window = room(samples, rng)[BEFORE_SAMPLES:]
+    clean = samples[BEFORE_SAMPLES:]
+    if rng.random() < MIXED_SHARE:
+        snr_db = rng.uniform(-3.0, 25.0)
+        other, others = _background(heard, rng)
+        window, clean = mix(window, other, snr_db), mix(clean, other, snr_db + HELP_DB)
+        labels = _joined(labels, others, snr_db)
+    return _Example(level(microphone(window, rng), rng), clean, labels)
+
+
+def _background(
+    heard: list[_Heard], rng: np.random.Generator
+) -> tuple[Float32, NDArray[np.float16]]:
+    if rng.random() < 0.35:
+        return coloured_noise(PATCH_SAMPLES, rng.uniform(-0.3, 2.0), rng), _only(OTHER)
+    one = heard[int(rng.integers(len(heard)))]
+    return one.cut(rng)[BEFORE_SAMPLES:], _labels(one.clip)
+
+
+def _joined(
+    own: NDArray[np.float16], other: NDArray[np.float16], snr_db: float
+) -> NDArray[np.float16]:
+    """Return what is in a mix: the quieter sound may be heard or not."""
+    if snr_db > HEARD_SNR_DB:
+        other = np.where(other > 0.0, np.nan, other)
+    # NaN where one of them is not known, and 1 where one of them is heard.
+    joined = np.where((own == 1.0) | (other == 1.0), 1.0, own + other)
+    joined[OTHER] = own[OTHER] if own[OTHER] == 0.0 or other[OTHER] == 1.0 else 0.0
+    if own[OTHER] == 1.0 and snr_db > HEARD_SNR_DB and other[OTHER] == 0.0:
+        joined[OTHER] = np.nan
+    return joined.astype(np.float16)
+
+
+def _labels(clip: Clip) -> NDArray[np.float16]:
+    labels = _only(clip.label)
+    labels[list(clip.unsure)] = np.nan
+    return labels
+
+
+def _only(label: int) -> NDArray[np.float16]:
+    labels = np.zeros(len(LABELS), np.float16)
+    labels[label] = 1.0
+    return labels
+
+
+def _count(clip: Clip, samples: Float32) -> int:
     kind = "official" if clip.official else "other" if clip.label == OTHER else "class"
-    return PATCHES_PER_CLIP[kind]
+    return round(PATCHES_PER_CLIP[kind] * max(samples.size / (LONG_S * RATE_HZ), 1.0))
 
 
-def _cut(samples: NDArray[np.float32], start: int) -> NDArray[np.float32]:
-    window = samples[start : start + PATCH_SAMPLES]
-    padded: NDArray[np.float32] = np.pad(window, (0, PATCH_SAMPLES - window.size))
-    return padded
-
-
-def _background(samples: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
-    if rng.random() < 0.5:
-        return coloured_noise(PATCH_SAMPLES, rng.uniform(0.0, 2.0), rng)
-    return _cut(samples, int(rng.integers(max(samples.size - PATCH_SAMPLES, 0) + 1)))
-
-
-def _mix(
-    window: NDArray[np.float32], noise: NDArray[np.float32], snr_db: float
-) -> NDArray[np.float32]:
-    power = float(np.square(window).mean())
-    noise_power = max(float(np.square(noise).mean()), 1e-12)
-    return window + noise * np.float32(np.sqrt(power / noise_power * 10.0 ** (-snr_db / 10.0)))
-
-
-def _level(window: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
-    """Return the window as any microphone might deliver it: +-20 dB, clipped at full scale."""
-    gain = np.float32(10.0 ** (rng.uniform(-20.0, 20.0) / 20.0))
-    return np.asarray(np.clip(window * gain, -1.0, 1.0), np.float32)
+def _cut(samples: Float32, start: int, size: int, rng: np.random.Generator) -> Float32:
+    """Return a window with what comes before it; what is shorter lies anywhere in it."""
+    spare = max(size - BEFORE_SAMPLES - samples.size, 0)
+    samples = np.pad(samples, (BEFORE_SAMPLES + int(rng.integers(spare + 1)), spare))
+    cut = samples[start : start + size]
+    return np.pad(cut, (0, size - cut.size))
