@@ -26,7 +26,7 @@ PERIOD_SIZE = 240
 
 def opened(loop: VirtualLoop, kind: int) -> Any:  # noqa: ANN401 - alsaaudio has no types
     device = loop.output if kind == alsaaudio.PCM_PLAYBACK else loop.input
-    sizes = {"periodsize": PERIOD_SIZE, "periods": 16}
+    sizes = {"periodsize": PERIOD_SIZE, "periods": 64}  # a machine may stand still
     return alsaaudio.PCM(type=kind, device=device, rate=48000, channels=1, **sizes)
 
 

@@ -5,7 +5,7 @@ import itertools
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge.playback.resample import MAX_TRIM, AdaptiveResampler
@@ -63,6 +63,7 @@ def test_it_gives_as_many_samples_as_the_ratio_says(
     assert len(out) == pytest.approx(len(x) * out_rate_hz / in_rate_hz / (1 + trim), abs=2)
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 1500), min_size=1, max_size=8), st.sampled_from(RATES + DOWN))
 def test_any_cut_gives_the_same(cuts: list[int], rates: tuple[int, int]) -> None:
     x = np.random.default_rng(1).standard_normal(sum(cuts)).astype(np.float32)
