@@ -114,12 +114,16 @@ class AlsaSource:
         wanted = {"rate": rate_hz, "channels": channels}
         sizes = {"periodsize": period_size, "periods": periods}
         self._pcm: Any = None
-        self._pcm, self._sample_format = _open_as(pcm_name, cards, sample_format, **wanted, **sizes)
         try:
+            opened = _open_as(pcm_name, cards, sample_format, **wanted, **sizes)
+            self._pcm, self._sample_format = opened
             granted = self._granted(wanted)
         except DeviceError:
             self.close()
             raise
+        except alsaaudio.ALSAAudioError as error:  # pulled out in this very moment
+            self.close()
+            raise self._lost(error) from error
         self.notes: tuple[str, ...] = _differences(
             granted, {"period_size": period_size, "periods": periods}
         )
@@ -152,6 +156,12 @@ class AlsaSource:
 
         Raises `DeviceError` when the device is lost. Does not return None.
         """
+        try:
+            return self._read()
+        except alsaaudio.ALSAAudioError as error:
+            raise self._lost(error) from error
+
+    def _read(self) -> Period | Gap:
         if self._held is not None:
             period, self._held = self._held, None
             return period
@@ -217,12 +227,15 @@ class AlsaSource:
     def _recover(self, error: Exception) -> None:
         """Stop a stream that a sleep of the machine left behind; anything else is a loss."""
         if "Streams pipe error" not in str(error):  # ESTRPIPE, by its only mark: the text
-            raise DeviceAwayError(
-                f"{self._device} was lost: {error}",
-                "plug it in again and look at `dmesg`; a hub or a supply too weak does this",
-            ) from error
+            raise self._lost(error) from error
         self._pcm.drop()
         time.sleep(self._format.period_size / self._format.rate_hz)
+
+    def _lost(self, error: Exception) -> DeviceAwayError:
+        return DeviceAwayError(
+            f"{self._device} was lost: {error}",
+            "plug it in again and look at `dmesg`; a hub or a supply too weak does this",
+        )
 
     def _waiting(self, *, looks: int) -> tuple[float, int]:
         """Return a time and how many samples wait in the card by then, at least.

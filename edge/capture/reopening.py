@@ -27,6 +27,9 @@ FIRST_RETRY_S: Final = 0.25
 LONGEST_RETRY_S: Final = 4.0
 """Pauses between two tries to open it, doubled from the first to the longest."""
 
+STEADY_S: Final = 10.0
+"""A device that was open for so long before it was lost is tried at once again."""
+
 
 class ReopeningSource:
     """Any source, opened again after its device was lost.
@@ -58,6 +61,7 @@ class ReopeningSource:
         self._returned = False  # nothing was read since it was opened again
         self._held: Period | Gap | None = None
         self._lost_s = 0.0
+        self._opened_s = _now_s()
         self._retry_s = FIRST_RETRY_S
         self._next_try_s = 0.0
         self.trouble = ""
@@ -81,7 +85,8 @@ class ReopeningSource:
     @property
     def xruns(self) -> int:
         """How often a driver lost data so far."""
-        return self._xruns + (self._source.xruns if self._source else 0)
+        source = self._source  # once: the capture thread may take it away meanwhile
+        return self._xruns + (source.xruns if source else 0)
 
     def read(self) -> Period | Gap | None:
         """Block until the next period or, while the device is away, for a moment."""
@@ -89,14 +94,16 @@ class ReopeningSource:
             held, self._held = self._held, None
             return held
         while True:
-            if self._source is None:
+            source = self._source
+            if source is None:
+                # Always a gap, also from a device that opens and fails at once, again and again.
                 if gap := self._wait():
                     return gap
                 continue
             try:
-                item = self._source.read()
+                item = source.read()
             except DeviceError as error:
-                self._lose(self._source, error)
+                self._lose(source, error)
                 continue
             return item if item is None else self._placed(item)
 
@@ -114,33 +121,44 @@ class ReopeningSource:
         self.close()
 
     def _lose(self, source: Source, error: DeviceError) -> None:
-        log.error("%s; trying again", error)
-        self.trouble = error.message
+        self._say(error)
         self._xruns += source.xruns
         self._notes = source.notes
         self._source = None
-        self._lost_s = _now_s()
-        self._next_try_s = self._lost_s + self._retry_s
+        if not self._returned:  # else it has been away since before it was opened
+            self._lost_s = _now_s()
+        self._put_off()
         source.close()
 
-    def _wait(self) -> Gap | None:
-        """Let some time pass, and return it as a gap; None: the device is back."""
-        time.sleep(LOOK_S)
-        now_s = _now_s()
-        if now_s >= self._next_try_s and self._try():
-            return None
-        return self._gap(round(self._timeline.sample_index_at(now_s)))
+    def _say(self, error: DeviceError) -> None:
+        """Log each reason once."""
+        if error.message != self.trouble:
+            log.error("%s; trying again", error)
+        self.trouble = error.message
 
-    def _try(self) -> bool:
+    def _put_off(self) -> None:
+        """Try again after a pause, which grows until samples have flowed for a while."""
+        now_s = _now_s()
+        if now_s - self._opened_s > STEADY_S:
+            self._retry_s = FIRST_RETRY_S
+        self._next_try_s = now_s + self._retry_s
+        self._retry_s = min(2.0 * self._retry_s, LONGEST_RETRY_S)
+
+    def _wait(self) -> Gap | None:
+        """Let some time pass, try to open the device, and return the time as a gap."""
+        time.sleep(LOOK_S)
+        gap = self._gap(round(self._timeline.sample_index_at(_now_s())))
+        if _now_s() >= self._next_try_s:
+            self._try()
+        return gap
+
+    def _try(self) -> None:
         try:
             source = self._open()
         except DeviceError as error:
-            if error.message != self.trouble:
-                log.warning("%s; trying again", error)
-            self.trouble = error.message
-            self._retry_s = min(2.0 * self._retry_s, LONGEST_RETRY_S)
-            self._next_try_s = _now_s() + self._retry_s
-            return False
+            self._say(error)
+            self._put_off()
+            return
         if source.format != self._format:
             source.close()
             raise DeviceError(
@@ -149,7 +167,7 @@ class ReopeningSource:
                 "begin anew: the unit does so by itself",
             )
         self._source, self._name, self._returned = source, source.name, True
-        return True
+        self._opened_s = _now_s()
 
     def _placed(self, item: Period | Gap) -> Period | Gap:
         """Return what was read at its place in the stream."""
@@ -163,7 +181,7 @@ class ReopeningSource:
     def _rejoined(self, item: Period | Gap) -> Period | Gap:
         """Put the first period after a return where the time that has passed says."""
         log.info("%s is back after %.1f s", self._name, _now_s() - self._lost_s)
-        self._returned, self.trouble, self._retry_s = False, "", FIRST_RETRY_S
+        self._returned, self.trouble = False, ""
         reached = round(self._timeline.sample_index_at(_now_s()))
         gap = self._gap(reached - _length(item))
         self._timeline.restart()

@@ -135,6 +135,48 @@ def test_tries_become_rarer_and_each_reason_is_said_once(
     assert log.count("is back after") == 1
 
 
+class Stillborn:
+    """Opens, and is gone at the first read: half a device, behind a weak hub."""
+
+    xruns = 0
+    notes = ()
+    name = "stillborn"
+
+    def __init__(self, source: Source) -> None:
+        self.format = source.format
+        source.close()
+
+    def read(self) -> Period:
+        raise DeviceAwayError("it was lost at once")
+
+    def close(self) -> None:
+        return
+
+
+def test_a_device_that_opens_and_fails_at_once_is_a_hole_and_tried_ever_more_rarely(
+    plug_in: PlugIn, ramp: NDArray[np.int32], caplog: pytest.LogCaptureFixture
+) -> None:
+    microphone = plug_in(ramp, sample_format="S32_LE")
+    tries_s: list[float] = []
+
+    def open_device() -> Source:
+        tries_s.append(time.monotonic())
+        source = opener(microphone)()
+        return source if len(tries_s) == 1 else Stillborn(source)  # type: ignore[return-value] # enough of one
+
+    with ReopeningSource(open_device) as source:
+        source.read()
+        microphone.unplug()
+        read_for(source, 0.3)
+        microphone.plug()
+        items = read_for(source, 5.0)
+        assert all(isinstance(item, Gap) for item in items)
+        lost = sum(item.lost_samples for item in items if isinstance(item, Gap))
+        assert lost == pytest.approx(5.0 * RATE_HZ, rel=0.2)
+    assert len(tries_s) < 8
+    assert caplog.text.count("it was lost at once") == 1
+
+
 def test_what_comes_back_with_another_format_ends_the_stream(
     plug_in: PlugIn, ramp: NDArray[np.int32]
 ) -> None:

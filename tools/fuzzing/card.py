@@ -28,7 +28,12 @@ class _Pcm:
     def __init__(self, rng: random.Random) -> None:
         self._rng = rng
 
+    def _may_be_gone(self) -> None:
+        if self._rng.random() < 0.01:
+            raise alsaaudio.ALSAAudioError(_LOST)
+
     def info(self) -> dict[str, Any]:
+        self._may_be_gone()
         return {
             "rate": 48000,
             "channels": 1,
@@ -40,6 +45,7 @@ class _Pcm:
         }
 
     def getformats(self) -> dict[str, int]:
+        self._may_be_gone()
         return {"S16_LE": 2}
 
     def getrates(self) -> object:
@@ -62,10 +68,11 @@ class _Pcm:
         return count, bytes(2 * count)
 
     def avail(self) -> int:
+        self._may_be_gone()
         return self._rng.choice((0, 0, 5, PERIOD_SIZE, 10**9, -32, -1))
 
     def drop(self) -> None:
-        return
+        self._may_be_gone()
 
     def close(self) -> None:
         return
