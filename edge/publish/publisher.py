@@ -162,12 +162,12 @@ class Publisher:
                 self._take(message)
         while self._acknowledged:
             self._settle(self._acknowledged.popleft())
-        try:
-            self._forget_settled()
-            self._collect()
-            self._drain()
-        except StorageError as error:
-            self._disk_fails(error)
+        # Each by itself: a disk that can't be written keeps nobody from sending what is in memory.
+        for work in (self._forget_settled, self._collect, self._drain):
+            try:
+                work()
+            except StorageError as error:
+                self._disk_fails(error)
 
     def _collect(self) -> None:
         """Take what other processes have left; on a bad disk what is durable stays there."""
@@ -230,7 +230,10 @@ class Publisher:
             _, box, row = self._later.popleft()
             self._send(box, row)
         for box in (self._outbox, self._spare):
-            self._send_waiting(box)
+            try:
+                self._send_waiting(box)
+            except StorageError as error:
+                self._disk_fails(error)
 
     def _send_waiting(self, box: Outbox) -> None:
         room = IN_FLIGHT - len(self._in_flight)
