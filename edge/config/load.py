@@ -92,11 +92,9 @@ def load_settings(file: Path | None = None, overrides: Sequence[str] = ()) -> Se
     for name, layer in _layers(file, overrides):
         _merge(tree, layer, (), name, origins)
     lines = [*_wrong_values(tree, origins), *_wrong_texts(tree, origins)]
+    lines += _wrong_alarms(tree, origins)
     if not lines:
-        settings = _validate(tree)
-        lines = list(_wrong_alarms(settings, origins))
-    if not lines:
-        return settings
+        return _validate(tree)
     count = "1 mistake" if len(lines) == 1 else f"{len(lines)} mistakes"
     raise ConfigError(
         "\n  ".join([f"{count} in the settings:", *lines]),
@@ -180,19 +178,30 @@ def _wrong_values(tree: Tree, origins: Origins) -> Iterator[str]:
             yield _explain(path, list(details), origins)
 
 
-def _wrong_alarms(settings: Settings, origins: Origins) -> Iterator[str]:
-    names: list[str] = []
-    for number, alarm in enumerate(settings.level.alarms):
+def _wrong_alarms(tree: Tree, origins: Origins) -> Iterator[str]:
+    """Give what is wrong with alarms; what has not even the right type is told elsewhere."""
+    level = tree["level"] if isinstance(tree["level"], dict) else {}
+    alarms = level.get("alarms")
+    names: list[object] = []
+    for number, alarm in enumerate(alarms if isinstance(alarms, list) else ()):
+        if not isinstance(alarm, dict):
+            continue
         key = f"{_origin(('level', 'alarms'), origins)}: level.alarms.{number}"
-        if not re.fullmatch(_ALARM_NAME, alarm.name):
-            yield f"{key}.name = {alarm.name!r}: write 1 to 40 of a-z 0-9 _"
-        if alarm.name in names:
-            yield f"{key}.name = {alarm.name!r}: another alarm's"
-        if not re.fullmatch(_HOURS, alarm.hours):
-            yield f"{key}.hours = {alarm.hours!r}: write 22:00-06:00, or nothing for always"
-        if alarm.kind == "tonal" and not settings.level.bands:
+        name, hours = alarm.get("name"), alarm.get("hours", "")
+        if isinstance(name, str) and not re.fullmatch(_ALARM_NAME, name):
+            yield f"{key}.name = {name!r}: write 1 to 40 of a-z 0-9 _"
+        if name in names:
+            yield f"{key}.name = {name!r}: another alarm's"
+        if isinstance(hours, str) and not _are_hours(hours):
+            yield f"{key}.hours = {hours!r}: write 22:00-06:00, or nothing for always"
+        if alarm.get("kind") == "tonal" and level.get("bands") is False:
             yield f"{key}: a tonal alarm needs level.bands = true"
-        names.append(alarm.name)
+        names.append(name)
+
+
+def _are_hours(text: str) -> bool:
+    start, _, stop = text.partition("-")
+    return re.fullmatch(_HOURS, text) is not None and (not text or start != stop)
 
 
 def _wrong_texts(tree: Tree, origins: Origins) -> Iterator[str]:
@@ -215,7 +224,8 @@ def _origin(path: tuple[str, ...], origins: Origins) -> str:
 def _path(detail: ErrorDetails) -> tuple[str, ...]:
     """Return where a mistake is, without the type that the value was tried as."""
     path = tuple(str(part) for part in detail["loc"])
-    return path[:-1] if re.fullmatch(_TRIED_AS, path[-1]) else path
+    is_key = detail["type"] == "unexpected_keyword_argument"
+    return path if is_key or not re.fullmatch(_TRIED_AS, path[-1]) else path[:-1]
 
 
 def _explain(path: tuple[str, ...], details: list[ErrorDetails], origins: Origins) -> str:

@@ -113,8 +113,8 @@ class AdaptiveFilter:
         for at in range(0, done, block):
             x = self._input[at : at + block]
             cleaned = self._engine.process(x, self._reference[at : at + block])
-            louder = np.dot(cleaned, cleaned) > 4.0 * np.dot(x, x)
-            out[at : at + block] = x if louder else cleaned
+            quieter = np.dot(cleaned, cleaned) <= 4.0 * np.dot(x, x)  # which a NaN is not
+            out[at : at + block] = cleaned if quieter else x
         self._filled = max(self._filled - done, 0)
         self._input[: self._filled] = self._input[done : done + self._filled]
         kept = self._ahead + self._filled

@@ -158,7 +158,9 @@ class NlmsEngine:
         self._moved[1, : self.block - 1] = self._past[: self.block - 1]
         gained, lost = self._apart * self._apart[:, :1]
         by_lag = self._by_lag
-        by_lag[:, 0] = self._windows @ self._windows[0]
+        # In float64: of a loud sound that has left the window not even rounding may remain.
+        past = self._past.astype(np.float64)
+        by_lag[:, 0] = np.correlate(past, past[: self._n_taps], "valid")
         np.subtract(gained, lost, out=by_lag[:, 1:])
         np.cumsum(by_lag, axis=1, out=by_lag)
         products: Float64 = by_lag[self._lag, self._first]

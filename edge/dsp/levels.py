@@ -30,8 +30,8 @@ LAF_PER_S: Final = 100
 SETTLE_S: Final = 0.6
 """Fast begins from rest and is 0.04 dB under a steady sound after this time."""
 
-PEAK_SETTLE_S: Final = 0.05
-"""Cutting into a sound makes a click, for C a peak, that is gone to 0.05 dB after this time."""
+PEAK_SETTLE_S: Final = 0.1
+"""Cutting into a sound makes a click, for C a peak, that is gone to 0.1 dB after this time."""
 
 # What digital silence reads: finite, and under the noise of any converter.
 FLOOR_DBFS: Final = -160.0
@@ -61,7 +61,7 @@ def levels(samples: Float32, rate_hz: int, a_sos: Float64, c_sos: Float64) -> Le
     interval = _Interval(0, rate_hz)
     a, energies, c = weighting.process(samples)
     interval.hear(samples, a, energies, c)
-    interval.hear_peak(c)
+    interval.hear_peak(c, 0)
     interval.hear_fast(energies[0], 0, round(SETTLE_S * rate_hz))
     return interval.level(samples.size)
 
@@ -120,7 +120,7 @@ class LevelMeter:
         clipped : how many of them were at full scale; counted to the interval of the first.
         settle : A and C begin as if the mean of these had been there for ever, for the first
             samples and those behind a gap: from rest an offset is a peak, and energy. Of the
-            next `PEAK_SETTLE_S` no peak is taken.
+            next `PEAK_SETTLE_S` a peak counts only where nothing else was heard.
         """
         if settle and samples.size:
             self._weighting.settle(float(samples.mean(dtype=np.float64)))
@@ -133,7 +133,8 @@ class LevelMeter:
             piece = samples[heard : heard + min(room, self._max_samples)]
             a, energies, c = self._weighting.process(piece)
             self._interval.hear(piece, a, energies, c)
-            self._interval.hear_peak(c[max(self._peak_from - self._sample_index, 0) :])
+            unsettled = max(self._peak_from - self._sample_index, 0)
+            self._interval.hear_peak(c, unsettled)
             self._interval.hear_fast(energies[0], self._sample_index, self._settled_index)
             heard += piece.size
             done += self._advance(piece.size)
@@ -204,7 +205,7 @@ class _Interval:
         self.clipped_samples = 0
         self.gap = False
         self._a_energy = self._c_energy = self._z_energy = 0.0
-        self._fast_max = self._slow_max = self._c_peak = 0.0
+        self._fast_max = self._slow_max = self._c_peak = self._first_peak = 0.0
         self._fast_min = math.inf
         self._laf: list[Float32] = []
 
@@ -217,10 +218,13 @@ class _Interval:
         self._fast_max = max(self._fast_max, fast_max)
         self._slow_max = max(self._slow_max, slow_max)
 
-    def hear_peak(self, c: Float32) -> None:
-        """Take a peak of what is settled of C."""
-        if c.size:
-            self._c_peak = max(self._c_peak, float(c.max()), -float(c.min()))
+    def hear_peak(self, c: Float32, unsettled: int) -> None:
+        """Take the peak of C; of its first samples it counts only where there are no others."""
+        first, settled = c[:unsettled], c[unsettled:]
+        if first.size:
+            self._first_peak = max(self._first_peak, float(np.abs(first).max()))
+        if settled.size:
+            self._c_peak = max(self._c_peak, float(settled.max()), -float(settled.min()))
 
     def hear_fast(self, fast: Float32, sample_index: int, settled_index: int) -> None:
         """Take Fast energies, of `sample_index` and on, where they are settled."""
@@ -243,7 +247,7 @@ class _Interval:
             lafmax_dbfs=decibels(self._fast_max),
             lafmin_dbfs=decibels(self._fast_min) if self._laf else None,
             lasmax_dbfs=decibels(self._slow_max),
-            lcpeak_dbfs=decibels(self._c_peak**2),
+            lcpeak_dbfs=decibels((self._c_peak or self._first_peak) ** 2),
             laf_dbfs=np.float32(10.0) * np.log10(np.maximum(laf, _FLOOR)),
             gap=self.gap,
             clipped_samples=self.clipped_samples,

@@ -105,6 +105,25 @@ def test_a_value_of_which_several_types_are_right_has_one_line() -> None:
     assert "1 mistake" in message
 
 
+@pytest.mark.parametrize("key", ["int", "playback.int", "float", "level.str"])
+def test_a_key_that_is_called_like_a_type_is_an_unknown_key(key: str) -> None:
+    assert f"{key}: unknown key" in refused(None, f"{key}=5")
+
+
+def test_alarms_are_looked_at_beside_other_mistakes() -> None:
+    message = refused(
+        None, "core.gain_db=999.0", 'level.alarms=[{name="A",kind="level",limit_db=1.0}]'
+    )
+    assert "2 mistakes" in message
+    assert "level.alarms.0.name = 'A'" in message
+
+
+@pytest.mark.parametrize("hours", ["00:00-00:00", "22:00-22:00", "24:00-06:00"])
+def test_hours_that_never_come_are_refused(hours: str) -> None:
+    alarm = f'level.alarms=[{{name="a",kind="level",limit_db=1.0,hours="{hours}"}}]'
+    assert "nothing for always" in refused(None, alarm)
+
+
 def test_hits_may_be_left_to_the_model_and_are_so_by_default() -> None:
     assert load_settings().detector.min_hits == 0
     settings = load_settings(None, ["detector.min_hits=50", "detector.labels.rain.min_hits=0"])

@@ -106,6 +106,22 @@ def test_a_correlated_reference_is_20_db_down_after_2_s(spec: AdaptiveSpec, rate
     assert lowered_db(x, y, slice(2 * rate_hz, None)) > 20.0
 
 
+@pytest.mark.parametrize("quiet", [1e-6, 1e-4])
+def test_a_knock_that_has_left_the_window_leaves_nothing_of_it(quiet: float) -> None:
+    """Sums that go on from block to block, or in float32, would keep its rounding as a power."""
+    reference = white(4 * RATE_HZ, quiet, seed=8)
+    knock = slice(RATE_HZ // 2, RATE_HZ // 2 + 40)
+    reference[knock] += white(40, 0.9, seed=9)
+    reference[2 * RATE_HZ :] = white(2 * RATE_HZ, 0.1, seed=10)
+    x = through(room(200), reference)
+    y = cancel(x, reference, RATE_HZ, AdaptiveSpec(method="nlms"))
+    assert np.isfinite(y).all()
+    for start in np.arange(0, x.size - 512, 512):
+        block = slice(start, start + 512)
+        assert np.sum(y[block] ** 2.0) <= 4.1 * np.sum(x[block] ** 2.0) + 1e-12
+    assert lowered_db(x, y, slice(-RATE_HZ, None)) > 20.0
+
+
 def test_in_bins_a_coloured_reference_is_learnt_as_well() -> None:
     reference = through(np.array(signal.firwin(63, 400, fs=RATE_HZ)), white(4 * RATE_HZ))
     reference += white(reference.size, 1e-4, seed=8)

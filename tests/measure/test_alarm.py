@@ -132,6 +132,14 @@ def test_an_event_ends_in_a_hole_that_is_longer_than_its_hold() -> None:
     assert alarm.skip(20 * RATE_HZ) == []
 
 
+def test_a_background_of_crumbs_is_none() -> None:
+    alarm = Alarm(AlarmRule("rise", "rise", 10.0, background_s=60), RATE_HZ, "s")
+    for second in range(60):
+        crumb = a_level(second, RATE_HZ, laeq_dbfs=-80.0, n_samples=10)
+        assert alarm.level(crumb, 0) == []
+    assert alarm.level(a_level(60, RATE_HZ, laeq_dbfs=-40.0), 0) == []
+
+
 def test_a_night_limit_holds_across_midnight_and_not_by_day() -> None:
     rule = one_second(hours=NIGHT)
     for minute, heard in ((23 * 60, 1), (0, 1), (5 * 60 + 59, 1), (6 * 60, 0), (12 * 60, 0)):
