@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from scipy import signal
 
 from edge.dsp.adaptive import AdaptiveFilter, cancel
+from edge.dsp.adaptive_engine import NlmsEngine
 from edge.dsp.clean_spec import LINE, AdaptiveSpec
 
 Float32 = NDArray[np.float32]
@@ -106,20 +107,20 @@ def test_a_correlated_reference_is_20_db_down_after_2_s(spec: AdaptiveSpec, rate
     assert lowered_db(x, y, slice(2 * rate_hz, None)) > 20.0
 
 
-@pytest.mark.parametrize("quiet", [1e-6, 1e-4])
-def test_a_knock_that_has_left_the_window_leaves_nothing_of_it(quiet: float) -> None:
-    """Sums that go on from block to block, or in float32, would keep its rounding as a power."""
-    reference = white(4 * RATE_HZ, quiet, seed=8)
-    knock = slice(RATE_HZ // 2, RATE_HZ // 2 + 40)
-    reference[knock] += white(40, 0.9, seed=9)
-    reference[2 * RATE_HZ :] = white(2 * RATE_HZ, 0.1, seed=10)
-    x = through(room(200), reference)
-    y = cancel(x, reference, RATE_HZ, AdaptiveSpec(method="nlms"))
-    assert np.isfinite(y).all()
-    for start in np.arange(0, x.size - 512, 512):
-        block = slice(start, start + 512)
-        assert np.sum(y[block] ** 2.0) <= 4.1 * np.sum(x[block] ** 2.0) + 1e-12
-    assert lowered_db(x, y, slice(-RATE_HZ, None)) > 20.0
+@pytest.mark.parametrize("seed", range(6))
+def test_a_knock_that_has_left_the_window_leaves_nothing_of_it(seed: int) -> None:
+    """Products that keep its rounding become powers that are none, and steps without measure."""
+    rng = np.random.default_rng(seed)
+    reference = np.zeros(4 * RATE_HZ, np.float32)
+    for second in range(1, 4):
+        n = int(rng.integers(5, 400))
+        at = second * RATE_HZ + int(rng.integers(0, 2000))
+        reference[at : at + n] = np.clip(0.4 * rng.standard_normal(n), -1.0, 1.0)
+    x = (through(room(4), reference) + white(reference.size, 1e-3, seed)).astype(np.float32)
+    engine = NlmsEngine(NLMS, RATE_HZ)
+    cut = range(0, x.size, engine.block)
+    blocks = [engine.process(x[k : k + 32], reference[k : k + 32]).copy() for k in cut]
+    assert np.abs(np.concatenate(blocks)).max() < 3.0
 
 
 def test_in_bins_a_coloured_reference_is_learnt_as_well() -> None:
