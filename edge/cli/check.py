@@ -111,7 +111,7 @@ def _design(settings: Settings, stream: StreamFormat) -> None:
 
     What can't be recorded as the settings say is found here too.
     """
-    from edge.service.build import build_pipeline, described_model
+    from edge.service.build import build_pipeline, build_playback, described_model
     from edge.service.recording import build_recorder
 
     try:
@@ -119,6 +119,7 @@ def _design(settings: Settings, stream: StreamFormat) -> None:
     except ModelError:
         return
     build_pipeline(settings, stream, model, "check")
+    build_playback(settings, stream)
     if settings.record.enabled:
         build_recorder(
             settings,

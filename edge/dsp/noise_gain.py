@@ -29,9 +29,10 @@ if TYPE_CHECKING:
 # and no state becomes denormal.
 _TINY: Final = np.float32(1e-22)
 
-# Mean power of a bin under which a window is silence, well under the noise of 24 bits: a muted
-# microphone's, of which nothing can be learnt.
-_SILENT: Final = np.float32(1e-21)
+# Power in a window's upper bins under which it is a muted microphone's, -115 dBFS: 16 bits alone
+# are noisier. Of the lowest bins a filter before this one still rings.
+_MUTED: Final = np.float32(1e-12)
+_LOWEST: Final = 8  # so small a share of the bins
 
 _SMOOTHING_S: Final = 0.06  # of the power whose minima are sought
 _AVERAGING_S: Final = 0.4  # of the noise, while nothing but noise sounds
@@ -173,11 +174,11 @@ class NoiseGain:
         powers = np.square(spectra.real)
         powers += np.square(spectra.imag)
         powers += _TINY
-        silent = powers.mean(axis=1) < _SILENT
+        muted = powers[:, powers.shape[1] // _LOWEST :].sum(axis=1) < _MUTED
         for number, power in enumerate(powers):
             # Windows that begin before the first sample hold less than the noise's power.
             self._n_windows += 1
-            if self._n_windows > self._incomplete and not silent[number]:
+            if self._n_windows > self._incomplete and not muted[number]:
                 spectra[number] *= self._next(power)
 
     def _next(self, power: Float32) -> Float32:

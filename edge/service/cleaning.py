@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from edge.dsp.branch import Branches
+from edge.dsp.chain import Chain
 from edge.dsp.clean import Cleaner
 from edge.dsp.clean_spec import LINE, AdaptiveSpec, NoiseSpec
 from edge.dsp.convert import from_mono, to_mono
 from edge.errors import ConfigError
+from edge.types import FilterSpec
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -25,8 +27,10 @@ if TYPE_CHECKING:
     Specs = tuple[AdaptiveSpec | None, NoiseSpec | None]
 
 NOTHING: Final = (None, None)
-# Of "nlms", all of whose taps move with every sample: 12 % of a core of 3 GHz, half a Pi 4's.
+# Of "nlms", all of whose taps move with every sample: 12 % of a core of a server (tools/README.md),
+# for each cleaner; not measured on a Pi.
 MOST_TAPS_PER_S: Final = 1.6e8
+HIGHPASS: Final = FilterSpec("highpass", 10.0)
 BLOCK_S: Final = 1.0  # of a clip at a time: its windows are four times as many samples
 
 
@@ -110,17 +114,29 @@ def build_branches(settings: Settings, stream: StreamFormat, max_samples: int) -
 class ClipCleaner:
     """Cleans every channel of a clip but the reference, which stays as it is.
 
+    A clip is as captured: what a high-pass takes first, offset and rumble, is all that an
+    adaptive filter would hear. So filtered copies are cleaned, and what was taken from them is
+    taken from the clip, which keeps the rest.
+
     Parameters
     ----------
+    highpass_sos : (n_sections, 6) float64, designed for `HIGHPASS` at the stream's rate.
     reference : the channel that an adaptive filter listens to.
 
     Raises `ConfigError` as `build_cleaner`.
     """
 
-    def __init__(self, specs: Specs, stream: StreamFormat, reference: int | None) -> None:
+    def __init__(
+        self,
+        specs: Specs,
+        stream: StreamFormat,
+        highpass_sos: NDArray[np.float64],
+        reference: int | None,
+    ) -> None:
         _check_time(specs, stream.rate_hz)
         self._specs = specs
         self._stream = stream
+        self._highpass_sos = highpass_sos
         self._reference = reference
         self._block = round(BLOCK_S * stream.rate_hz)
 
@@ -146,33 +162,26 @@ class ClipCleaner:
 
     def _clean(self, samples: Samples, channel: int, into: Samples) -> None:
         cleaner = Cleaner(*self._specs, self._stream.rate_hz, self._block)
-        mono, other = np.empty(self._block, np.float32), np.empty(self._block, np.float32)
+        signal, other = self._chain(channel), self._chain(self._reference)
+        waiting = np.zeros(0, np.float32)  # filtered, and not yet out of the cleaner
         done = 0
-        # A clip is as captured. An offset would be all that an adaptive filter hears.
-        offset = self._offset(samples, channel, mono)
-        other_offset = self._offset(samples, self._reference, other)
         for start in range(0, len(samples), self._block):
             raw = samples[start : start + self._block]
-            x, _ = to_mono(raw, channel, 1.0, mono)
-            x -= offset
-            reference = None
-            if self._reference is not None:
-                reference, _ = to_mono(raw, self._reference, 1.0, other)
-                reference -= other_offset
-            done = self._put(cleaner.process(x, reference), offset, into[:, channel], done)
-        self._put(cleaner.flush(), offset, into[:, channel], done)
+            x, _ = signal.process(raw)
+            reference = other.process(raw)[0] if self._reference is not None else None
+            waiting = np.concatenate([waiting, x])
+            cleaned = cleaner.process(x, reference)
+            done = self._take(waiting[: cleaned.size] - cleaned, samples, channel, into, done)
+            waiting = waiting[cleaned.size :]
+        self._take(waiting - cleaner.flush(), samples, channel, into, done)
+
+    def _chain(self, channel: int | None) -> Chain:
+        return Chain(self._highpass_sos, channel, 0.0, self._block)
 
     @staticmethod
-    def _offset(samples: Samples, channel: int | None, room: Float32) -> np.float32:
-        """Return the mean of a channel, full scale 1; what is damaged counts as 0."""
-        total = 0.0
-        for start in range(0, len(samples), room.size):
-            heard, _ = to_mono(samples[start : start + room.size], channel, 1.0, room)
-            total += float(heard.sum(dtype=np.float64))
-        return np.float32(total / max(len(samples), 1))
-
-    @staticmethod
-    def _put(cleaned: Float32, offset: np.float32, into: NDArray[Any], done: int) -> int:
-        end = done + cleaned.size
-        from_mono(cleaned + offset, into[done:end])
+    def _take(taken: Float32, samples: Samples, channel: int, into: Samples, done: int) -> int:
+        """Write the next samples of a channel without what was taken from them."""
+        end = done + taken.size
+        kept, _ = to_mono(samples[done:end], channel, 1.0, np.empty(taken.size, np.float32))
+        from_mono(kept - taken, into[done:end, channel])
         return end

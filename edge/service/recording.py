@@ -21,7 +21,7 @@ from edge.record.sidecar import Origin
 from edge.record.store import ClipStore
 from edge.record.writer import ClipWriter, Privacy
 from edge.service import build
-from edge.service.cleaning import NOTHING, ClipCleaner, reference_channel, specs_for
+from edge.service.cleaning import HIGHPASS, NOTHING, ClipCleaner, reference_channel, specs_for
 from edge.service.designs import core_design
 from edge.service.speech import LabelJudge, VoiceJudge
 
@@ -168,7 +168,9 @@ def _clip_cleaner(settings: Settings, stream: StreamFormat) -> ClipCleaner | Non
     specs = specs_for(settings, "clips")
     if specs == NOTHING:
         return None
-    return ClipCleaner(specs, stream, reference_channel(settings, stream))
+    spec = CoreSpec(stream.rate_hz, stream.rate_hz, (HIGHPASS,))
+    sos = core_design(spec, settings.state.path).chain_sos
+    return ClipCleaner(specs, stream, sos, reference_channel(settings, stream))
 
 
 def check_model(settings: Settings, model: ModelInfo) -> None:

@@ -347,6 +347,18 @@ def test_check_says_what_levels_are_and_whether_the_loudspeaker_is_there(
     assert "playback" not in done.stdout
 
 
+def test_check_finds_a_filter_before_the_loudspeaker_that_there_is_no_time_for(
+    edge: Edge, tmp_path: Path
+) -> None:
+    asked = ("capture.channels=2", "capture.channel=0", 'adaptive.method="nlms"')
+    asked += ("adaptive.length_s=0.5", 'adaptive.apply_to=["playback"]', 'playback.device="null"')
+    overrides = [part for one in asked for part in ("--set", one)]
+    state = ("--set", f'state.directory="{tmp_path}"', "--set", 'publish.url=""')
+    done = edge("check", *SYNTH, *state, *overrides)
+    assert done.returncode == EXIT_CONFIG
+    assert "adaptive.length_s = 0.5" in done.stdout
+
+
 def test_check_finds_an_alarm_that_has_the_name_of_a_label(edge: Edge, tmp_path: Path) -> None:
     state = ("--set", f'state.directory="{tmp_path}"', "--set", 'publish.url=""')
     alarm = ("--set", 'level.alarms=[{name="rain", kind="level", limit_db=70.0}]')

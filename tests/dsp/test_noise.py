@@ -119,7 +119,7 @@ def test_a_muted_microphone_is_no_quieter_noise(fades: bool) -> None:  # noqa: F
     """What a filter before it still rings with is no noise either."""
     x = white(12 * RATE_HZ, 0.003)
     mute = slice(5 * RATE_HZ, 9 * RATE_HZ)
-    ringing = 1e-3 * np.exp(-np.arange(4 * RATE_HZ) / (0.011 * RATE_HZ))
+    ringing = 1e-2 * np.exp(-np.arange(4 * RATE_HZ) / (0.0225 * RATE_HZ))
     x[mute] = np.where(ringing > 1e-20, ringing, 0.0) if fades else 0.0
     quiet = reduce_noise(x, RATE_HZ, NoiseSpec())
     for second in (9, 10, 11):

@@ -11,15 +11,18 @@ import soundfile
 
 from edge.config.load import load_settings
 from edge.dsp.clean_spec import LINE, AdaptiveSpec
+from edge.dsp.spec import CoreSpec
 from edge.errors import ConfigError
 from edge.record.history import Hole, Stretch
 from edge.service.cleaning import (
+    HIGHPASS,
     NOTHING,
     ClipCleaner,
     build_branches,
     reference_channel,
     specs_for,
 )
+from edge.service.designs import design
 from edge.service.replay import Replay
 from edge.types import StreamFormat
 
@@ -83,7 +86,8 @@ def test_levels_are_cleaned_only_when_asked_and_lose_no_second(recording: Path) 
 
 def clip_cleaner(stream: StreamFormat, *overrides: str) -> ClipCleaner:
     asked = settings(f"capture.channels={stream.channels}", *overrides)
-    return ClipCleaner(specs_for(asked, "clips"), stream, reference_channel(asked, stream))
+    sos = design(CoreSpec(stream.rate_hz, stream.rate_hz, (HIGHPASS,))).chain_sos
+    return ClipCleaner(specs_for(asked, "clips"), stream, sos, reference_channel(asked, stream))
 
 
 @pytest.mark.parametrize("dtype", [np.int16, np.int32])
@@ -138,6 +142,33 @@ def test_an_offset_of_both_channels_keeps_nothing_from_being_learnt() -> None:
     tail = cleaned[8 * RATE_HZ :, 0]
     assert power_db(tail - tail.mean()) < power_db(heard * 32767) - 20
     assert tail.mean() == pytest.approx(0.2 * 32767, abs=10), "the clip keeps its offset"
+
+
+@pytest.mark.parametrize("offset", [0.0, 0.2])
+def test_a_microphone_that_is_muted_for_a_while_is_no_quieter_noise(offset: float) -> None:
+    samples = np.round((noise(12.0, 7) * 0.1 + offset) * 32767).astype(np.int16)[:, None]
+    samples[4 * RATE_HZ : 8 * RATE_HZ] = 0
+    cleaned = clip_cleaner(MONO, ON)(Stretch(0, samples, ()))
+    for second in (9, 10, 11):
+        at = slice(second * RATE_HZ, (second + 1) * RATE_HZ)
+        before, after = (power_db(one[at] - one[at].mean()) for one in (samples, cleaned))
+        assert after < before - 10, second
+
+
+def test_rumble_that_both_microphones_hear_apart_does_not_hide_the_fan() -> None:
+    fan = noise(10.0, 3)
+    heard = np.convolve(fan, [0.0, 0.5, 0.3, -0.2])[: fan.size]
+    slow = [np.convolve(noise(10.0, seed), np.ones(8000) / 800, "same") for seed in (11, 12)]
+    both = np.stack([heard + slow[0], fan + slow[1]], axis=1)
+    samples = np.round(np.clip(both, -1, 1) * 32767).astype(np.int16)
+    cleaned = clip_cleaner(STEREO, 'adaptive.method="frequency"', "capture.channel=0")(
+        Stretch(0, samples, ())
+    )
+    spectra = [
+        np.abs(np.fft.rfft(one[5 * RATE_HZ :, 0].astype(float)))[500:] for one in (samples, cleaned)
+    ]
+    before, after = (10 * np.log10(np.mean(one**2)) for one in spectra)
+    assert after < before - 15
 
 
 @pytest.mark.parametrize(
