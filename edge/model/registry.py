@@ -213,8 +213,11 @@ def _load(path: Path) -> Any:  # noqa: ANN401 - onnx ships no types
 
 
 def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise ModelError(f"{path} can't be read: {error.strerror}") from error
 
 
 def _write(path: Path, out: Path, description: str) -> None:
