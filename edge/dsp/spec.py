@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 
 # What no model that a box can run asks for; without a bound a description may ask for any memory.
+LOWEST_RATE_HZ: Final = 1000
 HIGHEST_RATE_HZ: Final = 192_000
 LONGEST_FFT: Final = 16_384
 MOST_MELS: Final = 512
@@ -112,10 +113,13 @@ class CoreDesign:
 
 def check_spec(spec: LogMelSpec) -> None:
     """Raise `ValueError`, naming the field, for a front end that can't be."""
-    most = {"rate_hz": HIGHEST_RATE_HZ, "n_fft": LONGEST_FFT, "n_mels": MOST_MELS}
-    for name, limit in most.items():
-        if not 1 <= getattr(spec, name) <= limit:
-            raise ValueError(f"{name} must be 1 to {limit}, not {getattr(spec, name)!r:.40}")
+    for name, least, most in (
+        ("rate_hz", LOWEST_RATE_HZ, HIGHEST_RATE_HZ),
+        ("n_fft", 1, LONGEST_FFT),
+        ("n_mels", 1, MOST_MELS),
+    ):
+        if not least <= getattr(spec, name) <= most:
+            raise ValueError(f"{name} must be {least} to {most}, not {getattr(spec, name)!r:.40}")
     if not 1 <= spec.win_length <= spec.n_fft:
         raise ValueError(f"win_length must be 1 to n_fft={spec.n_fft}, not {spec.win_length!r:.40}")
     if not 1 <= spec.hop_length <= spec.win_length:

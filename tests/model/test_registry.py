@@ -211,7 +211,7 @@ def test_a_later_schema_is_refused_by_its_number(described: Path) -> None:
         ({"bands_first": 1}, "bands_first is 1"),
         ({"bands_first": True}, "64 bands x 96 frames does not fit"),
         ({"front_end": front_end_to_json(LogMelSpec()) | {"rate_hz": 8000}}, "fmax_hz"),
-        ({"front_end": front_end_to_json(LogMelSpec()) | {"rate_hz": 10**12}}, "rate_hz must be 1"),
+        ({"front_end": front_end_to_json(LogMelSpec()) | {"rate_hz": 10**12}}, "rate_hz must be"),
         ({"front_end": front_end_to_json(LogMelSpec()) | {"n_fft": 2**34}}, "n_fft must be 1 to"),
         ({"front_end": front_end_to_json(LogMelSpec()) | {"n_mels": 10**6}}, "n_mels must be 1"),
         ({"front_end": front_end_to_json(LogMelSpec()) | {"offset": 10**400}}, "a finite number"),
