@@ -44,6 +44,27 @@ def test_the_list_says_what_each_model_is_and_which_is_in_use(box: Edge, tmp_pat
     assert [line[0] for line in box("list").stdout.splitlines()] == [" ", " ", "*"]
 
 
+def test_one_bad_description_is_a_line_in_the_list(box: Edge, tmp_path: Path) -> None:
+    import onnx
+
+    model = onnx.load(shipped_model())
+    (entry,) = model.metadata_props
+    for name, text in (
+        ("digits", entry.value.replace('"schema": 1', f'"schema": {"1" * 5000}')),
+        ("escape", entry.value.replace('"version": "', '"version": "\\u001b[2J')),
+        ("offset", entry.value.replace('"offset": ', f'"offset": {"1" * 400}')),
+    ):
+        entry.value = text
+        Shelf(tmp_path).room(name).write_bytes(model.SerializeToString())
+        entry.value = onnx.load(shipped_model()).metadata_props[0].value
+    done = box("list")
+    assert done.returncode == EXIT_OK, done.stderr
+    lines = {line[2:].split()[0]: line for line in done.stdout.splitlines()}
+    for name in ("digits", "escape", "offset"):
+        assert "can't be used: " in lines[name]
+        assert lines[name].isprintable()
+
+
 def test_a_model_in_use_is_shown_and_kept_and_the_others_may_go(box: Edge) -> None:
     assert "in use: copy" in box("use", "copy").stdout
     assert "models/copy.onnx" in box("show").stdout
