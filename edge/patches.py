@@ -13,7 +13,7 @@ from edge.ring import Ring
 from edge.types import Patch
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from numpy.typing import NDArray
 
@@ -151,14 +151,16 @@ def patch_cutter(  # noqa: PLR0917 - a stream, a model, and what is between them
 
 
 class Patches:
-    """The patches for the model in use, and for the next one from its first whole patch on.
+    """The patches for the model in use, and for the next one once it can go on from there.
 
-    Until then the one before it gets its patches: nothing stays unheard in between.
+    That is with its first whole patch that begins where the last one for the model before ended,
+    or earlier: nothing stays unheard in between. Until then the one before gets its patches.
     """
 
     def __init__(self, cutter: PatchCutter) -> None:
         self._cutter = cutter
         self._next: PatchCutter | None = None
+        self._heard_to = 0  # captured index where the newest patch ended
 
     def change(self, cutter: PatchCutter) -> None:
         """Begin to cut for the next model with the sample that is written next."""
@@ -173,13 +175,21 @@ class Patches:
 
     def cut(self) -> Iterator[Patch]:
         """Give each patch that is whole."""
-        if self._next and (first := list(self._next.cut())):
-            self._cutter, self._next = self._next, None
-            return iter(first)
-        return self._cutter.cut()
+        if self._next:
+            first = [one for one in self._next.cut() if one.sample_index <= self._heard_to]
+            if first:
+                self._cutter, self._next = self._next, None
+                return self._note(first)
+        return self._note(self._cutter.cut())
+
+    def _note(self, patches: Iterable[Patch]) -> Iterator[Patch]:
+        for patch in patches:
+            self._heard_to = patch.sample_index + patch.n_samples
+            yield patch
 
     def restart(self, sample_index: int) -> None:
         """Begin anew behind a gap, as `PatchCutter.restart`."""
         self._cutter.restart(sample_index)
+        self._heard_to = sample_index
         if self._next:
             self._next.restart(sample_index)

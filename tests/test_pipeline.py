@@ -45,6 +45,7 @@ def pipeline(
     channel: int | None = None,
     cleaned: str = "",
     design_of: CoreSpec | None = None,
+    patch: tuple[int, int] = (96, 48),
 ) -> Pipeline:
     key = (rate_hz, filters)
     if key not in DESIGNS:
@@ -54,8 +55,8 @@ def pipeline(
         stream=StreamFormat(rate_hz, 1, period_size, "S16_LE"),
         design=design(design_of) if design_of else DESIGNS[key],
         front_end=LogMelSpec(),
-        patch_frames=96,
-        patch_hop=48,
+        patch_frames=patch[0],
+        patch_hop=patch[1],
         detector=Detector(("a",), {"a": rule}, rate_hz, "t"),
         channel=channel,
         branches=Branches(
@@ -357,6 +358,17 @@ def test_another_model_leaves_nothing_unheard_and_no_level_changed(
     whole, _ = run(pipeline(cleaned=cleaned), samples, [1024])
     levels = [one for one in out if isinstance(one, Level)]
     assert [one.laeq_dbfs for one in levels] == [one.laeq_dbfs for one in whole]
+
+
+@pytest.mark.parametrize("second", [3, 4, 5])
+def test_behind_a_model_of_long_patches_nothing_is_unheard_either(second: int) -> None:
+    """Its last patch may have ended long before the other one was there."""
+    at = second * RATE_HZ // 1024 * 1024
+    out = change(pipeline(patch=(300, 300)), at, noise(12 * RATE_HZ), LogMelSpec())
+    patches = [one for one in out if isinstance(one, Patch)]
+    assert {patch.model for patch in patches} == {0, 1}
+    for one, two in itertools.pairwise(patches):
+        assert two.sample_index <= one.sample_index + one.n_samples, "they overlap or touch"
 
 
 def test_another_model_hears_what_it_would_have_heard_alone() -> None:

@@ -32,7 +32,7 @@ for command in (describe, import_model, pull, test):
 @model.command("list")
 @settings_options
 def list_models(config_file: Path | None, overrides: tuple[str, ...]) -> None:
-    """List the models of this box; * is the one in use."""
+    """List the models of this box; * is the chosen one: `health` says if another stands in."""
     from edge.model.registry import read_model
     from edge.model.voice import is_voice_model
 

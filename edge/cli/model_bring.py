@@ -133,7 +133,7 @@ def import_model(
 @click.argument("what", metavar="yamnet|silero|URL")
 @click.option("--name", help="Default: that of the known model, or of the file.")
 @click.option("--from", "mirror", metavar="URL", help="Another place that has a known model.")
-@click.option("--sha256", help="What the file at URL must have.")
+@click.option("--sha256", help="What the file at URL, or at that of --from, must have.")
 @click.option(
     "--ca-file",
     type=click.Path(path_type=Path),
@@ -154,30 +154,55 @@ def pull(  # noqa: PLR0917 - click names them
     What breaks off goes on when the command is given again. A file with another digest than
     it must have is not kept.
     """
-    from edge.model.bring import bring
     from edge.model.fetch import KNOWN
 
     known = KNOWN.get(what)
     if known is None and "://" not in what:
         raise ModelError(f"{what} is no model that is known", f"name {', '.join(KNOWN)}, or a URL")
-    if known and sha256:
-        raise ModelError(f"the digest of {what} is known", "leave --sha256 out")
+    if known and sha256 and not mirror:
+        raise ModelError(f"the digest of {what} is known", "leave --sha256 out, or add --from")
     shelf = _shelf(config_file, overrides)
     name = name or (what if known else _stem(what))
     out = shelf.room(name)
     voice = known is not None and known.voice
-    fetched = out if voice else out.with_name(f".{name}.fetched")
-    digest = _fetch(mirror or (known.url if known else what), fetched, known, sha256, ca_file)
+    fetched = out if voice else out.with_name(f"{name}.fetched")
+    url = mirror or (known.url if known else what)
+    try:
+        digest = _fetch(url, fetched, None if sha256 else known, sha256, ca_file)
+    except ModelError as error:
+        if known is None:
+            raise
+        another = f"one from elsewhere: `edge model pull {what} --from URL --sha256 DIGEST`"
+        raise ModelError(error.message, f"{error.help}; {another}") from error
     if voice:
         click.echo(f'set speech.model = "{out}" in the settings')
         return
-    try:
-        print_facts(bring(fetched, out, name=name))
-    finally:
-        fetched.unlink(missing_ok=True)
+    _take_in(fetched, out, name, url)
     if not (known or sha256):
         click.echo(f"nobody said which digest it must have; it has sha256 {digest}")
     click.echo(f"put it in use with `edge model use {name}`")
+
+
+def _take_in(fetched: Path, out: Path, name: str, url: str) -> None:
+    """Make what was fetched a model; one that lacks but its description is kept for that."""
+    from edge.model.bring import bring, describes_itself
+
+    described = True
+    try:
+        described = describes_itself(fetched)
+        if described:
+            print_facts(bring(fetched, out, name=name, source=url))
+    except ModelError as error:
+        raise ModelError(error.message.replace(str(fetched), url), error.help) from error
+    finally:
+        if described:
+            fetched.unlink(missing_ok=True)
+    if not described:
+        raise ModelError(
+            f"what came from {url} does not say what it hears: it is kept as {fetched}",
+            f"say it with `edge model describe {fetched} --labels … --front-end …`,"
+            f" then `edge model import {fetched}`",
+        )
 
 
 def _fetch(

@@ -14,6 +14,13 @@ if TYPE_CHECKING:
     from edge.types import FilterSpec
 
 
+# What no model that a box can run asks for; without a bound a description may ask for any memory.
+LOWEST_RATE_HZ: Final = 1000
+HIGHEST_RATE_HZ: Final = 192_000
+LONGEST_FFT: Final = 16_384
+MOST_MELS: Final = 512
+
+
 @dataclass(frozen=True, slots=True)
 class LogMelSpec:
     """Everything that fixes a log-Mel, so that any trained classifier finds its own.
@@ -106,16 +113,19 @@ class CoreDesign:
 
 def check_spec(spec: LogMelSpec) -> None:
     """Raise `ValueError`, naming the field, for a front end that can't be."""
-    if spec.rate_hz < 1:
-        raise ValueError(f"rate_hz must be positive, not {spec.rate_hz}")
+    for name, least, most in (
+        ("rate_hz", LOWEST_RATE_HZ, HIGHEST_RATE_HZ),
+        ("n_fft", 1, LONGEST_FFT),
+        ("n_mels", 1, MOST_MELS),
+    ):
+        if not least <= getattr(spec, name) <= most:
+            raise ValueError(f"{name} must be {least} to {most}, not {getattr(spec, name)!r:.40}")
     if not 1 <= spec.win_length <= spec.n_fft:
-        raise ValueError(f"win_length must be 1 to n_fft={spec.n_fft}, not {spec.win_length}")
+        raise ValueError(f"win_length must be 1 to n_fft={spec.n_fft}, not {spec.win_length!r:.40}")
     if not 1 <= spec.hop_length <= spec.win_length:
         raise ValueError(
-            f"hop_length must be 1 to win_length={spec.win_length}, not {spec.hop_length}"
+            f"hop_length must be 1 to win_length={spec.win_length}, not {spec.hop_length!r:.40}"
         )
-    if spec.n_mels < 1:
-        raise ValueError(f"n_mels must be 1 or more, not {spec.n_mels}")
     if not 0.0 <= spec.fmin_hz < spec.fmax_hz <= spec.rate_hz / 2:
         raise ValueError(
             f"fmin_hz and fmax_hz must rise from 0 to {spec.rate_hz / 2:g}, "

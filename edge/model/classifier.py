@@ -41,8 +41,8 @@ class OnnxClassifier:
     """A model file, open and tried once on noise and on silence.
 
     Not for two threads at a time. `bad_outputs` counts patches whose scores were not
-    finite or far outside 0..1, or on which the model failed: those are given as 0, since one
-    strange patch is no reason to stop listening.
+    finite, far outside 0..1 or not one per label, or on which the model failed: those are
+    given as 0, since one strange patch is no reason to stop listening.
 
     Parameters
     ----------
@@ -86,10 +86,10 @@ class OnnxClassifier:
         except ModelError:
             raw, rest = np.full(len(self._info.labels), np.nan, np.float32), []
         values = _activate(raw.reshape(-1), self._info.activation)
-        valid = _plausible(values)
+        valid = values.size == len(self._info.labels) and _plausible(values)
         if not valid:
             self.bad_outputs += 1
-            values = np.zeros_like(values)
+            values = np.zeros(len(self._info.labels), np.float32)
         return Scores(
             sample_index=patch.sample_index,
             n_samples=patch.n_samples,
@@ -101,24 +101,24 @@ class OnnxClassifier:
     def _try(self) -> None:
         """Refuse what shapes alone don't show; the first run is the slow one, too."""
         info = self._info
-        noise = np.random.default_rng(0).standard_normal(self._shape, dtype=np.float32)
+        noise = np.random.default_rng(11).standard_normal(self._shape, dtype=np.float32)
         for frames in (noise, np.zeros(self._shape, np.float32)):
             raw = self._session.run(self._outputs, frames)[0]
+            if raw.size != len(info.labels):
+                raise ModelError(
+                    f"{info.path} gives {raw.size} scores but names {len(info.labels)} labels",
+                    "describe it with `edge model describe`",
+                )
             if not np.isfinite(raw).all():
                 raise ModelError(
                     f"{info.path} gives scores that are no numbers (NaN or infinite)",
                     "see whether its front end is right, or its weights overflow",
                 )
-        if raw.size != len(info.labels):
-            raise ModelError(
-                f"{info.path} gives {raw.size} scores but names {len(info.labels)} labels",
-                "describe it with `edge model describe`",
-            )
-        if not _plausible(_activate(raw.reshape(-1), info.activation)):
-            raise ModelError(
-                f"{info.path} gives scores outside 0..1",
-                "describe it with the activation that makes scores: sigmoid or softmax",
-            )
+            if not _plausible(_activate(raw.reshape(-1), info.activation)):
+                raise ModelError(
+                    f"{info.path} gives scores outside 0..1",
+                    "describe it with the activation that makes scores: sigmoid or softmax",
+                )
 
 
 def _activate(raw: NDArray[np.float32], activation: str) -> NDArray[np.float32]:
@@ -127,7 +127,7 @@ def _activate(raw: NDArray[np.float32], activation: str) -> NDArray[np.float32]:
             # By tanh: exp of a large logit would overflow.
             return np.asarray(0.5 + 0.5 * np.tanh(0.5 * raw), np.float32)
         case "softmax":
-            powers = np.exp(raw - raw.max())
+            powers = np.exp(raw - raw.max(initial=-np.inf))
             return np.asarray(powers / powers.sum(), np.float32)
     return raw
 

@@ -8,7 +8,9 @@ import hashlib
 import http.client
 import os
 import re
+import shutil
 import ssl
+import time
 import urllib.error
 import urllib.request
 from dataclasses import dataclass
@@ -26,8 +28,10 @@ if TYPE_CHECKING:
 
 MOST_BYTES: Final = 500_000_000
 TIMEOUT_S: Final = 30.0  # without a byte
+KEPT_S: Final = 7 * 86400.0  # what broke off and was not gone on with
 _PIECE_BYTES: Final = 1 << 16
 _DIGEST: Final = re.compile(r"[0-9A-Fa-f]{64}")
+_LENGTH: Final = re.compile(r"[0-9]{1,15}")
 _AGAIN: Final = "run the command again: it goes on from there"
 
 
@@ -118,6 +122,7 @@ class Fetch:
         written. `out` is as it was then.
         """
         try:
+            self._sweep()
             self._fetch()
             return self._accept()
         except OSError as error:  # of the disk: the network's are ModelErrors by now
@@ -142,10 +147,40 @@ class Fetch:
                 here = self._past_the_end(here)
                 return
             self._remember(answer.headers.get("ETag", ""))
-            length = answer.headers.get("Content-Length", "")
-            total = here + int(length) if length.isdecimal() else self._n_bytes
+            total = self._total(answer, here)
             self._check_length(total or 0)
+            self._check_room((total or 0) - here)
             self._receive(answer, here, total)
+
+    def _total(self, answer: http.client.HTTPResponse, here: int) -> int | None:
+        """Return how long the file will be; None: nobody says, and its end will be told."""
+        length = answer.headers.get("Content-Length", "")
+        if _LENGTH.fullmatch(length):
+            return here + int(length)
+        if length:
+            raise ModelError(f"the server says a length of {length!r:.40}", "nothing was changed")
+        if self._n_bytes is None and not (self._sha256 or answer.chunked):
+            raise ModelError(
+                "the server does not say where the file ends", "name its digest with --sha256"
+            )
+        return self._n_bytes
+
+    def _sweep(self) -> None:
+        """Remove what broke off long ago and nobody went on with."""
+        kept = {self._part, self._tag}
+        for pattern in (".*.part", ".*.tag"):
+            for one in set(self._out.parent.glob(pattern)) - kept:
+                with contextlib.suppress(OSError):
+                    if time.time() - one.stat().st_mtime > KEPT_S:
+                        one.unlink()
+
+    def _check_room(self, n_bytes: int) -> None:
+        free_bytes = shutil.disk_usage(self._part.parent).free
+        if n_bytes > free_bytes:
+            raise ModelError(
+                f"{n_bytes} bytes are to come, and {free_bytes} are free in {self._part.parent}",
+                "make room first",
+            )
 
     def _open(self, request: urllib.request.Request) -> Any:  # noqa: ANN401 - an HTTPResponse
         try:
@@ -164,7 +199,7 @@ class Fetch:
             ) from error
 
     def _check_range(self, said: str, here: int) -> None:
-        if not said.startswith(f"bytes {here}-"):
+        if not here or not said.startswith(f"bytes {here}-"):
             self._discard()
             raise ModelError(f"the server sent {said!r:.60}, not what follows {here} bytes", _AGAIN)
 

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal, get_args, get_origin, get_type_hints
 
@@ -14,6 +13,7 @@ from edge.errors import ModelError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+_LARGEST: Final = 1e30  # of a number: single precision bears it
 _DESCRIBE: Final = "describe the model anew with `edge model describe`"
 
 
@@ -82,7 +82,9 @@ def front_end_from_json(fields: object) -> LogMelSpec:
     known = get_type_hints(LogMelSpec)
     fields = {**_LATER, **fields}
     if unknown := sorted(set(fields) - set(known)):
-        raise ModelError(f"front_end has unknown fields: {', '.join(unknown)}", _DESCRIBE)
+        raise ModelError(
+            f"front_end has unknown fields: {', '.join(map(repr, unknown)):.200}", _DESCRIBE
+        )
     if missing := [name for name in known if name not in fields]:
         raise ModelError(f"front_end lacks fields: {', '.join(missing)}", _DESCRIBE)
     spec = LogMelSpec(**{name: _field(name, fields[name], kind) for name, kind in known.items()})
@@ -100,10 +102,10 @@ def _field(name: str, value: object, kind: object) -> Any:  # noqa: ANN401 - of 
         if any(type(value) is type(one) and value == one for one in get_args(kind)):
             return value
         choices = ", ".join(map(repr, get_args(kind)))
-        raise ModelError(f"front_end.{name} is {value!r}, not one of {choices}", _DESCRIBE)
+        raise ModelError(f"front_end.{name} is {value!r:.80}, not one of {choices}", _DESCRIBE)
     if kind is int and type(value) is int:
         return value
-    if kind is float and type(value) in {int, float} and math.isfinite(value):  # type: ignore[arg-type]
+    if kind is float and type(value) in {int, float} and abs(value) <= _LARGEST:  # type: ignore[arg-type]
         return float(value)  # type: ignore[arg-type]
     wanted = "a whole number" if kind is int else "a finite number"
-    raise ModelError(f"front_end.{name} is {value!r}, not {wanted}", _DESCRIBE)
+    raise ModelError(f"front_end.{name} is {value!r:.80}, not {wanted}", _DESCRIBE)

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import zipfile
+import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -25,6 +26,17 @@ if TYPE_CHECKING:
 MOST_BYTES: Final = 64_000_000
 MOST_LABEL_BYTES: Final = 1_000_000
 MOST_STEPS: Final = 200
+# Of the others one entry of a few hundred bytes may take half a gigabyte to unpack.
+_METHODS: Final = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+_DAMAGED: Final = (
+    zipfile.BadZipFile,
+    zlib.error,
+    EOFError,
+    NotImplementedError,
+    OSError,
+    RuntimeError,
+    ValueError,
+)
 _HELP: Final = "what is read is YAMNet's official file, yamnet.tflite"
 
 
@@ -68,10 +80,14 @@ def _labels(path: Path) -> tuple[str, ...]:
     try:
         with zipfile.ZipFile(path) as archive:
             for item in archive.infolist():
-                if item.filename.endswith("label_list.txt") and item.file_size < MOST_LABEL_BYTES:
-                    lines = archive.read(item).decode().splitlines()
+                if item.filename.endswith("label_list.txt") and item.compress_type in _METHODS:
+                    with archive.open(item) as file:
+                        content = file.read(MOST_LABEL_BYTES + 1)
+                    if len(content) > MOST_LABEL_BYTES:
+                        break
+                    lines = content.decode().splitlines()
                     return tuple(line.strip() for line in lines if line.strip())
-    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, RuntimeError):
+    except _DAMAGED:
         pass  # no archive, or a damaged one: then the labels have to be named
     return ()
 

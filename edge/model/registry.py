@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
 
+from edge import durable
 from edge.errors import ModelError
 from edge.model.description import (
     SCHEMA,
@@ -17,10 +18,10 @@ from edge.model.description import (
     read_document,
 )
 from edge.model.frontend import front_end_from_json, front_end_to_json
-from edge.model.session import Session
+from edge.model.session import MOST_BYTES, Session
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from edge.dsp.spec import LogMelSpec
     from edge.model.description import Activation
@@ -164,6 +165,7 @@ def describe(
 
     Raises `ModelError` as `read_model`, or if `out` can't be written.
     """
+    check_size(path)
     session = Session(path)
     document = {
         "schema": SCHEMA,
@@ -200,6 +202,46 @@ def read_whole(path: Path) -> bytes:
     return content if len(content) >= model.ByteSize() else model.SerializeToString()
 
 
+def check_size(path: Path) -> None:
+    """Raise `ModelError` for a model that is too large with the files that its weights lie in."""
+    import onnx
+    from google.protobuf.message import DecodeError  # type: ignore[import-untyped] # onnx's own
+
+    try:
+        if path.stat().st_size > MOST_BYTES:
+            return  # `Session` says so
+        model = onnx.load(path, load_external_data=False)
+        n_bytes = sum(_external_bytes(one, path.parent) for one in _tensors(model.graph))
+    except (DecodeError, OSError, ValueError):
+        return  # no model: likewise
+    if n_bytes > MOST_BYTES:
+        raise ModelError(
+            f"{path} has {n_bytes / 1e6:.0f} MB of weights in files beside it, more than the"
+            f" {MOST_BYTES / 1e6:.0f} of which a box can make use",
+            "take a smaller model, or one with weights of 8 bits",
+        )
+
+
+def _tensors(graph: Any) -> Iterator[Any]:  # noqa: ANN401 - onnx ships no types
+    """Give each tensor of a graph and of those in it."""
+    yield from graph.initializer
+    for node in graph.node:
+        for attribute in node.attribute:
+            yield attribute.t
+            yield from attribute.tensors
+            for inner in (attribute.g, *attribute.graphs):
+                if inner.node or inner.initializer:
+                    yield from _tensors(inner)
+
+
+def _external_bytes(tensor: Any, folder: Path) -> int:  # noqa: ANN401 - likewise
+    told = {one.key: one.value for one in tensor.external_data}
+    if "location" not in told:
+        return 0
+    size = (folder / told["location"]).stat().st_size
+    return int(told.get("length") or size)
+
+
 def _load(path: Path) -> Any:  # noqa: ANN401 - onnx ships no types
     import onnx  # tens of megabytes that the listening process never needs
 
@@ -213,8 +255,11 @@ def _load(path: Path) -> Any:  # noqa: ANN401 - onnx ships no types
 
 
 def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise ModelError(f"{path} can't be read: {error.strerror}") from error
 
 
 def _write(path: Path, out: Path, description: str) -> None:
@@ -225,8 +270,10 @@ def _write(path: Path, out: Path, description: str) -> None:
     onnx.helper.set_model_props(model, {**others, METADATA_KEY: description})
     draft = out.with_name(f".{out.name}.part")
     try:
-        draft.write_bytes(model.SerializeToString(deterministic=True))
+        with draft.open("wb") as file:
+            durable.write_through(file, model.SerializeToString(deterministic=True))
         draft.replace(out)
+        durable.sync(out.parent)
     except OSError as error:
         draft.unlink(missing_ok=True)
         raise ModelError(f"{out} can't be written: {error.strerror}") from error

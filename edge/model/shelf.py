@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from typing import TYPE_CHECKING, Final
 
@@ -93,22 +94,24 @@ class Shelf:
             return None
         return entry.st_mtime_ns, entry.st_ino
 
-    def choose(self, name: str) -> None:
-        """Put a model in use from now on, also after a power cut.
+    def choose(self, name: str) -> tuple[int, int]:
+        """Put a model in use from now on, also after a power cut; return the stamp of that.
 
         Raises `ModelError` if it is not there, `StorageError` where that can't be written down.
         """
         self.find(name)
-        draft = self._choice.with_name(f".{CHOICE}.part")
+        draft = self._choice.with_name(f".{CHOICE}.{os.getpid()}.part")
         try:
             self._choice.parent.mkdir(parents=True, exist_ok=True)
             with draft.open("wb") as file:
                 durable.write_through(file, f"{name}\n".encode())
+                entry = os.fstat(file.fileno())
             draft.replace(self._choice)
             durable.sync(self._choice.parent)
         except OSError as error:
             draft.unlink(missing_ok=True)
             raise StorageError(f"{self._choice} can't be written: {error.strerror}") from error
+        return entry.st_mtime_ns, entry.st_ino
 
     def remove(self, name: str) -> None:
         """Delete a model. Raises `ModelError` for the shipped one, one in use, or none."""

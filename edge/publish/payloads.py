@@ -205,6 +205,11 @@ def detected(topics: Topics, label: str, *, on: bool) -> Message:
     return Message(topics.detected(label), b"ON" if on else b"OFF", qos=1, retain=True)
 
 
+def forgotten(topics: Topics, label: str) -> Message:
+    """Return what makes the broker forget the state of a label that is heard no more."""
+    return Message(topics.detected(label), b"", qos=1, retain=True)
+
+
 def clip(topics: Topics, sidecar: Mapping[str, Any]) -> Message:
     """Return what a clip's sidecar says, but for what all clips of a box share."""
     body = {"message_id": f"{sidecar['clip_id']}-clip"}

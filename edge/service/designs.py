@@ -35,7 +35,9 @@ VERSION: Final = 4  # of what `edge.dsp.design` computes: a new one makes every 
 CHILD_LIMIT_S: Final = 120  # a cold Pi Zero takes some 20
 
 
-def core_design(spec: CoreSpec, directory: Path | None) -> CoreDesign:
+def core_design(
+    spec: CoreSpec, directory: Path | None, *, limit_s: float = CHILD_LIMIT_S
+) -> CoreDesign:
     """Return the filters for `spec`, from `directory` if they were designed before.
 
     What can't be kept is designed again at the next start, and said so; a kept
@@ -45,13 +47,15 @@ def core_design(spec: CoreSpec, directory: Path | None) -> CoreDesign:
     ------
     ConfigError
         for filters that can't be made at this rate, naming the one.
+    EdgeError
+        where the designer can't run, or has made nothing within `limit_s`.
     """
     text = json.dumps({"version": VERSION, **asdict(spec)}, sort_keys=True)
     name = f"design-{hashlib.sha256(text.encode()).hexdigest()[:16]}.npz"
     kept = directory / "designs" / name if directory else None
     if kept and (design := _read(kept)):
         return design
-    data = _design_in_child(text)
+    data = _design_in_child(text, limit_s)
     if kept:
         _keep(kept, data)
     return _parse(data)
@@ -82,18 +86,23 @@ def _keep(path: Path, data: bytes) -> None:
         log.warning("designed filters can't be kept, every start takes longer: %s", error)
 
 
-def _design_in_child(text: str) -> bytes:
-    child = subprocess.run(
-        [sys.executable, "-m", "edge.service.designs"],
-        input=text.encode(),
-        capture_output=True,
-        timeout=CHILD_LIMIT_S,
-        check=False,
-    )
+def _design_in_child(text: str, limit_s: float) -> bytes:
+    try:
+        child = subprocess.run(
+            [sys.executable, "-m", "edge.service.designs"],
+            input=text.encode(),
+            capture_output=True,
+            timeout=limit_s,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise EdgeError(f"the filter designer failed: {error}") from error
     if child.returncode == EXIT_CONFIG:
         raise ConfigError(child.stderr.decode().strip(), "check core.highpass_hz and core.filters")
     if child.returncode:
-        raise EdgeError(f"the filter designer failed: {child.stderr.decode().strip()[-500:]}")
+        raise EdgeError(
+            f"the filter designer failed: {child.stderr.decode(errors='replace').strip()[-500:]}"
+        )
     return child.stdout
 
 

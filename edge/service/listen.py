@@ -86,12 +86,13 @@ class Listener:
     def __init__(
         self, settings: Settings, source: Source, file: FiguresFile, words: LastWords
     ) -> None:
-        self._settings = settings
         self._file = file
         self._words = words
         self._source = source
         self._supervisor = Supervisor()
         self._models = Models(settings)
+        self._settings = settings
+        settings = self._models.settings  # without what does not fit a model that stands in
         model = self._models.classifier.info
         stream = self._source.format
         stream_id = self._stream_id = f"{settings.node.id}-{time.time_ns() // 1_000_000:x}"
@@ -149,7 +150,7 @@ class Listener:
         self._trouble_told = ""  # what was last said of the recorder
         self._shedding = Shedding(settings.health.max_temperature_c)
         self._inference = Inference(
-            settings,
+            self._settings,
             rate_hz=stream.rate_hz,
             models=self._models,
             pipeline=self._pipeline,
@@ -188,7 +189,8 @@ class Listener:
         if before := self._words.before:
             log.error("the last run was not ended in order: %s", before["how"])
             self._send(payloads.last_words(self._topics, before, f"{self._stream_id}-last-words"))
-        self._reporter.silence(build.state_labels(self._settings, self._models.classifier.info))
+        model = self._models.classifier.info
+        self._reporter.silence(build.state_labels(self._models.settings, model))
         if self._recorder:
             self._supervisor.start("record", self._recorder.run)
         if self._playback:
@@ -295,7 +297,7 @@ class Listener:
 
     def _tell_info(self) -> None:
         facts = build.describe_box(
-            self._settings,
+            self._models.settings,
             self._source,
             self._models.classifier.info,
             weighting_class=self._pipeline.weighting_class,
@@ -357,7 +359,7 @@ class Listener:
 
     def _build_recorder(self, stream_id: str) -> Recorder:
         return build_recorder(
-            self._settings,
+            self._models.settings,
             stream=self._source.format,
             stream_id=stream_id,
             device=self._source.name,

@@ -53,6 +53,7 @@ class Reporter:
         self._clock = clock
         self._rate_hz = rate_hz
         self._labels = labels
+        self._states: Sequence[str] = ()  # what the broker keeps a state of
         self._alarms = alarms
         self._offset_db = offset_db
         self._under_range_dbfs = under_range_dbfs
@@ -124,9 +125,14 @@ class Reporter:
         """Take the scores that come now as those of another model (inference thread).
 
         `states` are those of its labels that have a state; the events of the model before it
-        have ended by now.
+        have ended by now, and the broker forgets the states that no label has any more.
         """
         self._labels = labels
+        kept = {self._topics.detected(label) for label in (*states, *self._alarms)}
+        for label in self._states:
+            if self._topics.detected(label) not in kept:
+                self._send(payloads.forgotten(self._topics, label))
+        self._states = states
         self._tell_off(states)
 
     def silence(self, states: Sequence[str] | None = None) -> None:
@@ -134,7 +140,8 @@ class Reporter:
 
         Of those that make no events too: the broker may keep an ON from other settings.
         """
-        self._tell_off([*(self._labels if states is None else states), *self._alarms])
+        self._states = self._labels if states is None else states
+        self._tell_off([*self._states, *self._alarms])
 
     def _tell_off(self, labels: Sequence[str]) -> None:
         for label in labels:

@@ -44,6 +44,27 @@ def test_the_list_says_what_each_model_is_and_which_is_in_use(box: Edge, tmp_pat
     assert [line[0] for line in box("list").stdout.splitlines()] == [" ", " ", "*"]
 
 
+def test_one_bad_description_is_a_line_in_the_list(box: Edge, tmp_path: Path) -> None:
+    import onnx
+
+    model = onnx.load(shipped_model())
+    (entry,) = model.metadata_props
+    for name, text in (
+        ("digits", entry.value.replace('"schema": 1', f'"schema": {"1" * 5000}')),
+        ("escape", entry.value.replace('"version": "', '"version": "\\u001b[2J')),
+        ("offset", entry.value.replace('"offset": ', f'"offset": {"1" * 400}')),
+    ):
+        entry.value = text
+        Shelf(tmp_path).room(name).write_bytes(model.SerializeToString())
+        entry.value = onnx.load(shipped_model()).metadata_props[0].value
+    done = box("list")
+    assert done.returncode == EXIT_OK, done.stderr
+    lines = {line[2:].split()[0]: line for line in done.stdout.splitlines()}
+    for name in ("digits", "escape", "offset"):
+        assert "can't be used: " in lines[name]
+        assert lines[name].isprintable()
+
+
 def test_a_model_in_use_is_shown_and_kept_and_the_others_may_go(box: Edge) -> None:
     assert "in use: copy" in box("use", "copy").stdout
     assert "models/copy.onnx" in box("show").stdout
@@ -212,6 +233,39 @@ class TestPull:
         refused = box("pull", url, *ca, "--sha256", "0" * 64, "--name", "other")
         assert refused.returncode == EXIT_MODEL
         assert digest in refused.stderr
+
+    def test_one_that_does_not_describe_itself_is_kept_for_that(
+        self, box: Edge, server: Server, tmp_path: Path
+    ) -> None:
+        url, ca = server.url("silero_vad.onnx"), ("--ca-file", server.ca_file)
+        done = box("pull", url, *ca, "--name", "bare")
+        assert done.returncode == EXIT_MODEL
+        kept = Shelf(tmp_path).folder / "bare.fetched"
+        assert f"edge model describe {kept}" in done.stderr
+        assert kept.read_bytes() == server.files["silero_vad.onnx"]
+        assert "bare" not in box("list").stdout
+
+    def test_what_is_no_model_is_named_by_its_address(
+        self, box: Edge, server: Server, tmp_path: Path
+    ) -> None:
+        server.files["page.html"] = b"<html>"
+        done = box("pull", server.url("page.html"), "--ca-file", server.ca_file)
+        assert f"{server.url('page.html')} is not an ONNX model" in done.stderr
+        assert {one.name for one in Shelf(tmp_path).folder.iterdir()} == {"copy.onnx"}
+
+    def test_a_known_one_that_has_changed_may_come_by_another_digest(
+        self, box: Edge, server: Server
+    ) -> None:
+        import hashlib
+
+        content = server.files["silero_vad.onnx"] + b"\0"
+        server.files["newer.onnx"] = content
+        where = ("--from", server.url("newer.onnx"), "--ca-file", server.ca_file)
+        refused = box("pull", "silero", *where)
+        assert "edge model pull silero --from URL --sha256 DIGEST" in refused.stderr
+        digest = hashlib.sha256(content).hexdigest()
+        done = box("pull", "silero", *where, "--sha256", digest)
+        assert "speech.model" in done.stdout
 
     @pytest.mark.parametrize("what", ["yamnot", "http://127.0.0.1/x.onnx", "ftp://x/y"])
     def test_what_is_neither_known_nor_https_is_refused(self, box: Edge, what: str) -> None:

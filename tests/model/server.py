@@ -27,7 +27,8 @@ class Server:
     cut : so many bytes of an answer are sent, then the connection ends.
     ranges : whether parts of a file are served.
     says : the length that is said, if it is not the true one; 0: none is said, the file comes in
-        chunks instead.
+        chunks instead; "": neither.
+    partial : whether all of a file is called a part of it.
     """
 
     def __init__(self, directory: Path, *, scheme: str = "https") -> None:
@@ -37,7 +38,8 @@ class Server:
         self.asked: list[str] = []
         self.cut: int | None = None
         self.ranges = True
-        self.says: int | None = None
+        self.says: int | str | None = None
+        self.partial = False
         self.etag = '"one"'
         self._server = _Quiet(("127.0.0.1", 0), self._handler())
         self.ca_file = directory / "server.crt"
@@ -105,17 +107,18 @@ class Server:
         if start >= len(content) > 0 and start:
             to.send_error(416)
             return
-        to.send_response(206 if start else 200)
+        to.send_response(206 if start or self.partial else 200)
         if self.etag:
             to.send_header("ETag", self.etag)
-        if start:
+        if start or self.partial:
             to.send_header("Content-Range", f"bytes {start}-{len(content) - 1}/{len(content)}")
         length = len(content) - start if self.says is None else self.says
         name, value = ("Content-Length", length) if length else ("Transfer-Encoding", "chunked")
-        to.send_header(name, str(value))
+        if length != "":
+            to.send_header(name, str(value))
         to.end_headers()
         body = content[start:][: self.cut]
-        if length:
+        if length or self.says == "":
             to.wfile.write(body)
             return
         for at in range(0, len(body), 10_000):

@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+import os
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -19,9 +21,6 @@ from edge.model.bring import bring
 from edge.model.classifier import OnnxClassifier
 from edge.model.registry import describe, read_model, shipped_model
 from edge.model.session import MOST_BYTES
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 LABELS = ["a", "b", "c"]
 
@@ -172,6 +171,21 @@ class TestWeightsInOtherFiles:
             bring(split, tmp_path / "out.onnx", name="whole")
         assert not (tmp_path / "out.onnx").exists()
 
+    def test_what_is_too_large_with_them_is_not_even_read(
+        self, split: Path, tmp_path: Path
+    ) -> None:
+        model = onnx.load(split, load_external_data=False)
+        weights = split.with_name("weights.bin")
+        with weights.open("r+b") as file:
+            file.truncate(MOST_BYTES // 2)
+        for one in model.graph.initializer:
+            kept = [entry for entry in one.external_data if entry.key == "location"]
+            del one.external_data[:]
+            one.external_data.extend(kept)
+        onnx.save(model, split)
+        with pytest.raises(ModelError, match="MB of weights in files beside it"):
+            bring(split, tmp_path / "out.onnx", name="whole")
+
     def test_they_are_not_fetched_from_elsewhere(self, split: Path, tmp_path: Path) -> None:
         model = onnx.load(split, load_external_data=False)
         for one in model.graph.initializer:
@@ -181,6 +195,25 @@ class TestWeightsInOtherFiles:
         onnx.save(model, split)
         with pytest.raises(ModelError):
             bring(split, tmp_path / "out.onnx", name="whole")
+
+
+def test_what_takes_a_name_is_on_the_disk_by_then(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a power cut leaves an empty file under the name of a model."""
+    synced: list[str] = []
+    fsync = os.fsync
+
+    def note(handle: int) -> None:
+        synced.append(Path(f"/proc/self/fd/{handle}").readlink().name)
+        fsync(handle)
+
+    monkeypatch.setattr(os, "fsync", note)
+    described(make(tmp_path / "odd.onnx"))
+    assert synced == [".odd.onnx.part", tmp_path.name]
+    synced.clear()
+    bring(tmp_path / "odd.onnx", tmp_path / "mine.onnx", name="mine")
+    assert synced == [".mine.draft.onnx", tmp_path.name]
 
 
 @pytest.mark.parametrize(

@@ -153,6 +153,55 @@ def test_a_patch_on_which_a_model_fails_is_no_end(make_model: Callable[..., Path
     assert opened.classify(_patch(2.0)).values == pytest.approx([0.3, 0.3, 0.3])
 
 
+def _resize(path: Path, values: str) -> None:
+    """Give as many scores as the patch's first value picks of a table, rounded down."""
+    model = onnx.load(path)
+    numbers = {"counts": np.array([3, 6, 0]), "one": np.array([1])}
+    for key, value in numbers.items():
+        model.graph.initializer.append(onnx.numpy_helper.from_array(value, key))
+    model.graph.node[-1].output[0] = "whole"
+    nodes = [
+        onnx.helper.make_node("Cast", [values], ["place"], to=onnx.TensorProto.INT64),
+        onnx.helper.make_node("Gather", ["counts", "place"], ["count"]),
+        onnx.helper.make_node("Reshape", ["count", "one"], ["size"]),
+        onnx.helper.make_node("Concat", ["whole", "whole"], ["twice"], axis=1),
+        onnx.helper.make_node("Reshape", ["twice", "flat1"], ["row"]),
+        onnx.helper.make_node("Slice", ["row", "from", "size"], ["scores"]),
+    ]
+    flat = onnx.numpy_helper.from_array(np.array([-1]), "flat1")
+    model.graph.initializer.append(flat)
+    model.graph.node.extend(nodes)
+    model.graph.output[0].type.tensor_type.ClearField("shape")
+    onnx.save(model, path)
+
+
+@pytest.mark.parametrize("activation", ["none", "softmax"])
+def test_a_patch_of_another_number_of_scores_is_a_bad_one(
+    make_model: Callable[..., Path], activation: str
+) -> None:
+    path = make_model(bias=(0.1, 0.1, 0.1))
+    _resize(path, "first")
+    model = _open(path, activation=activation)
+    for bad, first in ((1, 1.0), (2, 2.0)):
+        scores = model.classify(_patch(first))
+        assert (scores.valid, model.bad_outputs) == (False, bad)
+        assert np.array_equal(scores.values, np.zeros(3, np.float32))
+    assert model.classify(_patch(0.0)).valid
+
+
+def test_scores_of_noise_alone_that_can_not_be_are_refused(make_model: Callable[..., Path]) -> None:
+    """The first value of the noise that a model is tried on is 0.16."""
+    path = make_model(bias=(0.0, 0.0, 0.0))
+    model = onnx.load(path)
+    loud = onnx.numpy_helper.from_array(np.array([100.0], np.float32), "loud")
+    model.graph.initializer.append(loud)
+    model.graph.node[-1].CopyFrom(onnx.helper.make_node("Mul", ["first", "loud"], ["large"]))
+    model.graph.node.append(onnx.helper.make_node("Add", ["large", "bias"], ["scores"]))
+    onnx.save(model, path)
+    with pytest.raises(ModelError, match=r"outside 0\.\.1"):
+        _open(path)
+
+
 def test_opening_and_running_prints_nothing(
     make_model: Callable[..., Path], capfd: pytest.CaptureFixture[str]
 ) -> None:

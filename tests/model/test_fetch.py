@@ -4,13 +4,16 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import shutil
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from edge.errors import ModelError, StorageError
-from edge.model.fetch import KNOWN, MOST_BYTES, Fetch
+from edge.model.fetch import KEPT_S, KNOWN, MOST_BYTES, Fetch
 from tests.conftest import free_port
 from tests.model.server import Server
 
@@ -33,6 +36,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 def server(running: Server) -> Server:
     running.files, running.moved, running.asked = {"model.onnx": CONTENT}, {}, []
     running.cut, running.ranges, running.says, running.etag = None, True, None, '"one"'
+    running.partial = False
     return running
 
 
@@ -147,6 +151,46 @@ def test_more_than_was_said_is_not_taken(server: Server, out: Path, says: int) -
         with pytest.raises(ModelError, match="more than 1000 bytes"):
             fetch(server, out, sha256=DIGEST, n_bytes=1000)
     assert out.read_bytes() == b"the old one"
+
+
+def test_a_length_that_is_none_is_refused(server: Server, out: Path) -> None:
+    server.says = "9" * 5000
+    with pytest.raises(ModelError, match="a length of '999"):
+        fetch(server, out)
+
+
+def test_a_file_whose_end_nobody_tells_needs_a_digest(server: Server, out: Path) -> None:
+    server.says = ""
+    with pytest.raises(ModelError, match="where the file ends") as caught:
+        fetch(server, out)
+    assert "--sha256" in caught.value.help
+    assert out.read_bytes() == b"the old one"
+    assert fetch(server, out, sha256=DIGEST) == DIGEST
+
+
+def test_a_part_that_nobody_asked_for_is_refused(server: Server, out: Path) -> None:
+    server.partial = True
+    with pytest.raises(ModelError, match="not what follows 0 bytes"):
+        fetch(server, out)
+
+
+def test_a_full_disk_is_told_before_anything_comes(
+    server: Server, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usage = shutil.disk_usage(out.parent)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=1000))
+    with pytest.raises(ModelError, match=f"{LENGTH} bytes are to come, and 1000 are free"):
+        fetch(server, out)
+
+
+def test_what_broke_off_a_week_ago_is_removed(server: Server, out: Path) -> None:
+    old, new = out.with_name(".a.0.part"), out.with_name(".b.0.part")
+    for one in (old, new):
+        one.write_bytes(b"half")
+    past_s = time.time() - KEPT_S - 60.0
+    os.utime(old, (past_s, past_s))
+    fetch(server, out)
+    assert {one.name for one in out.parent.iterdir()} == {"model.onnx", ".b.0.part"}
 
 
 def test_an_endless_file_is_refused(server: Server, out: Path) -> None:

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import io
+import resource
 import struct
 import zipfile
 from typing import TYPE_CHECKING
@@ -278,6 +280,38 @@ def test_labels_that_are_not_in_the_file_have_to_be_named(official: Path, tmp_pa
         bring(file, out, name="bare", labels=["one", "two"])
     info = bring(file, out, name="bare", labels=[f"label {k}" for k in range(521)])
     assert (info.labels[0], info.groups) == ("label 0", {})
+
+
+def _with_archive(official: Path, path: Path, method: int, content: bytes) -> Path:
+    with zipfile.ZipFile(official) as archive:
+        begins = archive.infolist()[0].header_offset
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", method) as archive:
+        archive.writestr("label_list.txt", content)
+    path.write_bytes(official.read_bytes()[:begins] + packed.getvalue())
+    return path
+
+
+def test_labels_in_a_damaged_archive_are_none(official: Path, tmp_path: Path) -> None:
+    labels = "\n".join(f"label {k}" for k in range(521)).encode()
+    file = _with_archive(official, tmp_path / "a.tflite", zipfile.ZIP_DEFLATED, labels)
+    assert len(import_tflite(file).labels) == 521
+    content = bytearray(file.read_bytes())
+    name = b"label_list.txt"  # once in the archive's list, which is last, and once before labels
+    begins = content.rindex(name, 0, content.rindex(name)) + len(name)
+    content[begins : begins + 40] = b"\xff" * 40
+    file.write_bytes(content)
+    assert import_tflite(file).labels == ()
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_DEFLATED])
+def test_labels_that_unpack_without_end_are_none(
+    official: Path, tmp_path: Path, method: int
+) -> None:
+    file = _with_archive(official, tmp_path / "a.tflite", method, b"x" * 300_000_000)
+    before_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    assert import_tflite(file).labels == ()
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before_kb < 200_000
 
 
 def _expect_model_or_sentence(directory: Path, content: bytes) -> None:

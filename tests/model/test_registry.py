@@ -211,13 +211,45 @@ def test_a_later_schema_is_refused_by_its_number(described: Path) -> None:
         ({"bands_first": 1}, "bands_first is 1"),
         ({"bands_first": True}, "64 bands x 96 frames does not fit"),
         ({"front_end": front_end_to_json(LogMelSpec()) | {"rate_hz": 8000}}, "fmax_hz"),
+        ({"front_end": front_end_to_json(LogMelSpec()) | {"rate_hz": 10**12}}, "rate_hz must be"),
+        ({"front_end": front_end_to_json(LogMelSpec()) | {"n_fft": 2**34}}, "n_fft must be 1 to"),
+        ({"front_end": front_end_to_json(LogMelSpec()) | {"n_mels": 10**6}}, "n_mels must be 1"),
+        ({"front_end": front_end_to_json(LogMelSpec()) | {"offset": 10**400}}, "a finite number"),
+        ({"patch_frames": 10**12}, "longer than 30 s"),
+        ({"patch_frames": 10**400}, "longer than 30 s"),
+        (
+            {
+                "front_end": front_end_to_json(LogMelSpec(centring="reflect")),
+                "patch_frames": 1001,
+            },
+            "longer than 10 s",
+        ),
+        (
+            {
+                "front_end": front_end_to_json(LogMelSpec()) | {"hop_length": 1, "n_fft": 4096},
+                "patch_frames": 1000,
+            },
+            "2000000 values",
+        ),
+        ({"name": "\x1b[2J"}, "name can't be printed"),
+        ({"version": "\ud800"}, "version can't be printed"),
+        ({"licence": "x" * 3_000_000}, "licence can't be printed"),
+        ({"source": "a\nb"}, "source can't be printed"),
     ],
 )
 def test_a_description_that_does_not_fit_says_where(
     described: Path, changes: dict[str, Any], message: str
 ) -> None:
-    with pytest.raises(ModelError, match=message):
+    with pytest.raises(ModelError, match=message) as caught:
         read_model(_change(described, **changes))
+    assert len(str(caught.value)) < 1000
+
+
+def test_a_number_of_thousands_of_digits_is_no_description(described: Path) -> None:
+    text = onnx.load(described).metadata_props[0].value
+    longer = text.replace('"schema": 1', f'"schema": {"1" * 5000}')
+    with pytest.raises(ModelError, match="not JSON"):
+        read_model(_rewrite(described, longer))
 
 
 def test_a_description_from_before_hits_were_learned_is_read(described: Path) -> None:

@@ -30,6 +30,19 @@ def test_the_shipped_model_is_in_use_until_another_is_chosen(shelf: Shelf) -> No
     assert shelf.chosen() == "shipped"
 
 
+def test_choosing_returns_the_stamp_of_what_was_chosen(shelf: Shelf) -> None:
+    first = shelf.choose("yamnet")
+    assert shelf.stamp() == first
+    assert shelf.choose("shipped") != first
+
+
+def test_a_draft_of_another_process_is_left_alone(shelf: Shelf) -> None:
+    other = shelf.folder.parent / ".model.part"
+    other.write_bytes(b"half")
+    shelf.choose("yamnet")
+    assert other.read_bytes() == b"half"
+
+
 def test_models_are_listed_by_name_and_nothing_else_is(shelf: Shelf) -> None:
     for stray in (".yamnet.onnx.part", "notes.txt", "-x.onnx", "shipped.onnx"):
         (shelf.folder / stray).write_bytes(b"")

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 import os
+import sys
 from dataclasses import astuple
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import numpy as np
 import pytest
 
 from edge.dsp.spec import CoreDesign, CoreSpec
-from edge.errors import ConfigError
+from edge.errors import ConfigError, EdgeError
 from edge.service.designs import core_design, design
 from edge.types import FilterSpec
 
@@ -75,3 +76,16 @@ def test_equal_and_odd_rates_need_no_taps() -> None:
     assert design(CoreSpec(16000, 16000, ())).decimation_taps.size == 0
     assert design(CoreSpec(44100, 16000, ())).decimation_taps.size == 0
     assert design(CoreSpec(48000, 16000, ())).decimation_taps.size > 0
+
+
+@pytest.mark.parametrize("program", ["sleep 5", None])
+def test_a_designer_that_hangs_or_can_not_run_is_an_error_in_words(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, program: str | None
+) -> None:
+    fake = tmp_path / "python"
+    if program:
+        fake.write_text(f"#!/bin/sh\nexec {program}\n")
+        fake.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(fake))
+    with pytest.raises(EdgeError, match="the filter designer failed"):
+        core_design(SPEC, None, limit_s=0.2)

@@ -233,6 +233,30 @@ def test_a_chosen_model_that_fails_at_the_start_is_replaced_by_the_shipped_one(
 
 
 @pytest.mark.data
+def test_what_stands_in_for_a_chosen_model_bears_settings_for_that_one(
+    listen: Start, tmp_path: Path
+) -> None:
+    """Groups and labels of the damaged model are none of the shipped one."""
+    state = tmp_path / "state"
+    shelf = Shelf(state)
+    shelf.room("mine").write_bytes(b"damaged")
+    shelf.choose("mine")
+    listener = listen(
+        'publish.url=""',
+        f'state.directory="{state}"',
+        'model.groups={pet=["Bark"]}',
+        'detector.ignore=["Bark"]',
+        "detector.labels={pet={threshold=0.5}}",
+        "record.enabled=true",
+        'record.labels=["pet"]',
+    )
+    listener.wait_ready()
+    wait_until(lambda: "detector.ignore" in listener.log(), "it says what it leaves out")
+    lost = "model.groups, detector.ignore, detector.labels, record.labels, record.enabled"
+    assert lost in listener.log()
+    assert listener.stop() == 0
+
+
 def test_a_model_that_the_settings_name_is_changed_by_them_alone(
     box: Callable[..., Box], brought: dict[str, Path]
 ) -> None:
@@ -241,26 +265,34 @@ def test_a_model_that_the_settings_name_is_changed_by_them_alone(
     assert started.listener.stop() == 0
 
 
+def shipped_as(path: Path, version: str = "2") -> None:
+    """Put the shipped model at a path, under the name of that and another version."""
+    info = read_model(shipped_model())
+    describe(
+        shipped_model(),
+        path,
+        labels=info.labels,
+        front_end=info.front_end,
+        patch_frames=info.patch_frames,
+        patch_hop=info.patch_hop,
+        name=path.stem,
+        version=version,
+    )
+
+
 class Threads:
     """The threads of a listener around its models, each step by hand."""
 
-    def __init__(self, state: Path) -> None:
-        shelf = Shelf(state)
-        info = read_model(shipped_model())
-        describe(
-            shipped_model(),
-            shelf.room("other"),
-            labels=info.labels,
-            front_end=info.front_end,
-            patch_frames=info.patch_frames,
-            patch_hop=info.patch_hop,
-            name="other",
-            version="2",
-        )
+    def __init__(self, state: Path, chosen: str = "") -> None:
+        self.shelf = shelf = Shelf(state)
+        shipped_as(shelf.room("other"))
         settings = load_settings(None, [f'state.directory="{state}"'])
+        if chosen:
+            shelf.choose(chosen)
         self.models = Models(settings)
         self.answers: list[dict[str, Any]] = []
         self.changes = 0
+        self._now_s = 0.0
         self.supervisor = Supervisor()
         place = Place(StreamFormat(48000, 1, 1024, "S16_LE"), "s", (), 4000)
         self.models.attach(place, self.supervisor, self._changed)
@@ -270,6 +302,29 @@ class Threads:
 
     def change(self, name: str) -> None:
         self.models.command({"name": name}, self.answers.append)
+
+    def changed_to(self, name: str) -> None:
+        """Change to a model by command and hear with it."""
+        changes = self.changes
+        self.answers.clear()
+        self.change(name)
+        self.hear()
+        wait_until(lambda: self.changes > changes, "told")
+
+    def look(self) -> None:
+        """Look, and wait until what that opened is in use."""
+        changes = self.changes
+        self._now_s += 10.0
+        self.models.look(self._now_s)
+        wait_until(self.models.cutter, "what cuts patches")
+        ears = self.models.take_over()
+        assert ears
+        ears.taken.set()
+        wait_until(lambda: self.changes > changes, "told")
+
+    def lose_hearing(self) -> None:
+        for _ in range(GIVE_UP):
+            self.models.note(valid=False)
 
     def hear(self) -> None:
         """Take what is opened and hear its first patch."""
@@ -383,21 +438,96 @@ def test_a_model_that_gives_no_scores_of_the_room_is_given_up(
     assert listener.stop() == 0
 
 
-def test_a_model_from_before_that_has_gone_is_missed_in_words(tmp_path: Path) -> None:
+def test_a_model_from_before_that_has_gone_is_missed_in_words_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     threads = Threads(tmp_path)
-    threads.change("other")
-    threads.hear()
-    wait_until(lambda: threads.changes, "told")
-    threads.answers.clear()
-    threads.change("shipped")
-    threads.hear()
-    wait_until(lambda: threads.changes == 2, "told")
-    Shelf(tmp_path).remove("other")
-    for _ in range(GIVE_UP):
-        threads.models.note(valid=False)
-    threads.models.look(1e9)
+    threads.changed_to("other")
+    threads.changed_to("shipped")
+    threads.shelf.remove("other")
+    for k in range(3):
+        threads.lose_hearing()
+        threads.models.look(1e9 * (k + 1))
     assert "no model 'other'" in threads.models.trouble
     assert threads.models.name == "shipped"
+    assert "is used again" not in caplog.text
+    assert caplog.text.count("no model 'other'") == 1
+
+
+def test_where_the_model_from_before_has_gone_the_shipped_one_is_taken(tmp_path: Path) -> None:
+    threads = Threads(tmp_path, chosen="other")
+    shipped_as(threads.shelf.room("third"))
+    threads.changed_to("third")
+    threads.shelf.remove("other")
+    threads.lose_hearing()
+    threads.look()
+    assert threads.models.name == threads.shelf.chosen() == "shipped"
+    assert "third gave no scores of what it heard: shipped is used" in threads.models.trouble
+
+
+def test_a_reload_under_the_same_name_leaves_the_way_back(tmp_path: Path) -> None:
+    threads = Threads(tmp_path)
+    threads.changed_to("other")
+    shipped_as(threads.shelf.room("other"), version="3")
+    threads.models.ask()
+    threads.look()
+    assert threads.models.classifier.info.version == "3"
+    threads.lose_hearing()
+    threads.look()
+    assert threads.models.name == "shipped"
+
+
+def test_new_content_under_the_name_in_use_is_used_when_it_is_chosen_again(tmp_path: Path) -> None:
+    threads = Threads(tmp_path, chosen="other")
+    shipped_as(threads.shelf.room("other"), version="3")
+    threads.shelf.choose("other")
+    threads.look()
+    assert threads.models.classifier.info.version == "3"
+
+
+def test_a_choice_is_written_down_once_it_has_heard_something(tmp_path: Path) -> None:
+    threads = Threads(tmp_path)
+    threads.change("other")
+    wait_until(threads.models.cutter, "what cuts patches")
+    assert threads.shelf.chosen() == "shipped"
+    ears = threads.models.take_over()
+    assert ears
+    ears.taken.set()
+    wait_until(lambda: threads.changes, "told")
+    assert threads.shelf.chosen() == "other"
+
+
+def test_what_is_chosen_while_another_is_opened_comes_next(tmp_path: Path) -> None:
+    threads = Threads(tmp_path)
+    shipped_as(threads.shelf.room("third"))
+    threads.change("other")
+    threads.shelf.choose("third")
+    threads.hear()
+    wait_until(lambda: threads.changes, "told")
+    assert (threads.models.name, threads.shelf.chosen()) == ("other", "third")
+    threads.look()
+    assert (threads.models.name, threads.shelf.chosen()) == ("third", "third")
+
+
+def test_one_that_waits_for_the_microphone_says_so_to_the_next(tmp_path: Path) -> None:
+    threads = Threads(tmp_path)
+    threads.change("other")
+    wait_until(threads.models.cutter, "what cuts patches")
+    with pytest.raises(CommandError, match="waits for the first that the microphone hears"):
+        threads.change("shipped")
+    threads.supervisor.end()
+
+
+def test_a_model_that_no_filter_can_be_made_for_leaves_the_old_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads = Threads(tmp_path)
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "none"))
+    threads.change("other")
+    wait_until(lambda: threads.answers, "an answer")
+    assert "the filter designer failed" in threads.answers[0]["error"]
+    assert threads.shelf.chosen() == "shipped"
+    assert threads.supervisor.failure is None
 
 
 def test_a_few_patches_without_scores_are_no_reason_to_go_back(tmp_path: Path) -> None:

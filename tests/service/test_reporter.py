@@ -139,6 +139,18 @@ def test_another_model_s_labels_are_silent_at_first_and_its_scores_are_named_by_
     assert box.bodies("scores")[0]["scores"] == {"Meow": 0.7, "pets": 0.6}
 
 
+def test_the_broker_forgets_the_states_that_another_model_does_not_have() -> None:
+    box = Box()
+    box.reporter.silence()
+    box.sent.clear()
+    box.reporter.change_labels(("Dog", "Bark"), ("Dog", "Bark"))
+    assert box.states() == [("rain", b""), ("other", b""), ("dog", b"OFF"), ("bark", b"OFF")]
+    assert all(one.retain for one in box.sent)
+    box.sent.clear()
+    box.reporter.change_labels(LABELS, LABELS)
+    assert ("bark", b"") in box.states()
+
+
 def test_states_that_nobody_has_are_not_told() -> None:
     box = Box()
     box.reporter.silence(["dog"])
