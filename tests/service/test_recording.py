@@ -218,7 +218,7 @@ def test_a_veto_that_nothing_can_decide_is_refused_at_the_start(listen: Start) -
     [
         (["record.labels=['rain', 'snow']"], 1, "has no label 'snow'"),
         (["record.memory_mb=10"], 1, "record.memory_mb = 10: .* need 10.6 MB"),
-        (["record.memory_mb=12", f'record.public_key="{PUBLIC}"'], 1, "need 13.8 MB"),
+        (["record.memory_mb=12", f'record.public_key="{PUBLIC}"'], 1, "need 13.9 MB"),
         (['record.public_key="ssh-rsa AAAA"'], 1, "public key"),
         ([], 9, "FLAC holds 8 channels"),
         (
