@@ -212,7 +212,9 @@ def clips_of_rain(
         tmp_path / "rain.wav", np.concatenate([rain, *after, quiet(48000, 10.0)]), 48000
     )
     voice_model = data / "models/silero_vad.onnx"
-    shared = (f'state.directory="{tmp_path / "state"}"', f'speech.model="{voice_model}"')
+    # Whatever the shipped model's own rule for rain is: this is about speech.
+    heard = ("detector.labels.rain.threshold=0.6", "detector.labels.rain.min_hits=1")
+    shared = (f'state.directory="{tmp_path / "state"}"', f'speech.model="{voice_model}"', *heard)
     options = [part for one in (*shared, *settings) for part in ("--set", one)]
     clips = tmp_path / "clips"
     command = ["replay", str(tmp_path / "rain.wav"), "--clips", str(clips), *options]

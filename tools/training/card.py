@@ -104,7 +104,8 @@ and {", ".join(facts.gathered)}. Everything else is "other" and makes no events.
 - **Made by**: `{facts.made_by}` (PyTorch {torch.__version__.split("+")[0]}, one thread each).
 - **Data**: ESC-10, folds 1, 2 and 4 (CC0 and CC BY clips); field recordings of other collections
   as further examples and as counter-examples (CC0, CC BY, public domain, MIT/BSD); synthesised
-  noise, hum, tones, alarms, tunes, babble, thumps, silence. Authors, addresses: `ATTRIBUTION.md`.
+  noise, hum, tones, alarms, tunes, babble, thumps and silence. Authors and addresses:
+  `ATTRIBUTION.md`.
 - **Teachers**: while training, the network also imitates what two networks of others, trained on
   AudioSet, make of a patch: mn04 of EfficientAT (MIT) and the first blocks of YAMNet (Google,
   Apache-2.0). None of their weights is in the file.
