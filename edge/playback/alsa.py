@@ -41,6 +41,8 @@ _FULL_SCALE: Final = {"S16_LE": 2.0**15, "S32_LE": 2.0**31, "FLOAT_LE": 1.0}
 # One step of the format, and of float32, under full scale.
 _TOP: Final = {"S16_LE": 1 - 2.0**-15, "S32_LE": 1 - 2.0**-24, "FLOAT_LE": 1.0}
 
+_TO_BE_NAMED: Final = ("default", "sysdefault:", "plughw:")
+
 # The rest of its arguments is whatever the format of the message wants.
 _HEAR_NOTHING: Final = ctypes.CFUNCTYPE(None, ctypes.c_char_p, ctypes.c_int)(lambda *_: None)
 
@@ -67,7 +69,8 @@ def play(samples: Samples, rate_hz: int, device: str = "default") -> None:
         return int(pcm.write(period))
 
     try:
-        feed(write, samples, PERIOD_SIZE)
+        # Not a sample more than it waits for: `write` would wait for their room.
+        feed(write, samples, int(pcm.info()["period_size"]))
         pcm.drain()
     except BaseException as error:
         # What waits in the card would be played by closing it.
@@ -247,10 +250,8 @@ def _not_opened(device: str, reason: str) -> DeviceError:
         mending = "add the user to the group audio: `sudo usermod -aG audio $USER`"
     else:
         names = [str(name) for name in alsaaudio.pcms(alsaaudio.PCM_PLAYBACK)]
-        # Each card is there in a dozen ways, of which plughw plays whatever comes.
-        short = [
-            name for name in names if name != "null" and name.split(":")[0] in (name, "plughw")
-        ]
+        # Each card is there in a dozen ways, beside plugins that play nothing by themselves.
+        short = [name for name in names if name.startswith(_TO_BE_NAMED)]
         mending = (
             "name it as ALSA does, not as `edge devices` names microphones; here: "
             f"{', '.join(short) or 'no card that plays'}; `aplay -L` describes them"

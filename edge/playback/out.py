@@ -194,6 +194,11 @@ class PlaybackOut:
             handed_p99_s=p99_s,
         )
 
+    def waits_s(self) -> float:
+        """Return how long a sample is to wait in the card, less where that holds less, in s."""
+        stream = self._stream
+        return stream.target_s if stream else self._target_s
+
     def handed(self) -> NDArray[np.float64]:
         """Return how old each of the last blocks was when the card had it, (n,) s, in no order."""
         return self._late_s[: self._n_handed].copy()

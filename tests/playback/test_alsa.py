@@ -57,6 +57,7 @@ class Loudspeaker:
         self._config.write_text(
             f"<{SYSTEM_CONFIG}>\n"
             f'pcm.tofile {{ type file slave.pcm "null" file "{self.played}" format "raw" }}\n'
+            'pcm.!default { type plug slave.pcm "null" hint.description "as set" }\n'
             'pcm.integers { type linear slave { pcm "null" format S16_LE } }\n'
         )
 
@@ -118,10 +119,10 @@ def test_without_a_card_it_says_what_to_do(loudspeaker: Loudspeaker) -> None:
 
 
 def test_a_wrong_name_is_answered_with_the_right_ones(loudspeaker: Loudspeaker) -> None:
-    """Such as a microphone's, as `edge devices` gives it."""
+    """Such as a microphone's, as `edge devices` gives it; no plugins, of which ALSA lists many."""
     said = loudspeaker.play(np.zeros((100, 1), np.int16), 16000, "usb:0d8c:0014")
     assert "usb:0d8c:0014 can't be opened for playing: No such file" in said
-    assert "not as `edge devices` names microphones; here: tofile, integers" in said
+    assert "not as `edge devices` names microphones; here: default; `aplay" in said
 
 
 def test_a_card_that_another_program_holds_is_not_searched_elsewhere(join: Join) -> None:
@@ -167,17 +168,22 @@ def test_a_card_that_can_little_plays_through_plug_as_the_help_says(join: Join) 
         assert not player.communicate(timeout=10)[1]
 
 
-def test_a_card_that_hangs_is_given_up(join: Join) -> None:
-    loop = join(output_format="S32_LE")
+@pytest.mark.parametrize("most_frames", [0, 512])
+def test_a_card_that_hangs_is_given_up(join: Join, most_frames: int) -> None:
+    loop = join(output_format="S32_LE", output_most_frames=most_frames)
     with player_of(loop, loop.output, 60.0) as player:
         time.sleep(1.0)
         loop.hang(loop.output)
         assert "plays nothing any more" in player.communicate(timeout=10)[1]
 
 
+@pytest.mark.parametrize("most_frames", [0, 512])
 @pytest.mark.parametrize("hangs", [False, True])
-def test_an_interruption_ends_it_at_once_though_the_card_hangs(join: Join, *, hangs: bool) -> None:
-    loop = join(output_format="S32_LE")
+def test_an_interruption_ends_it_at_once_though_the_card_hangs(
+    join: Join, *, hangs: bool, most_frames: int
+) -> None:
+    """And however short the periods are that it grants."""
+    loop = join(output_format="S32_LE", output_most_frames=most_frames)
     with player_of(loop, loop.output, 60.0) as player:
         time.sleep(1.0)
         if hangs:
