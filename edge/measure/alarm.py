@@ -120,7 +120,7 @@ class _Past:
         self._laeq_dbfs[place] = one.laeq_dbfs
 
     def forget(self, sample_index: int) -> None:
-        """Drop the seconds that a gap has put too far back from a second that begins here."""
+        """Drop the seconds that end more than the length before this sample."""
         gone = self._end <= sample_index - self._length_s * self._rate_hz
         self._end[gone] = _NEVER
         self._heard_s[gone] = self._energy[gone] = 0.0
@@ -168,11 +168,14 @@ class Alarm:
         """Take one second; return the onset or offset that it makes, if any."""
         if self.rule.kind == "tonal":
             return []
-        self._past.forget(measured.sample_index)
-        over_db = self._rise_over_db(measured) if self.rule.kind == "rise" else None
-        self._past.add(measured)
         if self.rule.kind == "level":
+            self._past.forget(measured.end_index)
+            self._past.add(measured)
             over_db = self._average_over_db()
+        else:
+            self._past.forget(measured.sample_index)
+            over_db = self._rise_over_db(measured)
+            self._past.add(measured)
         return self._follow(measured.sample_index, measured.end_index, over_db, minute_of_day)
 
     def bands(
@@ -211,11 +214,14 @@ class Alarm:
     def _follow(
         self, start: int, end: int, over_db: float | None, minute_of_day: int | None
     ) -> list[Event]:
-        holds = over_db is not None and self.rule.holds_at(minute_of_day)
         limit_db = -self.rule.release_db if self._open else 0.0
         rests = not self._open and start < self._ready
-        over = holds and not rests and over_db is not None and over_db >= limit_db
-        if over and over_db is not None:
+        if (
+            over_db is not None
+            and over_db >= limit_db
+            and not rests
+            and self.rule.holds_at(minute_of_day)
+        ):
             return self._go_on(start, end, over_db)
         self._over_s = 0
         if self._open and end - self._last_over > self.rule.hold_s * self._rate_hz:

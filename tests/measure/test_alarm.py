@@ -132,6 +132,11 @@ def test_an_event_ends_in_a_hole_that_is_longer_than_its_hold() -> None:
     assert alarm.skip(20 * RATE_HZ) == []
 
 
+def test_an_average_over_a_gap_reaches_no_further_back_than_its_time() -> None:
+    rule = one_second(limit_db=-40.0, average_s=2)
+    assert spans(follow(rule, [-20.0, None, -90.0, -90.0])) == [(0, 1)]
+
+
 def test_a_background_of_crumbs_is_none() -> None:
     alarm = Alarm(AlarmRule("rise", "rise", 10.0, background_s=60), RATE_HZ, "s")
     for second in range(60):
