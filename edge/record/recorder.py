@@ -82,7 +82,9 @@ class Recorder:
     history, logbook : what is kept: the sound, and what was measured and heard in it.
     planner : decides which samples become clips.
     writer : makes them.
-    labels : of events that make clips; None: all.
+    labels : of events that make clips; None: all but `speech`.
+    speech : labels of events that make no clip by themselves: a box that hears somebody speak is
+        not meant to keep it.
     """
 
     def __init__(
@@ -95,6 +97,7 @@ class Recorder:
         planner: ClipPlanner,
         writer: ClipWriter,
         labels: frozenset[str] | None,
+        speech: frozenset[str] = frozenset(),
     ) -> None:
         self._name = name
         self._rate_hz = rate_hz
@@ -103,6 +106,7 @@ class Recorder:
         self._planner = planner
         self._writer = writer
         self._labels = labels
+        self._speech = speech
         self._inbox: queue.SimpleQueue[_Item] = queue.SimpleQueue()
         self._ended = False
         self._asked = 0  # by the mqtt thread
@@ -137,7 +141,7 @@ class Recorder:
 
     def event(self, what: Event) -> None:
         """Take an onset or an offset."""
-        if self._labels is None or what.label in self._labels:
+        if what.label in self._labels if self._labels else what.label not in self._speech:
             self._inbox.put(what)
 
     def change_model(self, model: NewModel) -> None:

@@ -101,6 +101,7 @@ def build_recorder(
         planner=ClipPlanner(lengths),
         writer=writer,
         labels=frozenset(record.labels) or None,
+        speech=frozenset(settings.speech.labels),
     )
 
 

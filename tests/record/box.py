@@ -70,6 +70,7 @@ class Box:
             planner=ClipPlanner(LENGTHS),
             writer=self.writer,
             labels=labels,
+            speech=frozenset({"speech"}),
         )
         self._fed = 0
 

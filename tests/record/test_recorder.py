@@ -102,6 +102,15 @@ def test_only_chosen_labels_make_clips(tmp_path: Path) -> None:
     assert run(box).saved == []
 
 
+def test_speech_alone_makes_no_clip_unless_it_is_chosen(tmp_path: Path) -> None:
+    box = Box(tmp_path / "all")
+    box.hear("speech", 20_000, 30_000)
+    assert run(box).saved == []
+    box = Box(tmp_path / "chosen", labels=frozenset({"speech"}))
+    box.hear("speech", 20_000, 30_000)
+    assert len(run(box).saved) == 1
+
+
 def speaks(stretch: Stretch) -> Speech:
     del stretch
     return Speech("test", 0.9, spoken=True)
