@@ -67,7 +67,7 @@ def _clips(settings: Settings) -> str:
 
 def _model(settings: Settings) -> str:
     from edge.service.build import model_path
-    from edge.service.models import fitting_model
+    from edge.service.fitting import fitting_model
 
     info = fitting_model(settings, model_path(settings)).info
     return f"{info.name} {info.version}, {len(info.labels)} labels"

@@ -67,7 +67,7 @@ def use(name: str, config_file: Path | None, overrides: tuple[str, ...]) -> None
     It is opened and tried first. A listener that runs changes over by itself within seconds and
     loses no sample; its topic `info` says what it uses.
     """
-    from edge.service.models import fitting_model
+    from edge.service.fitting import fitting_model
 
     settings = load_settings(config_file, overrides)
     if settings.model.path:

@@ -33,13 +33,14 @@ from edge.service import build
 from edge.service.awaiting import awaited_source
 from edge.service.calibrated import Calibrated
 from edge.service.commands import Orders
+from edge.service.ears import Place
 from edge.service.figures import FiguresFile, runtime_directory
 from edge.service.hearing import hearing_of
 from edge.service.inference import Inference
 from edge.service.instrument import Instrument
 from edge.service.lastwords import LastWords
 from edge.service.memory import settle_memory
-from edge.service.models import Models, Place
+from edge.service.models import Models
 from edge.service.notify import Every, Manager, tell
 from edge.service.recording import build_recorder, recording_figures
 from edge.service.reporter import Reporter

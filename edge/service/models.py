@@ -23,27 +23,23 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from edge.dsp.spec import CoreSpec
 from edge.errors import EdgeError, ModelError, StorageError
 from edge.model.classifier import OnnxClassifier
-from edge.model.detector import Detector
 from edge.model.registry import read_model
 from edge.model.shelf import SHIPPED, Shelf
-from edge.patches import PatchCutter, patch_cutter
 from edge.service import build
 from edge.service.commands import CommandError, only
-from edge.service.designs import core_design
-from edge.service.instrument import alarm_rules
-from edge.service.recording import check_model
-from edge.service.standin import fitted
+from edge.service.ears import ears_of
+from edge.service.fitting import fitted, fitting_model
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from edge.config.schema import Settings
+    from edge.patches import PatchCutter
     from edge.service.commands import Body, Reply
+    from edge.service.ears import Ears, Place
     from edge.service.supervisor import Supervisor
-    from edge.types import StreamFormat
 
     Stamp = tuple[int, int] | None
 
@@ -54,34 +50,6 @@ GIVE_UP: Final = 10  # patches in a row without scores: then the model before is
 WAIT_S: Final = 0.5
 # What a model that nobody foresaw may bring about: no reason to stop listening.
 _UNFORESEEN: Final = (ArithmeticError, LookupError, MemoryError, OSError, TypeError, ValueError)
-
-
-def fitting_model(settings: Settings, path: Path) -> OnnxClassifier:
-    """Open a model, try it, and see whether the settings can be kept with it.
-
-    Raises `ModelError`, and `ConfigError` where the settings name what it lacks.
-    """
-    classifier = OnnxClassifier(path, settings.model.groups)
-    info = classifier.info
-    build.build_rules(settings, info)
-    alarm_rules(settings, info.scored)
-    if settings.record.enabled:
-        check_model(settings, info)
-    return classifier
-
-
-@dataclass(frozen=True, slots=True)
-class Ears:
-    """Another model with what cuts its patches and makes events of its scores.
-
-    `number` is that of its patches; `taken` is set once it has taken over.
-    """
-
-    number: int
-    classifier: OnnxClassifier
-    cutter: PatchCutter
-    detector: Detector
-    taken: threading.Event
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,20 +66,6 @@ class Wish:
     keep: bool = False
     seen: Stamp = None
     trouble: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """What any model hears here.
-
-    response : of the microphone, as the stream's filters were designed for.
-    most_samples : as of `patch_cutter`.
-    """
-
-    stream: StreamFormat
-    stream_id: str
-    response: tuple[tuple[float, float], ...]
-    most_samples: int
 
 
 class Models:
@@ -303,7 +257,7 @@ class Models:
         classifier = fitting_model(self._settings, wish.path)
         if classifier.info == replace(self.classifier.info, path=wish.path):
             return False
-        ears = self._ears(classifier)
+        ears = ears_of(self._settings, self._place, classifier, self.number + 1)
         self._next = ears
         self._to_cut = ears.cutter
         del classifier
@@ -311,24 +265,6 @@ class Models:
             if self._supervisor.ended.is_set():
                 raise ModelError(f"the box stopped before {wish.name} had heard anything")
         return True
-
-    def _ears(self, classifier: OnnxClassifier) -> Ears:
-        place, info, number = self._place, classifier.info, self.number + 1
-        rate_hz = place.stream.rate_hz
-        filters = build.chain_filters(self._settings, rate_hz)
-        spec = CoreSpec(rate_hz, info.front_end.rate_hz, filters, place.response)
-        taps = core_design(spec, self._settings.state.path).decimation_taps
-        geometry = (info.front_end, info.patch_frames, info.patch_hop)
-        rules = build.build_rules(self._settings, info)
-        # The same label may begin anew where it just ended: ids must not repeat.
-        stream_id = f"{place.stream_id}.{number}"
-        return Ears(
-            number=number,
-            classifier=classifier,
-            cutter=patch_cutter(place.stream, taps, *geometry, place.most_samples, model=number),
-            detector=Detector(info.scored, rules, rate_hz, stream_id),
-            taken=threading.Event(),
-        )
 
     def _fail(self, error: BaseException) -> None:
         self.trouble = _reason(error)

@@ -21,7 +21,8 @@ from edge.model.grouping import audioset_groups
 from edge.model.registry import describe, read_labels, read_model, shipped_model
 from edge.model.shelf import Shelf
 from edge.service.commands import CommandError
-from edge.service.models import GIVE_UP, Models, Place
+from edge.service.ears import Place
+from edge.service.models import GIVE_UP, Models
 from edge.service.supervisor import Supervisor
 from edge.types import StreamFormat
 from tests.conftest import wait_until

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Settings for a model that they were not written for."""
+"""Whether settings fit a model, and what is left of them for one that they do not fit."""
 
 from __future__ import annotations
 
@@ -7,12 +7,31 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from edge.errors import ConfigError
+from edge.model.classifier import OnnxClassifier
 from edge.model.grouping import grouped
+from edge.service import build
+from edge.service.instrument import alarm_rules
 from edge.service.recording import check_model
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from edge.config.schema import Settings
     from edge.model.registry import ModelInfo
+
+
+def fitting_model(settings: Settings, path: Path) -> OnnxClassifier:
+    """Open a model, try it, and see whether the settings can be kept with it.
+
+    Raises `ModelError`, and `ConfigError` where the settings name what it lacks.
+    """
+    classifier = OnnxClassifier(path, settings.model.groups)
+    info = classifier.info
+    build.build_rules(settings, info)
+    alarm_rules(settings, info.scored)
+    if settings.record.enabled:
+        check_model(settings, info)
+    return classifier
 
 
 def fitted(settings: Settings, model: ModelInfo) -> tuple[Settings, list[str]]:

@@ -5,8 +5,7 @@ import pytest
 
 from edge.config.load import load_settings
 from edge.model.registry import read_model, shipped_model
-from edge.service.models import fitting_model
-from edge.service.standin import fitted
+from edge.service.fitting import fitted, fitting_model
 
 ALARM = "level.alarms=[{name='%s', kind='level', limit_db=80.0}]"
 
