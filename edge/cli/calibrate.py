@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from edge.measure.correction import Correction
     from edge.service.metering import SoundMeter
 
+MOST_OFF_DB: Final = 1.0  # of a correction: more is no class 1 of any microphone
+
 METHODS: Final = {
     "calibrator": "by a calibrator of {level:g} dB",
     "level": "by a known level of {level:g} dB",
@@ -174,6 +176,12 @@ def _listen(settings: Settings, source: Source, way: Way, correction: Correction
     click.echo(f"listening to {source.name}, channel {settings.capture.channel}")
     if correction:
         click.echo(f"correction {correction.file}: taken out within {meter.off_db:.2f} dB")
+        if meter.off_db > MOST_OFF_DB:
+            click.echo(
+                f"warning: it changes too fast with frequency for {MOST_OFF_DB:g} dB; is it this"
+                " microphone's response, and not a room's?",
+                err=True,
+            )
     end_s = time.monotonic() + way.seconds
     heard: Heard | None = None
     n_heard = 0

@@ -106,7 +106,7 @@ class Denoise:
 
     method: Literal["off", "logmmse", "wiener", "subtract"]
     apply_to: list[Destination]
-    over_subtraction: Annotated[float, Interval(ge=0.5, le=10.0)]
+    over_subtraction: Auto | Annotated[float, Interval(ge=0.5, le=10.0)]
     floor_db: Annotated[float, Interval(ge=-60.0, le=0.0)]
     window_s: Annotated[float, Interval(ge=0.004, le=0.25)]
     memory_s: Annotated[float, Interval(ge=0.5, le=60.0)]

@@ -152,7 +152,14 @@ class Summary:
             "lasmax": self.lasmax_dbfs if heard else None,
             "lcpeak": self.lcpeak_dbfs if heard else None,
         }
-        return figures | {f"l{percent}": self.exceeded_dbfs(percent) for percent in PERCENTS}
+        return figures | {f"l{percent}": self._percentile(percent) for percent in PERCENTS}
+
+    def _percentile(self, percent: float) -> float | None:
+        """Return `exceeded_dbfs`, of which no class of 0.1 dB reaches over an extreme."""
+        exceeded = self.exceeded_dbfs(percent)
+        if exceeded is None:
+            return None
+        return max(min(exceeded, self.lafmax_dbfs), min(self.lafmin_dbfs, self.lafmax_dbfs))
 
     def bands_dbfs(self) -> list[float] | None:
         """Return the level of each band; None: there are none."""

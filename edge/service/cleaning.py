@@ -30,12 +30,16 @@ NOTHING: Final = (None, None)
 # Of "nlms", all of whose taps move with every sample: 12 % of a core of a server (tools/README.md),
 # for each cleaner; not measured on a Pi.
 MOST_TAPS_PER_S: Final = 1.6e8
+OVER: Final = {"logmmse": 1.2, "wiener": 1.2, "subtract": 3.0}  # what suits each method
+LONGEST_LINE_BLOCK_S: Final = (
+    0.02  # of "line", whose half a second of taps diverges with longer ones
+)
 HIGHPASS: Final = FilterSpec("highpass", 10.0)
 BLOCK_S: Final = 1.0  # of a clip at a time: its windows are four times as many samples
 
 
 def specs_for(settings: Settings, where: Destination) -> Specs:
-    """Return what is asked for on the way to a destination."""
+    """Return what is asked for on the way to a destination. Raises `ConfigError`."""
     adaptive, denoise = settings.adaptive, settings.denoise
     return (
         _adaptive(adaptive) if where in adaptive.apply_to else None,
@@ -49,6 +53,11 @@ def _adaptive(asked: Adaptive) -> AdaptiveSpec | None:
     base = LINE if asked.method == "line" else AdaptiveSpec(method=asked.method)
     own = asdict(asked)
     names = asdict(base).keys() - {"method"}
+    if asked.method == "line" and asked.block_s != "auto" and asked.block_s > LONGEST_LINE_BLOCK_S:
+        raise ConfigError(
+            f'adaptive.block_s = {asked.block_s:g}: "line" learns nothing in blocks so long',
+            f'write {LONGEST_LINE_BLOCK_S:g} or less, or "auto"',
+        )
     return replace(base, **{name: own[name] for name in names if own[name] != "auto"})
 
 
@@ -57,7 +66,9 @@ def _noise(asked: Denoise) -> NoiseSpec | None:
         return None
     return NoiseSpec(
         method=asked.method,
-        over_subtraction=asked.over_subtraction,
+        over_subtraction=OVER[asked.method]
+        if asked.over_subtraction == "auto"
+        else asked.over_subtraction,
         floor_db=asked.floor_db,
         window_s=asked.window_s,
         memory_s=asked.memory_s,

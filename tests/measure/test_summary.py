@@ -54,6 +54,20 @@ def test_every_figure_is_what_numpy_says_of_the_seconds(levels: list) -> None:
     assert figures["lafmin"] == min(level.lafmin_dbfs for level in levels)
 
 
+def test_no_percentile_lies_beyond_an_extreme() -> None:
+    summary = Summary()
+    summary.add(
+        a_level(
+            0,
+            lafmax_dbfs=-41.0,
+            lafmin_dbfs=-41.0,
+            laf_dbfs=np.full(100, -41.0, np.float32),
+        ),
+        48000,
+    )
+    assert {summary.figures()[f"l{percent}"] for percent in PERCENTS} == {-41.0}
+
+
 def test_a_mean_is_of_energy_and_never_of_decibels() -> None:
     summary = summary_of([a_level(0, laeq_dbfs=-20.0), a_level(1, laeq_dbfs=-120.0)])
     assert summary.figures()["laeq"] == pytest.approx(-23.01, abs=0.01)
@@ -64,7 +78,10 @@ def test_an_exceedance_level_is_numpys_percentile(percent: int) -> None:
     """Over an hour of a level that wanders; L10 is the 90th percentile."""
     rng = np.random.default_rng(2)
     laf = (-50 + 0.02 * np.cumsum(rng.standard_normal(360000))).astype(np.float32)
-    levels = [a_level(k, laf_dbfs=piece) for k, piece in enumerate(np.split(laf, 3600))]
+    levels = [
+        a_level(k, laf_dbfs=piece, lafmax_dbfs=piece.max(), lafmin_dbfs=piece.min())
+        for k, piece in enumerate(np.split(laf, 3600))
+    ]
     got = summary_of(levels).figures()[f"l{percent}"]
     assert got == pytest.approx(np.percentile(laf, 100 - percent), abs=0.05)
 

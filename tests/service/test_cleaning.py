@@ -199,6 +199,22 @@ def test_auto_is_what_suits_the_method_and_another_figure_is_taken() -> None:
     assert frequency == AdaptiveSpec(method="frequency", step=0.2)
 
 
+def test_subtraction_takes_more_by_itself() -> None:
+    for method, over in (("subtract", 3.0), ("logmmse", 1.2)):
+        noise_spec = specs_for(settings(f'denoise.method="{method}"'), "clips")[1]
+        assert noise_spec
+        assert noise_spec.over_subtraction == over
+    given = specs_for(settings(ON, "denoise.over_subtraction=2.0"), "clips")[1]
+    assert given
+    assert given.over_subtraction == 2.0
+
+
+def test_a_line_enhancer_of_long_blocks_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"adaptive\.block_s = 0\.05"):
+        specs_for(settings('adaptive.method="line"', "adaptive.block_s=0.05"), "clips")
+    assert specs_for(settings('adaptive.method="line"', "adaptive.block_s=0.02"), "clips")[0]
+
+
 def test_zero_is_a_figure_too() -> None:
     never = settings('adaptive.method="frequency"', "adaptive.leakage_per_s=0.0")
     assert specs_for(never, "clips")[0] == AdaptiveSpec(method="frequency", leakage_per_s=0.0)
