@@ -129,7 +129,7 @@ def temporal_three(
     sounding = (second % 1.0 < on_s) & (second < 3.0)
     # Half a cosine of 5 ms at each edge, so that nothing clicks.
     edge_s = np.minimum(second % 1.0, on_s - second % 1.0)
-    gate = np.where(sounding, _ramp(edge_s / 0.005), 0.0)
+    gate = np.where(sounding, ramp(edge_s / 0.005), 0.0)
     return tone(n_samples, rate_hz, freq_hz=freq_hz, level_dbfs=level_dbfs) * _float32(gate)
 
 
@@ -137,13 +137,13 @@ def faded(signal: Signal, rate_hz: int, fade_s: float) -> Signal:
     """Return the signal with half a cosine at its begin and end, so that nothing clicks."""
     n_samples = len(signal)
     to_edge = np.minimum(np.arange(n_samples), np.arange(n_samples)[::-1]) / rate_hz
-    return signal * _float32(_ramp(to_edge / fade_s)) if fade_s else signal
+    return signal * _float32(ramp(to_edge / fade_s)) if fade_s else signal
 
 
-def _ramp(position: NDArray[np.floating]) -> NDArray[np.float64]:
-    """From 0 at 0 to 1 at 1 and after it."""
-    ramp: NDArray[np.float64] = 0.5 - 0.5 * np.cos(np.pi * np.clip(position, 0.0, 1.0))
-    return ramp
+def ramp(position: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Return half a cosine: from 0 at 0 to 1 at 1 and after it."""
+    risen: NDArray[np.float64] = 0.5 - 0.5 * np.cos(np.pi * np.clip(position, 0.0, 1.0))
+    return risen
 
 
 def _float32(values: NDArray[np.floating]) -> Signal:

@@ -126,8 +126,8 @@ def _show(measured: Latencies) -> None:
         named = "  ".join(f"{name.removesuffix('_ms')} {ms:.2f}" for name, ms in numbers.items())
         click.echo(f"{count} times: {named}".replace("p99_9", "p99.9"))
     click.echo(
-        f"\nunderruns {figures['underruns']}, overruns {figures['xruns']}, blocks left out "
-        f"{figures['dropped_blocks'] + figures['overfull_blocks']}, clicks lost "
+        f"\nunderruns {figures['underruns']}, overruns {figures['xruns']}, blocks left out or cut "
+        f"{sum(figures[f'{how}_blocks'] for how in ('dropped', 'left_out', 'cut'))}, clicks lost "
         f"{figures['lost_clicks']}, clocks apart {figures['trim_ppm']:+.0f} ppm"
     )
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import queue
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -64,8 +65,9 @@ class Handover:
 
     def clear(self) -> None:
         """Forget what waits (the thread that takes)."""
-        while self.take(0.0):
-            pass
+        with contextlib.suppress(queue.Empty):
+            while True:
+                self._taken += self._waiting.get_nowait() is not None
 
     def wake(self) -> None:
         """Let a `take` return at once."""

@@ -28,7 +28,7 @@ from edge.errors import DeviceError
 from edge.playback.alsa import OutputCard
 from edge.playback.arrival import Arrival
 from edge.playback.handover import Handover
-from edge.playback.stream import SOUND_AHEAD_S, CardStream
+from edge.playback.stream import SOUND_AHEAD_S, CardStream, Counts
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -44,6 +44,7 @@ MOST_PERIODS: Final = 60  # a card may have no more in its buffer, and would mak
 HANDOVER_S: Final = 0.2
 FIRST_RETRY_S: Final = 0.5
 LAST_RETRY_S: Final = 30.0
+ENDED: Final = ("playback has ended", "start it again")
 ASK_S: Final = 2.0  # so often a card that plays nothing is asked whether it is there
 
 
@@ -54,7 +55,8 @@ class Figures:
     state: Literal["ok", "away"]
     underruns: int
     dropped_blocks: int
-    overfull_blocks: int
+    left_out_blocks: int
+    cut_blocks: int
     lost_cards: int
     queued_s: float | None
     trim_ppm: float
@@ -102,8 +104,7 @@ class PlaybackOut:
         """Why nothing is played now."""
         self._hung = False
         self._retry_s = FIRST_RETRY_S
-        self._underruns = 0
-        self._overfull = 0
+        self._counts = Counts()
         self._lost_cards = 0
 
     def take(self, mono: Float32, brought_s: float) -> None:
@@ -130,10 +131,15 @@ class PlaybackOut:
         played. Raises `DeviceError` when the card is away, as an alarm is not to be heard hours
         late, and when too many sounds wait; `told` is then not called.
         """
-        stream = self._stream
-        if stream is None or self.trouble:
-            raise self.trouble or DeviceError(f"{self._device} is not open yet", "try again")
+        stream, trouble = self._stream, self.trouble
+        if self._ended.is_set():
+            raise DeviceError(*ENDED)
+        if trouble:  # one that is raised again and again would grow
+            raise DeviceError(trouble.message, trouble.help)
+        if stream is None:
+            raise DeviceError(f"{self._device} is not open yet", "try again")
         stream.sounds.add(sound, alone=alone, told=told)
+        self._handover.wake()
 
     def run(self) -> None:
         """Play until `stop` (playback thread)."""
@@ -147,7 +153,7 @@ class PlaybackOut:
                 self._lost_cards += self._stream is not None and not self.trouble
                 if not self.trouble:
                     log.warning("nothing is played: %s", error)
-                self.trouble = error
+                self.trouble = DeviceError(error.message, error.help)  # without what was open
             finally:
                 self._leave()
             self._ended.wait(self._retry_s)
@@ -157,9 +163,8 @@ class PlaybackOut:
         stream, self._stream = self._stream, None
         if stream:
             self._hung = stream.hung
-            self._overfull += stream.cut_blocks
-            stream.sounds.close(self.trouble or DeviceError("playback has ended", "start it again"))
             stream.card.close()
+            stream.sounds.close(self.trouble or DeviceError(*ENDED))
 
     def _heal(self, stream: CardStream) -> None:
         if self.trouble:
@@ -184,9 +189,10 @@ class PlaybackOut:
         p50_s, p99_s = np.percentile(late_s, (50, 99)).tolist() if len(late_s) else (None, None)
         return Figures(
             state="ok" if (stream or self._ended.is_set()) and not self.trouble else "away",
-            underruns=self._underruns,
+            underruns=self._counts.underruns,
             dropped_blocks=self._handover.dropped,
-            overfull_blocks=self._overfull + (stream.cut_blocks if stream else 0),
+            left_out_blocks=self._counts.left_out_blocks,
+            cut_blocks=self._counts.cut_blocks,
             lost_cards=self._lost_cards,
             queued_s=stream.queued_s if stream else None,
             trim_ppm=stream.control.trim * 1e6 if stream else 0.0,
@@ -214,21 +220,24 @@ class PlaybackOut:
             buffer_size=buffer_size,
         )
         self._handover.clear()  # what another card did not play any more
-        return CardStream(card, self._rate_hz, self._block_size, self._target_s)
+        return CardStream(
+            card, self._rate_hz, self._block_size, self._target_s, counts=self._counts
+        )
 
     def _play(self, stream: CardStream) -> None:
-        ask_s = time.monotonic() + ASK_S
+        since_s = time.monotonic()
         while not self._ended.is_set():
-            block = self._handover.take(stream.patience_s)
+            wait_s = stream.patience_s if stream.sounds else ASK_S
+            block = self._handover.take(max(since_s + wait_s - time.monotonic(), 0.0))
             if block is not None:
                 self._pass_on(stream, block)
+            elif time.monotonic() < since_s + wait_s:
+                continue  # woken: there is a sound, or an end
             elif stream.sounds:
                 self._fill(stream)
-            elif time.monotonic() < ask_s:
-                continue
             else:
                 self._ask(stream)
-            ask_s = time.monotonic() + ASK_S
+            since_s = time.monotonic()
             if self._hung and stream.moving:
                 self._heal(stream)
 
@@ -236,10 +245,11 @@ class PlaybackOut:
         age_s = time.monotonic() - block.captured_s
         queued_s = stream.observe(age_s)
         if queued_s is not None and stream.is_overfull(queued_s + age_s):
-            self._overfull += 1
+            self._counts.left_out_blocks += 1
             stream.control.restart()
             return
-        self._underruns += not stream.write(block.samples, age_s)
+        if not stream.write(block.samples, age_s):
+            return
         self._late_s[self._n_handed % len(self._late_s)] = time.monotonic() - block.captured_s
         self._n_handed += 1
 
@@ -250,12 +260,10 @@ class PlaybackOut:
             # Nobody waits for a sound: it may lie further ahead than a stream.
             if queued_s is not None and queued_s > stream.ahead_s:
                 return
-            stream.write(stream.silence, 0.0)
-            stream.resting = True
+            stream.fill()
 
     def _ask(self, stream: CardStream) -> None:
         """Notice a lost card before it is needed; one that hung must move again to be well."""
         stream.ask()
         if self._hung:
-            stream.write(stream.silence, 0.0)
-            stream.resting = True
+            stream.fill()

@@ -66,8 +66,8 @@ class Sounds:
         the card, or with why it is not played. Raises `DeviceError` when it can't wait.
         """
         with self._lock:
-            if self._why_closed:
-                raise self._why_closed
+            if why := self._why_closed:  # one that is raised again and again would grow
+                raise DeviceError(why.message, why.help)
             if len(self._waiting) >= MAX_SOUNDS:
                 raise DeviceError(f"{MAX_SOUNDS} sounds wait to be played", "wait for their end")
             self._waiting.append(_Asked(sound, alone, told))

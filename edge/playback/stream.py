@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -24,6 +25,17 @@ STUCK_S: Final = 1.0
 SOUND_AHEAD_S: Final = 0.1  # written ahead of a sound to which no block comes
 
 
+@dataclass(slots=True)
+class Counts:
+    """What went wrong, over all openings of a card."""
+
+    underruns: int = 0
+    left_out_blocks: int = 0
+    """Of which nothing is heard."""
+    cut_blocks: int = 0
+    """Of which a part is."""
+
+
 class CardStream:
     """What belongs to one opening of a card: its queue, its clock, its sounds, whether it moves.
 
@@ -32,10 +44,15 @@ class CardStream:
     card : is closed by who opened it.
     rate_hz, block_size : of the blocks.
     target_s : what its queue should hold when a block comes; less where it holds less.
+    counts : is added to.
     """
 
-    def __init__(self, card: OutputCard, rate_hz: int, block_size: int, target_s: float) -> None:
+    def __init__(
+        self, card: OutputCard, rate_hz: int, block_size: int, target_s: float, *, counts: Counts
+    ) -> None:
         self.card = card
+        self._counts = counts
+        self._rate_hz = rate_hz
         self.sounds = Sounds(block_size)
         self.block_s = block_size / rate_hz
         self.holds_s = holds_s = card.buffer_size / card.rate_hz
@@ -49,8 +66,6 @@ class CardStream:
         self.ahead_s = min(max(target_s, SOUND_AHEAD_S), holds_s - 1.5 * n_silent / rate_hz)
         self.control = QueueControl(self.target_s)
         self.queued_s: float | None = None
-        self.cut_blocks = 0
-        """Of which a full card did not take all."""
         self._resampler = AdaptiveResampler(rate_hz, card.rate_hz, block_size)
         self._lead = np.zeros(round(self.target_s * card.rate_hz), np.float32)
         self._written = 0
@@ -59,6 +74,7 @@ class CardStream:
         self.resting = True  # that it then runs dry is no underrun
         self._moved_s = self._observed_s = time.monotonic()
         self._flowing = self._skipping = False
+        self._standing = True
 
     @property
     def patience_s(self) -> float:
@@ -75,6 +91,7 @@ class CardStream:
         """
         queued = self.card.queued() if self._flowing else None
         now_s = time.monotonic()
+        self._standing = queued is None
         if queued is None:
             self.moving |= self._flowing  # else it had not run dry
             self._moved_s = now_s
@@ -108,30 +125,55 @@ class CardStream:
         self._skipping = queued_s > (limit_s if self._skipping else self.most_s)
         return self._skipping
 
+    def fill(self) -> None:
+        """Write a block of silence, and the sound that is due, where no block comes."""
+        self.resting = True  # whatever was before it
+        self.write(self.silence, 0.0)
+        self.resting = True
+
     def write(self, mono: Float32, age_s: float) -> bool:
-        """Resample, mix sounds in and write; return False where the card had run dry before."""
+        """Resample, mix sounds in and write; return False where nothing of it is to be heard."""
+        if self._standing and age_s - self.target_s >= len(mono) / self._rate_hz:
+            self._leave_out()
+            return False
         due = self._resampler.process(self.sounds.mix(mono), self.control.trim)
         taken = self.card.write(due) if self._flowing else None
-        followed = taken is not None or not self._flowing or self.resting
+        missing = len(due) - (taken or 0)
         if taken is None:
-            taken, due = self._begin(due, age_s)
-        self.cut_blocks += taken < len(due)
+            self._note_underrun()
+            taken, missing = self._begin(due, age_s)
         self._written += taken
         self.resting = False
-        self.sounds.handed()
-        return followed
+        if taken > 0:
+            self.sounds.handed()
+            self._counts.cut_blocks += missing > 0
+        else:
+            self._counts.left_out_blocks += 1
+        return taken > 0
 
-    def _begin(self, due: Float32, age_s: float) -> tuple[int, Float32]:
+    def _note_underrun(self) -> None:
+        self._counts.underruns += self._flowing and not self.resting
+
+    def _leave_out(self) -> None:
+        """Leave out what is too old to start with."""
+        self._counts.left_out_blocks += 1
+        if self._flowing:
+            self._note_underrun()
+            self.card.ask()  # makes it ready
+            self._flowing = False
+
+    def _begin(self, due: Float32, age_s: float) -> tuple[int, int]:
         """Start a card that stands still so that its queue was at its target `age_s` ago.
 
         Younger samples are preceded by silence; of older ones, the first are left out: what
-        was late once would else stay late. Return how many of which samples it took.
+        was late once would else stay late. Return how many samples it took, how many it did not.
         """
         lead = len(self._lead) - round(age_s * self.card.rate_hz)
         # In one piece: the card starts with the first sample that it gets.
-        due = np.concatenate([self._lead[:lead], due]) if lead > 0 else due[-lead:]
-        taken = (self.card.write(due) or 0) if len(due) else 0
+        whole = np.concatenate([self._lead[: max(lead, 0)], due])
+        late = whole[max(-lead, 0) :]
+        taken = (self.card.write(late) or 0) if len(late) else 0
         self._flowing = taken > 0
         self.control.restart()
         self._observed_s = time.monotonic()
-        return taken, due
+        return taken, len(whole) - taken

@@ -103,7 +103,7 @@ class ListeningIn:
         return {
             "playback": now.state,
             "playback_underruns": now.underruns,
-            "playback_dropped_blocks": now.dropped_blocks + now.overfull_blocks,
+            "playback_dropped_blocks": now.dropped_blocks + now.left_out_blocks + now.cut_blocks,
             "playback_lost_cards": now.lost_cards,
             "playback_queued_ms": _ms(now.queued_s),
             "playback_ppm": round(now.trim_ppm, 1),

@@ -55,8 +55,8 @@ class Repeated:
         """Return that part, float32, an array of its own."""
         at = np.arange(*part.indices(self._n_samples))
         from_edge = np.minimum(at, self._n_samples - 1 - at) / self._fade_samples
-        fade = np.sin(np.pi / 2 * np.minimum(from_edge, 1.0)) ** 2
-        return self._pattern[at % len(self._pattern)] * fade.astype(np.float32)
+        fade = generator.ramp(from_edge).astype(np.float32)
+        return self._pattern[at % len(self._pattern)] * fade
 
 
 class Sounding:

@@ -66,8 +66,10 @@ def test_two_threads_lose_nothing_but_what_was_dropped() -> None:
 
 def test_what_waits_can_be_forgotten() -> None:
     line = Handover(4, 2)
+    line.wake()
     for _ in range(6):
         line.give(np.ones(2, np.float32), 0.0)
+    line.wake()
     line.clear()
     assert line.take(0.0) is None
     line.give(np.full(2, 7, np.float32), 0.0)

@@ -98,6 +98,32 @@ def test_what_was_open_when_the_plug_was_pulled_stays_lost(join: Join) -> None:
     card.close()
 
 
+def test_a_card_that_hangs_or_goes_has_not_played_what_it_was_given(join: Join) -> None:
+    """Who waits for its end waits for ever, or is told."""
+    loop = join()
+    card = opened(loop, alsaaudio.PCM_PLAYBACK)
+    card.write(np.zeros(20 * PERIOD_SIZE, "<i2"))
+    loop.hang(loop.output)
+    ends: list[str] = []
+
+    def drain() -> None:
+        try:
+            card.drain()
+            ends.append("played")
+        except alsaaudio.ALSAAudioError as error:
+            ends.append(str(error))
+
+    waiter = threading.Thread(target=drain)
+    waiter.start()
+    time.sleep(0.4)
+    assert ends == []
+    loop.unplug(loop.output)
+    waiter.join(2.0)
+    assert len(ends) == 1
+    assert "No such device" in ends[0]
+    card.close()
+
+
 def test_a_card_grants_no_longer_a_buffer_than_the_cable_holds(join: Join) -> None:
     """Else what is to be heard later would take the place of what is to be heard now."""
     loop = join(output_rate_hz=192000, input_rate_hz=192000)

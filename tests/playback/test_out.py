@@ -7,6 +7,7 @@ import logging
 import threading
 import time
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -180,7 +181,7 @@ def test_clocks_200_ppm_apart_never_run_dry(join: Join) -> None:
             thread.join()
         figures = [out.figures() for out in outs]
     assert [one.underruns for one in figures] == [0, 0]
-    assert [one.overfull_blocks + one.dropped_blocks for one in figures] == [0, 0]
+    assert [one.left_out_blocks + one.dropped_blocks for one in figures] == [0, 0]
     assert [loop.xruns(loop.output) for loop in loops] == [[], []]
     for queue in queues:
         # Before the first second is over, an early or late start may still be seen.
@@ -281,7 +282,7 @@ def test_blocks_that_come_faster_than_they_can_be_played_are_dropped_and_counted
         wait_until(lambda: is_ok(out), "the card is open")
         for _ in range(500):
             out.take(np.zeros(480, np.float32), time.monotonic())
-        wait_until(lambda: out.figures().overfull_blocks + out.figures().dropped_blocks > 450, "")
+        wait_until(lambda: out.figures().left_out_blocks + out.figures().dropped_blocks > 450, "")
 
 
 def test_once_overfull_blocks_are_left_out_until_the_queue_is_short_again(join: Join) -> None:
@@ -292,7 +293,7 @@ def test_once_overfull_blocks_are_left_out_until_the_queue_is_short_again(join: 
         for _ in range(20):  # newer than their time: nothing of them is old
             out.take(np.zeros(480, np.float32), time.monotonic())
         give(out, 0.3)
-        assert out.figures().overfull_blocks > 0
+        assert out.figures().left_out_blocks > 0
         assert out.figures().queued_s == pytest.approx(TARGET_S, abs=0.02)
 
 
@@ -500,11 +501,11 @@ def test_a_card_with_little_room_leaves_whole_blocks_out_and_counts_them(
         give(out, 0.5, block_size=block_size)
         time.sleep(0.1)
         figures = out.figures()
-        n_given = out.handed().size + figures.overfull_blocks + figures.dropped_blocks
+        n_given = out.handed().size + figures.left_out_blocks + figures.dropped_blocks
     n_blocks = round(0.3 * 48000 / block_size) + 4 + round(0.5 * 48000 / block_size)
     assert n_given == n_blocks
-    assert figures.overfull_blocks > 0
-    n_lost = figures.overfull_blocks * block_size
+    assert figures.left_out_blocks > 0
+    n_lost = figures.left_out_blocks * block_size
     n_heard = np.count_nonzero(np.concatenate(heard)[:, 0])
     # Where this machine stood still, more is missing: what was late is left out.
     stalled = 4800 * figures.underruns
@@ -536,7 +537,7 @@ def test_a_card_that_holds_less_than_a_block_counts_what_it_did_not_take(join: J
     with playing(join(output_most_frames=512).output, block_size=1024) as out:
         wait_until(lambda: is_ok(out), "the card is open")
         give(out, 0.3, block_size=1024)
-        assert out.figures().overfull_blocks >= 12
+        assert out.figures().cut_blocks >= 12
 
 
 def test_a_sound_is_whole_on_a_card_with_little_room(join: Join) -> None:
@@ -559,9 +560,9 @@ def test_telling_the_figures_holds_the_interpreter_for_a_moment_only(join: Join)
         spent_s = []
         for _ in range(20):
             before_s = time.thread_time()
-            out.handed()
+            out.figures()
             spent_s.append(time.thread_time() - before_s)
-    assert min(spent_s) < 1e-4
+    assert min(spent_s) < 5e-4
 
 
 def test_what_comes_in_bursts_longer_than_a_block_is_played(join: Join) -> None:
@@ -609,3 +610,58 @@ def test_old_times_are_forgotten(join: Join) -> None:
                 time.sleep(0.01)
                 out.take(block, time.monotonic() - late_s)
         wait_until(lambda: len(out.handed()) == 8 and out.handed().max() < 0.1, "the newest are")
+
+
+def test_a_card_that_plays_nothing_wakes_nobody(join: Join) -> None:
+    """Its thread is before all others; an idle box sleeps."""
+    with playing(join().output, block_size=120) as out:
+        wait_until(lambda: is_ok(out), "the card is open")
+        (thread,) = (each for each in threading.enumerate() if each.name == "playback")
+        status = Path(f"/proc/self/task/{thread.native_id}/status")
+
+        def wakes() -> int:
+            return int(status.read_text().partition("\nvoluntary_ctxt_switches:")[2].split()[0])
+
+        before = wakes()
+        time.sleep(1.0)
+        assert wakes() - before < 5
+        told: list[DeviceError | None] = []
+        asked_s = time.monotonic()
+        out.play_sound(np.full(480, 0.5, np.float32), told=told.append)
+        wait_until(lambda: told == [None], "it is played")
+        assert time.monotonic() - asked_s < 0.5, "a sound need not wait"
+
+
+def test_a_sound_refused_again_and_again_takes_no_memory(join: Join) -> None:
+    loop = join()
+    loop.unplug(loop.output)
+    with playing(loop.output) as out:
+        wait_until(lambda: out.trouble is not None, "it is away")
+        for _ in range(50):
+            with pytest.raises(DeviceError) as refused:
+                out.play_sound(np.zeros(480, np.float32))
+        assert len(refused.traceback) <= 2
+        assert out.trouble is not None
+        assert out.trouble.__traceback__ is None
+
+
+def test_after_its_end_it_says_so(join: Join) -> None:
+    with playing(join().output) as out:
+        wait_until(lambda: is_ok(out), "the card is open")
+    with pytest.raises(DeviceError, match="has ended"):
+        out.play_sound(np.zeros(480, np.float32))
+
+
+def test_a_sound_is_not_lost_with_a_block_that_is_too_old(join: Join) -> None:
+    """Nor is it told as being with the card before it is."""
+    told: list[DeviceError | None] = []
+    with hearing(loop := join()) as heard, playing(loop.output) as out:
+        wait_until(lambda: is_ok(out), "the card is open")
+        out.play_sound(np.full(480, 0.5, np.float32), alone=True, told=told.append)
+        out.take(np.zeros(480, np.float32), time.monotonic() - TARGET_S - 0.05)
+        wait_until(lambda: told == [None], "it is with the card")
+        time.sleep(0.3)
+        figures = out.figures()
+        assert figures.underruns == 0
+        assert len(out.handed()) + figures.left_out_blocks == 1
+    assert np.count_nonzero(np.concatenate(heard) > 16000) == pytest.approx(480, abs=30)

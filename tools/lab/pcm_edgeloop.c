@@ -239,9 +239,10 @@ static int edgeloop_drain(snd_pcm_ioplug_t *io) {
   const struct timespec moment = {0, 1000000};
   if (!loop->running && loop->moved) /* less than a buffer was written, and that was all */
     edgeloop_start(io);
-  while (loop->running && !flagged(loop->gone) && card_frame(loop) < loop->start + loop->moved)
+  while (!absent(loop) && loop->running &&
+         (flagged(loop->stuck) || card_frame(loop) < loop->start + loop->moved))
     nanosleep(&moment, NULL);
-  return 0;
+  return absent(loop);
 }
 
 static int edgeloop_poll_revents(snd_pcm_ioplug_t *io, struct pollfd *polled, unsigned int n,

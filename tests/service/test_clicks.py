@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge.service.latency import Clicks
+from edge.service.clicks import Clicks
 
 RATE_HZ = 48000
 
