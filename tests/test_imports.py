@@ -44,8 +44,8 @@ ROOMS: dict[str, tuple[int, set[str]]] = {
     "monitor": (2, {"dsp", "types"}),
     "capture": (2, {"quiet", "sound", *BASE}),
     "model": (2, {"dsp", "durable", *BASE}),
-    "publish": (2, {"decibels", "durable", *BASE}),
-    "record": (2, {"decibels", "durable", "dsp", *BASE}),
+    "publish": (2, {"decibels", "durable", "trust", *BASE}),
+    "record": (2, {"decibels", "durable", "dsp", "trust", *BASE}),
     "analysis": (2, {"dsp", "sound", *BASE}),
     "playback": (2, {"quiet", *BASE}),
     "measure": (2, {"dsp", "durable", *BASE}),
@@ -58,6 +58,7 @@ ROOMS: dict[str, tuple[int, set[str]]] = {
     "quiet": (1, set()),
     "decibels": (1, set()),
     "durable": (1, set()),
+    "trust": (1, {"types"}),
     "types": (0, set()),
     "errors": (0, set()),
 }

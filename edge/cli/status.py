@@ -44,7 +44,7 @@ def status(
 ) -> int:
     """Show how the listening unit of this machine is: what it hears, has lost, and sends.
 
-    Exits with 1 where none runs.
+    Exits with 1 where none runs, with 74 where its figures may not be read.
     """
     node = load_settings(config_file, overrides).node.id
     places = [runtime_directory(os.environ), Path("/run/edge")]

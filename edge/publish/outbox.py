@@ -7,17 +7,17 @@ import logging
 import math
 import sqlite3
 from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 
 from edge.errors import StorageError
 from edge.publish.topic import is_topic
-from edge.types import Message
+from edge.trust import TrustedClock
+from edge.types import Message, Moment, Utc
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
-
-    from edge.types import Moment
 
 log = logging.getLogger(__name__)
 
@@ -40,16 +40,31 @@ _INDEX: Final = "CREATE INDEX IF NOT EXISTS by_worth ON message (worth, id)"
 _OVERHEAD_BYTES = 64  # what a row costs beside its topic and payload
 
 
+class DamagedError(StorageError):
+    """What the file holds is no outbox any more: only `Outbox.begin_anew` helps."""
+
+
 class Row(NamedTuple):
     """A message and the number under which it waits.
 
-    With a wrong clock it came while `boot` was believed to have begun at `booted_s`.
+    With a right clock it came at `put_s`, with a wrong one while `boot` was believed to have
+    begun at `booted_s`.
     """
 
     row_id: int
     message: Message
+    put_s: float | None = None
     booted_s: float | None = None
     boot: str | None = None
+
+    @property
+    def moment(self) -> Moment | None:
+        """When it came, as far as is known: for another outbox that takes it over."""
+        if self.put_s is not None:
+            return Moment(self.put_s, 0.0, "", synchronised=True)
+        if self.booted_s is None:
+            return None
+        return Moment(self.booted_s, 0.0, self.boot or "", synchronised=False)
 
 
 class Outbox:
@@ -63,22 +78,26 @@ class Outbox:
     path : the database file; its directory must exist. None: in memory only, for a
         box whose state directory can't be written.
     max_bytes : when more would wait, messages of the lowest worth go, the oldest first.
-    max_age_s : older ones go; 0: none is too old. Those written down while the clock was not
-        right are never too old.
+    max_age_s : older ones go when `forget_old` is called; 0: none is too old. Those written
+        down while the clock was not right are never too old.
 
     What goes is counted in `dropped`.
 
     Raises
     ------
     StorageError
-        when the file can't be opened, or (from `put`, `done`) written.
+        when the file can't be opened, read or written; `DamagedError` when it is damaged.
     """
 
     def __init__(self, path: Path | None, *, max_bytes: int, max_age_s: float = 0.0) -> None:
         self._name = str(path) if path else ":memory:"
         self._max_bytes = max_bytes
         self._max_age_s = max_age_s
+        self._clock: TrustedClock | None = None
         self.dropped = 0
+        self._open()
+
+    def _open(self) -> None:
         try:
             self._db = sqlite3.connect(self._name, isolation_level=None, check_same_thread=False)
         except sqlite3.Error as error:
@@ -103,10 +122,8 @@ class Outbox:
         gone: list[int] = []
         number = 0
         with self._transaction():
-            if self._max_age_s and now and now.synchronised:
-                gone += self._delete("put_s < ?", now.wall_s - self._max_age_s)
-            if size <= self._max_bytes:
-                gone += self._make_room(size, message.worth, sum(gone))
+            if self._may_fit(size, message.worth):
+                gone = self._make_room(size, message.worth)
             if self._bytes - sum(gone) + size <= self._max_bytes:
                 cursor = self._db.execute(
                     "INSERT INTO message"
@@ -122,11 +139,41 @@ class Outbox:
             self._count(1, size)
         return number
 
+    def forget_old(self, now: Moment | None, mono_s: float) -> None:
+        """Let go what is older than `max_age_s`; reads the whole file, so now and then only.
+
+        A clock that leaps ahead is not believed at once.
+
+        Parameters
+        ----------
+        now : None, or not synchronised: nothing is too old.
+        mono_s : the monotonic clock.
+        """
+        if not self._max_age_s or now is None:
+            return
+        gone: list[int] = []
+        with self._transaction():
+            if self._clock is None:
+                self._clock = TrustedClock()
+                self._clock.begin(self._newest(), mono_s)
+            told = Utc(datetime.fromtimestamp(now.wall_s, UTC).isoformat(), now.synchronised)
+            if trusted := self._clock.read(told, mono_s):
+                gone = self._delete("put_s < ?", trusted.timestamp() - self._max_age_s)
+        self._count(-len(gone), -sum(gone))
+        self.dropped += len(gone)
+
+    def _newest(self) -> datetime | None:
+        (newest_s,) = self._db.execute("SELECT max(put_s) FROM message").fetchone()
+        try:
+            return None if newest_s is None else datetime.fromtimestamp(newest_s, UTC)
+        except (TypeError, ValueError, OverflowError, OSError):  # the disk has damaged it
+            return None
+
     def waiting(self, *, after: int = 0, limit: int = 20) -> list[Row]:
         """Return the oldest messages with a number over `after`, in order."""
         try:
             rows = self._db.execute(
-                "SELECT id, topic, payload, qos, retain, worth, booted_s, boot"
+                "SELECT id, topic, payload, qos, retain, worth, put_s, booted_s, boot"
                 " FROM message WHERE id > ?"
                 " ORDER BY id LIMIT ?",
                 (after, limit),
@@ -137,17 +184,18 @@ class Outbox:
 
     def _row(self, number: int, *columns: Any) -> Row | None:  # noqa: ANN401 - whatever lies there
         """Return a row; one that the disk has damaged is dropped and counted."""
-        topic, payload, qos, retain, worth, booted_s, boot = columns
+        topic, payload, qos, retain, worth, put_s, booted_s, boot = columns
         if (
             is_topic(topic)
             and isinstance(payload, bytes)
             and qos in {0, 1}
             and worth in {0, 1, 2}
-            and (booted_s is None or (isinstance(booted_s, float) and math.isfinite(booted_s)))
+            and _is_time(put_s)
+            and _is_time(booted_s)
             and isinstance(boot, str | None)
         ):
             message = Message(topic, payload, qos, bool(retain), durable=True, worth=worth)
-            return Row(number, message, booted_s, boot)
+            return Row(number, message, put_s, booted_s, boot)
         log.error("message %d of the outbox is damaged and left out", number)
         self.dropped += 1
         self.done(number)
@@ -160,6 +208,17 @@ class Outbox:
         except sqlite3.Error as error:
             raise self._unusable(error) from error
         self._count(-len(gone), -sum(gone))
+
+    def begin_anew(self) -> None:
+        """Set the damaged file aside and begin an empty one, in which numbers begin again.
+
+        Raises `StorageError` where that can't be done; it may be tried again.
+        """
+        path = Path(self._name)
+        _set_aside(path)
+        self._db.close()
+        self.dropped += self.depth
+        self._open()
 
     def close(self) -> None:
         """Close the file."""
@@ -199,10 +258,21 @@ class Outbox:
                 self._db.execute("ROLLBACK")
             raise self._unusable(error) from error
 
-    def _make_room(self, size: int, worth: int, freed: int) -> list[int]:
+    def _may_fit(self, size: int, worth: int) -> bool:
+        """Return whether `size` fits once all that is worth no more is gone."""
+        if self._bytes + size <= self._max_bytes:
+            return True
+        (kept,) = self._db.execute(
+            "SELECT coalesce(sum(length(topic) + length(payload) + ?), 0)"
+            " FROM message WHERE worth > ?",
+            (_OVERHEAD_BYTES, worth),
+        ).fetchone()
+        return bool(kept + size <= self._max_bytes)
+
+    def _make_room(self, size: int, worth: int) -> list[int]:
         """Delete what is worth no more, until `size` fits; return the sizes of what went."""
         gone: list[int] = []
-        while self._bytes - freed - sum(gone) + size > self._max_bytes:
+        while self._bytes - sum(gone) + size > self._max_bytes:
             least = "id = (SELECT id FROM message WHERE worth <= ? ORDER BY worth, id LIMIT 1)"
             if not (one := self._delete(least, worth)):
                 break
@@ -222,7 +292,10 @@ class Outbox:
         self._bytes += size
 
     def _unusable(self, error: sqlite3.Error) -> StorageError:
-        return StorageError(
+        # An OperationalError is the disk's or the owner's, an IntegrityError the message's.
+        others = sqlite3.OperationalError | sqlite3.IntegrityError
+        kind = StorageError if isinstance(error, others) else DamagedError
+        return kind(
             f"the outbox {self._name} can't be used: {error}",
             "free some space, or make the state directory writable for this user",
         )
@@ -235,17 +308,24 @@ def open_outbox(path: Path, *, max_bytes: int, max_age_s: float = 0.0) -> Outbox
     """
     try:
         return Outbox(path, max_bytes=max_bytes, max_age_s=max_age_s)
-    except StorageError as error:
-        # An OperationalError is the disk's or the owner's; anything else is in the file.
-        if isinstance(error.__cause__, sqlite3.OperationalError) or not path.is_file():
+    except DamagedError:
+        if not path.is_file():
             raise
+    _set_aside(path)
+    return Outbox(path, max_bytes=max_bytes, max_age_s=max_age_s)
+
+
+def _set_aside(path: Path) -> None:
     aside = path.with_suffix(".damaged")
     try:
         path.replace(aside)
     except OSError as error:
         raise StorageError(f"{path} is damaged and can't be set aside: {error}") from error
     log.error("the outbox was damaged: it is kept as %s and a new one begun", aside)
-    return Outbox(path, max_bytes=max_bytes, max_age_s=max_age_s)
+
+
+def _is_time(value: object) -> bool:
+    return value is None or (isinstance(value, float) and math.isfinite(value))
 
 
 def _size(message: Message) -> int:

@@ -232,9 +232,9 @@ def result(topics: Topics, command: str, answer: Mapping[str, Any]) -> Message:
     return _json(topics.result(command), answer, qos=1)
 
 
-def last_words(topics: Topics, facts: Mapping[str, Any], message_id: str) -> Message:
-    """Return what a run that did not end in order has left behind."""
-    body = {"message_id": message_id, **facts}
+def last_words(topics: Topics, facts: Mapping[str, Any], message_id: str, at: Utc) -> Message:
+    """Return what a run that did not end in order has left behind; `at` is when it is told."""
+    body = {"message_id": message_id, **facts, **_time(at)}
     return _json(topics.last_words, body, qos=1, durable=True, worth=2)
 
 

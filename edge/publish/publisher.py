@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 from edge.errors import StorageError
 from edge.publish.broker import Refusal
 from edge.publish.correct import corrected
+from edge.publish.outbox import DamagedError
 from edge.publish.spool import collect
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from edge.publish.outbox import Outbox, Row
+    from edge.publish.outbox import Outbox
     from edge.types import Message, Moment
 
 log = logging.getLogger(__name__)
@@ -31,7 +32,8 @@ INBOX: Final = 1000  # messages between the threads; more is a bug or a dead pub
 DRAIN_S: Final = 0.25
 GOODBYE_S: Final = 2.0
 LOOK_S: Final = 1.0  # between two looks into the spool
-AGAIN_S: Final = 60.0  # until a message is offered again that the broker could not take
+AGAIN_S: Final = 60.0  # of silence once the broker could not take a message
+OLD_S: Final = 60.0  # between two looks for what is too old
 
 
 class Sender(Protocol):
@@ -100,12 +102,14 @@ class Publisher:
         self._acknowledged: deque[_Acknowledged] = deque()
         self._stopping = threading.Event()
         self._states: dict[str, Message] = {}  # retained messages by topic: the newest of each
-        self._in_flight: dict[int, tuple[Outbox, Row]] = {}
-        self._settled: deque[tuple[Outbox, Row]] = deque()  # the broker has them: to forget
-        self._later: deque[tuple[float, Outbox, Row]] = deque()  # refused for now: when again
+        self._in_flight: dict[int, tuple[Outbox, int]] = {}  # by the broker's number: row ids
+        self._settled: deque[tuple[Outbox, int]] = deque()  # the broker has them: to forget
+        self._pause_until_s = 0.0  # refused for now
+        self._old_s = 0.0
         self._last_sent = {outbox: 0, spare: 0}
         self._connections_seen = 0
         self._disk_failed = False
+        self._written = False  # since the disk failed last
         self.counters = Counters()
 
     def offer(self, message: Message) -> None:
@@ -163,11 +167,21 @@ class Publisher:
         while self._acknowledged:
             self._settle(self._acknowledged.popleft())
         # Each by itself: a disk that can't be written keeps nobody from sending what is in memory.
-        for work in (self._forget_settled, self._collect, self._drain):
+        works = (self._forget_settled, self._forget_old, self._collect, self._drain)
+        for work in works:
             try:
                 work()
             except StorageError as error:
                 self._disk_fails(error)
+        if self._disk_failed and self._written:
+            log.warning("the outbox is written again")
+            self._disk_failed = False
+
+    def _forget_old(self) -> None:
+        now_s = time.monotonic()
+        if now_s >= self._old_s:
+            self._old_s = now_s + OLD_S
+            self._outbox.forget_old(self._now(), now_s)
 
     def _collect(self) -> None:
         """Take what other processes have left; on a bad disk what is durable stays there."""
@@ -200,24 +214,35 @@ class Publisher:
         except StorageError as error:
             self._disk_fails(error)
             self.counters.unstored += 1
-            self._spare.put(message)
-            return
-        if self._disk_failed:
-            log.warning("the outbox is written again")
-            self._disk_failed = False
+            self._spare.put(message, self._now())
+        else:
+            self._written = True
 
     def _return_from_spare(self) -> None:
         """Write down what waits in memory and was not sent yet."""
         if not self._spare.depth:
             return
         for row in self._spare.waiting(after=self._last_sent[self._spare], limit=self._spare.depth):
-            self._outbox.put(row.message, self._now())
+            self._outbox.put(row.message, row.moment)
             self._spare.done(row.row_id)
 
     def _disk_fails(self, error: StorageError) -> None:
         if not self._disk_failed:
             log.error("%s; messages are kept in memory meanwhile", error)
         self._disk_failed = True
+        self._written = False
+        if isinstance(error, DamagedError):
+            self._begin_anew()
+
+    def _begin_anew(self) -> None:
+        """Begin another outbox; what was in flight is repeated by the client alone."""
+        with contextlib.suppress(StorageError):  # then the next failure tries again
+            self._outbox.begin_anew()
+            self._last_sent[self._outbox] = 0
+            self._in_flight = {
+                mid: one for mid, one in self._in_flight.items() if one[0] is self._spare
+            }
+            self._settled = deque(one for one in self._settled if one[0] is self._spare)
 
     def _drain(self) -> None:
         if not self._sender.connected:
@@ -226,9 +251,8 @@ class Publisher:
             self._connections_seen = self._sender.connections
             for state in self._states.values():  # the broker may have forgotten them
                 self._sender.publish(state)
-        while self._later and self._later[0][0] <= time.monotonic():
-            _, box, row = self._later.popleft()
-            self._send(box, row)
+        if time.monotonic() < self._pause_until_s:
+            return
         for box in (self._outbox, self._spare):
             try:
                 self._send_waiting(box)
@@ -241,12 +265,14 @@ class Publisher:
             return
         for row in box.waiting(after=self._last_sent[box], limit=room):
             self._last_sent[box] = row.row_id
-            self._send(box, row)
+            # After a refusal the reading goes back, over some that are sent already.
+            if not self._is_sent(box, row.row_id):
+                message = corrected(row, self._now())
+                self._in_flight[self._sender.publish(message)] = (box, row.row_id)
+                self.counters.sent += 1
 
-    def _send(self, box: Outbox, row: Row) -> None:
-        message = corrected(row, self._now())
-        self._in_flight[self._sender.publish(message)] = (box, row)
-        self.counters.sent += 1
+    def _is_sent(self, box: Outbox, row_id: int) -> bool:
+        return (box, row_id) in self._in_flight.values() or (box, row_id) in self._settled
 
     def _settle(self, item: _Acknowledged) -> None:
         waiting = self._in_flight.pop(item.mid, None)
@@ -254,18 +280,21 @@ class Publisher:
             self.counters.refused += 1
             if self.counters.refused == 1:
                 log.error("the broker refuses a message (%s)", item.refused.value)
+        if item.refused is Refusal.FOR_NOW:
+            self._pause_until_s = time.monotonic() + AGAIN_S
         if waiting and item.refused is Refusal.FOR_NOW:
-            self._later.append((time.monotonic() + AGAIN_S, *waiting))
+            box, row_id = waiting
+            self._last_sent[box] = min(self._last_sent[box], row_id - 1)
         elif waiting:
             self._settled.append(waiting)
 
     def _forget_settled(self) -> None:
         while self._settled:
-            box, row = self._settled[0]
-            box.done(row.row_id)  # what fails here is tried again at the next step
+            box, row_id = self._settled[0]
+            box.done(row_id)  # what fails here is tried again at the next step
             self._settled.popleft()
 
     def _unsent(self) -> bool:
-        return any(
+        return time.monotonic() >= self._pause_until_s and any(
             box.depth and box.waiting(after=last, limit=1) for box, last in self._last_sent.items()
         )

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 from edge.errors import StorageError
 from edge.record.census import Census
 from edge.record.folder import list_files, read_clips
-from edge.record.trust import LEAP, TrustedClock
+from edge.trust import LEAP, TrustedClock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping

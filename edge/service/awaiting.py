@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import logging
 import os
-import signal
 import time
 from functools import partial
 from typing import TYPE_CHECKING, Final
@@ -16,8 +15,8 @@ from edge.errors import DeviceAwayError
 from edge.health import BoxHealth
 from edge.publish import payloads
 from edge.service import build
+from edge.service.commands import CommandError, Commands
 from edge.service.notify import tell, watchdog_interval_s
-from edge.service.supervisor import Supervisor
 from edge.service.uplink import Uplink
 
 if TYPE_CHECKING:
@@ -25,14 +24,19 @@ if TYPE_CHECKING:
 
     from edge.capture.source import Source
     from edge.config.schema import Settings
+    from edge.service.commands import Body, Reply
+    from edge.service.figures import FiguresFile
+    from edge.service.supervisor import Supervisor
+    from edge.types import Message
 
 log = logging.getLogger(__name__)
 
 STOP_WITHIN_S: Final = 1.0
+COMMANDS: Final = ("record", "keep", "calibrate", "play", "model")
 
 
-def awaited_source(settings: Settings) -> Source | None:
-    """Return the source, open; None: a signal came before its device did.
+def awaited_source(settings: Settings, supervisor: Supervisor, file: FiguresFile) -> Source | None:
+    """Return the source, open; None: the supervisor ended before its device came.
 
     A device that isn't there, or that another program holds, may come: it is tried again, with
     pauses that grow, while broker and service manager are told. Any other trouble with it is
@@ -42,25 +46,35 @@ def awaited_source(settings: Settings) -> Source | None:
     try:
         return open_source()
     except DeviceAwayError as error:
-        return _Awaiting(settings, open_source, error).run()
+        return _Awaiting(settings, open_source, error, supervisor, file).run()
 
 
 class _Awaiting:
     def __init__(
-        self, settings: Settings, open_source: Callable[[], Source], error: DeviceAwayError
+        self,
+        settings: Settings,
+        open_source: Callable[[], Source],
+        error: DeviceAwayError,
+        supervisor: Supervisor,
+        file: FiguresFile,
     ) -> None:
         self._settings = settings
         self._open = open_source
         self._trouble = error
-        self._supervisor = Supervisor()
+        self._supervisor = supervisor
+        self._file = file
         self._topics = build.build_topics(settings)
         self._box = BoxHealth(settings.state.path)
-        self._uplink = Uplink(settings, lambda *_: None) if settings.publish.url else None
+        commands = Commands(
+            topics=self._topics,
+            handlers=dict.fromkeys(COMMANDS, self._refuse),
+            shorthand=dict.fromkeys(COMMANDS, "value"),
+            send=self._send,
+        )
+        self._uplink = Uplink(settings, commands.received) if settings.publish.url else None
         self._next_health_s = 0.0
 
     def run(self) -> Source | None:
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: self._supervisor.end())
         if self._uplink:
             self._uplink.start(self._supervisor)
         log.error("%s; waiting for it", self._trouble)
@@ -89,9 +103,17 @@ class _Awaiting:
         return None
 
     def _report_health(self) -> None:
+        figures = self._box.read() | {"microphone": "absent"}
+        figures |= self._uplink.figures() if self._uplink else {}
+        self._file.write(figures)
         now_s = time.monotonic()
-        if self._uplink is None or now_s < self._next_health_s:
-            return
-        self._next_health_s = now_s + self._settings.health.interval_s
-        figures = self._box.read() | {"microphone": "absent"} | self._uplink.figures()
-        self._uplink.send(payloads.health(self._topics, figures, utc_now()))
+        if now_s >= self._next_health_s:
+            self._next_health_s = now_s + self._settings.health.interval_s
+            self._send(payloads.health(self._topics, figures, utc_now()))
+
+    def _refuse(self, _body: Body, _reply: Reply) -> None:
+        raise CommandError("there is no microphone yet", self._trouble.message)
+
+    def _send(self, message: Message) -> None:
+        if self._uplink:
+            self._uplink.send(message)

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from edge.errors import StorageError
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -71,6 +73,7 @@ class FiguresFile:
         part = self._path.with_suffix(f".{os.getpid()}")
         with contextlib.suppress(OSError):
             part.write_text(json.dumps({**figures, "pid": os.getpid()}), encoding="utf-8")
+            part.chmod(0o644)  # they are no secret, and the unit's files are its own else
             part.replace(self._path)
 
     def last(self) -> dict[str, Any] | None:
@@ -88,10 +91,17 @@ class FiguresFile:
 
 
 def read_figures(directories: list[Path], node: str) -> dict[str, Any] | None:
-    """Return the figures of a listener that runs; None: none does."""
+    """Return the figures of a listener that runs; None: none does.
+
+    Raises `StorageError` where they may not be read.
+    """
     for directory in directories:
+        path = directory / f"{node}.json"
         try:
-            figures: dict[str, Any] = json.loads((directory / f"{node}.json").read_bytes())
+            figures: dict[str, Any] = json.loads(path.read_bytes())
+        except PermissionError as error:
+            help_text = "ask as root, or as the user that edge runs as"
+            raise StorageError(f"{path} may not be read", help_text) from error
         except (OSError, ValueError):
             continue
         # What was killed has left its last figures behind.

@@ -2,7 +2,8 @@
 """What a run that did not end in order leaves behind: where its threads were, and its figures.
 
 The file is there while a listener runs. Who finds it at a start knows that the last run was
-killed, crashed, or lost its power, and tells it. One write a start, one an orderly end.
+killed, crashed, or lost its power, and tells it. Until that is told the next run's file holds
+it too. One write a start, one when it is told, one an orderly end.
 """
 
 from __future__ import annotations
@@ -50,18 +51,18 @@ class LastWords:
         """What the last run left; None: it ended in order."""
         self._failures = self._count()
         self._file: TextIO | None = None
-        head = {
+        self._head = {
             "pid": os.getpid(),
             "version": __version__,
             "started": utc_now().text,
             "boot": boot_id(),
             "failures": self._failures,
+            "untold": self.before and {**self.before, "untold": None},
         }
         try:
             directory.mkdir(parents=True, exist_ok=True)
             self._file = self._path.open("w", encoding="utf-8", errors="replace")
-            self._file.write(json.dumps(head) + "\n")
-            self._file.flush()
+            self._write_head()
             faulthandler.enable(self._file)
         except OSError as error:
             log.warning("should this run fail, nothing is kept of it: %s", error)
@@ -69,7 +70,13 @@ class LastWords:
     @property
     def wait_s(self) -> float:
         """How long to wait before this run begins, after several that failed at once."""
-        return min(2.0 ** (self._failures - 2), LONGEST_WAIT_S) if self._failures > 1 else 0.0
+        return min(2.0 ** min(self._failures - 2, 6), LONGEST_WAIT_S) if self._failures > 1 else 0.0
+
+    def told(self) -> None:
+        """Note that what the last run left is told: it need not be kept any longer."""
+        self._head["untold"] = None
+        with contextlib.suppress(OSError):
+            self._write_head()
 
     def say(self, error: BaseException) -> None:
         """Write down why this run ends."""
@@ -81,12 +88,23 @@ class LastWords:
     def end(self, *, in_order: bool) -> None:
         """Close; what ended in order leaves nothing."""
         faulthandler.disable()
-        if self._file:
-            with contextlib.suppress(OSError):
+        kept = in_order and self._head["untold"] is not None
+        with contextlib.suppress(OSError):
+            if kept:
+                self._head["in_order"] = True
+                self._write_head()
+            if self._file:
                 self._file.close()
-        if in_order:
+        if in_order and not kept:
             with contextlib.suppress(OSError):
                 self._path.unlink()
+
+    def _write_head(self) -> None:
+        if self._file:
+            self._file.seek(0)
+            self._file.truncate()
+            self._file.write(json.dumps(self._head) + "\n")
+            self._file.flush()
 
     def _count(self) -> int:
         """Return how many runs in a row failed at their start; a power cut is no failure."""
@@ -104,6 +122,10 @@ def _read(path: Path, figures: Mapping[str, Any]) -> dict[str, Any] | None:
         facts = dict(json.loads(head))
         failures, boot = int(facts.pop("failures")), facts.pop("boot")
         pid = facts.pop("pid")
+        if facts.pop("in_order", False):  # stopped before it could tell of the one before
+            return dict(facts["untold"])
+        if facts.get("untold") is None:
+            facts.pop("untold", None)
     except (ValueError, TypeError, KeyError):  # cut off by a power cut
         facts, failures, boot, pid = {}, 0, "", 0
     last = dict(figures) if figures.get("pid") == pid else {}

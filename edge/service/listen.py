@@ -25,8 +25,8 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from edge.clock import StreamClock
-from edge.errors import EXIT_FAILURE, EXIT_OK, DeviceError, EdgeError
+from edge.clock import StreamClock, utc_now
+from edge.errors import EXIT_CONFIG, EXIT_FAILURE, EXIT_OK, DeviceError, EdgeError
 from edge.health import BoxHealth
 from edge.publish import payloads
 from edge.service import build
@@ -82,15 +82,21 @@ class Output(Protocol):
 
 
 class Listener:
-    """The listening unit. `run` returns the exit code."""
+    """The listening unit; `run` runs it to its end, of which the supervisor knows the failure."""
 
     def __init__(
-        self, settings: Settings, source: Source, file: FiguresFile, words: LastWords
+        self,
+        settings: Settings,
+        source: Source,
+        supervisor: Supervisor,
+        *,
+        file: FiguresFile,
+        words: LastWords,
     ) -> None:
         self._file = file
         self._words = words
         self._source = source
-        self._supervisor = Supervisor()
+        self._supervisor = supervisor
         self._models = Models(settings)
         self._settings = settings
         settings = self._models.settings  # without what does not fit a model that stands in
@@ -162,10 +168,8 @@ class Listener:
         )
         self._newest: dict[str, Any] = {}
 
-    def run(self) -> int:
+    def run(self) -> None:
         """Listen until a signal, the end of a finite source, or a failure."""
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: self._supervisor.end())
         signal.signal(signal.SIGHUP, lambda *_: self._models.ask())
         sys.setswitchinterval(SWITCH_INTERVAL_S)
         self._expose()
@@ -175,7 +179,7 @@ class Listener:
             self._watch()
         finally:
             self._stop()
-        return self._exit_code()
+        log.info("stopped after %d samples", self._stream.sample_index)
 
     def _expose(self) -> None:
         if where := self._settings.health.prometheus:
@@ -189,7 +193,9 @@ class Listener:
         self._tell_info()
         if before := self._words.before:
             log.error("the last run was not ended in order: %s", before["how"])
-            self._send(payloads.last_words(self._topics, before, f"{self._stream_id}-last-words"))
+            number = f"{self._stream_id}-last-words"
+            self._send(payloads.last_words(self._topics, before, number, utc_now()))
+            self._words.told()
         model = self._models.classifier.info
         self._reporter.silence(build.state_labels(self._models.settings, model))
         if self._recorder:
@@ -245,21 +251,9 @@ class Listener:
             self._supervisor.join("record", RECORD_S)
         if captured:  # else no time is left for a disk that may be stuck as well
             self._report_health()  # the last figures are exact
-        self._file.remove()
         if self._uplink:
             within_s = max(until_s - time.monotonic(), 0.0)
             self._uplink.stop(self._supervisor, within_s=within_s)
-
-    def _exit_code(self) -> int:
-        failure = self._supervisor.failure
-        if failure is None:
-            log.info("stopped after %d samples", self._stream.sample_index)
-            return EXIT_OK
-        if isinstance(failure, EdgeError):
-            log.error("%s", failure)
-            return failure.exit_code
-        self._words.say(failure)
-        return EXIT_FAILURE
 
     def _capture(self) -> None:
         while not self._supervisor.ended.is_set():
@@ -382,17 +376,35 @@ def listen(settings: Settings) -> int:
     code = EXIT_FAILURE
     try:
         code = _listen(settings, file, words)
-    except EdgeError:
-        code = EXIT_OK  # what is wrong is said, and not mended by another start
+    except BaseException as error:
+        code = error.exit_code if isinstance(error, EdgeError) else EXIT_FAILURE
+        words.say(error)
         raise
     finally:
-        words.end(in_order=code == EXIT_OK)
+        # Wrong settings are said, and not mended by another start.
+        in_order = code in {EXIT_OK, EXIT_CONFIG}
+        words.end(in_order=in_order)
+        if in_order:  # else the next run tells these figures too
+            file.remove()
     return code
 
 
 def _listen(settings: Settings, file: FiguresFile, words: LastWords) -> int:
+    supervisor = Supervisor()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: supervisor.end())
     if words.wait_s:
         log.error("the last runs failed at once: waiting %g s", words.wait_s)
-        time.sleep(words.wait_s)
-    source = awaited_source(settings)
-    return Listener(settings, source, file, words).run() if source else EXIT_OK
+        supervisor.ended.wait(words.wait_s)
+    source = None if supervisor.ended.is_set() else awaited_source(settings, supervisor, file)
+    if source:
+        Listener(settings, source, supervisor, file=file, words=words).run()
+    if supervisor.failure:
+        words.say(supervisor.failure)
+        log.error("%s", supervisor.failure)
+    match supervisor.failure:
+        case None:
+            return EXIT_OK
+        case EdgeError(exit_code=code):
+            return code
+    return EXIT_FAILURE

@@ -89,6 +89,7 @@ class Shedding:
 
     def _trouble(self, figures: Mapping[str, Any]) -> str:
         """Return what is wrong now; empty: nothing."""
+        busy = self._busy(figures)  # first: what came late while it was hot is not of later
         celsius = figures.get("temperature_c")
         if celsius is not None and self._max_temperature_c:
             limit_c = self._max_temperature_c - (COOLER_C if self._hot else 0.0)
@@ -97,7 +98,7 @@ class Shedding:
                 return f"{celsius:g} °C, over {limit_c:g}"
         bits = int(figures.get("throttled") or "0", 16)
         firmware = [text for bit, text in _BITS.items() if bits & bit]
-        return firmware[0] if firmware else self._busy(figures)
+        return firmware[0] if firmware else busy
 
     def _busy(self, figures: Mapping[str, Any]) -> str:
         now = (figures["late_patches"], figures["inferences"], figures["xruns"])

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from edge.errors import StorageError
 from edge.publish.outbox import Outbox, open_outbox
+from edge.trust import HOLD_S
 from edge.types import Message, Moment
 
 PLENTY = 1_000_000
@@ -84,11 +85,38 @@ def test_what_has_waited_too_long_goes_and_what_came_without_a_clock_stays(tmp_p
         outbox.put(message(0), at(1000.0))
         outbox.put(message(1), replace(at(1.0), synchronised=False))
         outbox.put(message(2), at(1050.0))
+        outbox.forget_old(at(1050.0), 0.0)
         outbox.put(message(3), at(1101.0))
+        outbox.forget_old(at(1101.0), 51.0)
         assert [row.message for row in outbox.waiting()] == [message(1), message(2), message(3)]
         outbox.put(message(4), replace(at(9e9), synchronised=False))
+        outbox.forget_old(replace(at(9e9), synchronised=False), 52.0)
+        outbox.forget_old(None, 53.0)
         assert outbox.depth == 4, "without a clock nothing is too old"
         assert outbox.dropped == 1
+
+
+def test_a_clock_that_leaps_ahead_makes_nothing_too_old(tmp_path: Path) -> None:
+    path = tmp_path / "o.sqlite"
+    with Outbox(path, max_bytes=PLENTY, max_age_s=1e6) as outbox:
+        outbox.put(message(0), at(1.8e9))
+        outbox.forget_old(at(1.8e9), 0.0)
+        outbox.forget_old(at(2.1e9), 60.0)
+        assert (outbox.depth, outbox.dropped) == (1, 0)
+    with Outbox(path, max_bytes=PLENTY, max_age_s=1e6) as outbox:
+        outbox.forget_old(at(2.1e9), 0.0)
+        assert outbox.depth == 1, "after a restart too"
+        outbox.forget_old(at(2.1e9), HOLD_S)
+        assert outbox.depth == 0, "it lasts"
+
+
+def test_what_does_not_fit_displaces_nothing() -> None:
+    with Outbox(None, max_bytes=1000) as outbox:
+        assert all(outbox.put(worth(number, 2)) for number in range(3))
+        assert outbox.put(worth(3, 0))
+        large = replace(message(9, size=600), worth=1)
+        assert outbox.put(large) == 0
+        assert (outbox.depth, outbox.dropped) == (4, 1)
 
 
 @pytest.mark.parametrize(

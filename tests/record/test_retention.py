@@ -14,7 +14,7 @@ from edge.errors import StorageError
 from edge.record.census import Census
 from edge.record.retention import MOST_AT_ONCE, Excess, Limits, Outcome, Retention, choose
 from edge.record.store import ClipStore, Entry
-from edge.record.trust import HOLD_S
+from edge.trust import HOLD_S
 from edge.types import Utc
 from tests.record.shelf import freeze, names, shelve, sidecar
 

@@ -67,6 +67,34 @@ def test_runs_that_fail_at_once_wait_longer_and_longer(tmp_path: Path) -> None:
     assert words.wait_s == 0.0, "it had run for a while"
 
 
+def test_after_a_thousand_failures_a_run_still_starts(tmp_path: Path) -> None:
+    LastWords(tmp_path, None).end(in_order=False)
+    path = tmp_path / NAME
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"failures": 2000}) + "\n")
+    words = LastWords(tmp_path, after(1.0))
+    words.end(in_order=False)
+    assert words.wait_s == LONGEST_WAIT_S
+
+
+def test_words_are_kept_until_they_are_told(tmp_path: Path) -> None:
+    first = LastWords(tmp_path, None)
+    first.say(ZeroDivisionError("by nothing"))
+    first.end(in_order=False)
+    LastWords(tmp_path, None).end(in_order=True)  # stopped before it could tell
+    second = LastWords(tmp_path, None)
+    assert second.before
+    assert "by nothing" in second.before["words"]
+    second.say(ValueError("before it could tell"))
+    second.end(in_order=False)
+    third = LastWords(tmp_path, None)
+    assert third.before
+    assert "before it could tell" in third.before["words"]
+    assert "by nothing" in third.before["untold"]["words"]
+    third.told()
+    third.end(in_order=True)
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("text", ["", "{", "[]", "{}\n", '{"failures": "x"}', "\0\0\0"])
 def test_a_file_that_a_power_cut_has_cut_is_a_power_cut(tmp_path: Path, text: str) -> None:
     (tmp_path / NAME).write_text(text)

@@ -240,18 +240,31 @@ def test_what_sounds_when_the_microphone_is_pulled_ends_there_and_its_clip_is_wr
 
 
 def test_a_microphone_that_is_absent_at_boot_is_waited_for(
-    listen: Start, microphone: VirtualMicrophone, mosquitto: Callable[..., Mosquitto]
+    listen: Start,
+    microphone: VirtualMicrophone,
+    mosquitto: Callable[..., Mosquitto],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setenv("RUNTIME_DIRECTORY", str(tmp_path / "run"))
     server = mosquitto()
     ear = server.subscribe()
     microphone.unplug()
     listener = listen(f'publish.url="{server.url}"')
+    asked = [sys.executable, "-m", "edge", "status"]
     started_s = time.monotonic()
     ear.wait_for('"microphone":"absent"')
     assert time.monotonic() - started_s < 5.0
     listener.wait_ready()
+    assert (
+        "microphone absent"
+        in subprocess.run(asked, check=False, capture_output=True, text=True).stdout
+    )
     wait_until(lambda: listener.heard("STATUS=no microphone"), "the service manager is told")
     wait_until(lambda: listener.heard("WATCHDOG=1"), "the watchdog is fed")
+    topic = ("-t", "edge/edge/command/record", "-m", "2.0")
+    subprocess.run(["mosquitto_pub", "-p", str(server.port), *topic], check=True)
+    assert "there is no microphone yet" in ear.wait_for("command/record/result")
     microphone.plug()
     ear.wait_for("scores {")
     log = listener.log()
@@ -267,6 +280,33 @@ def test_who_waits_for_a_microphone_can_be_stopped(
     listener = listen(NO_BROKER)
     listener.wait_ready()
     assert listener.stop() == 0
+
+
+def test_a_device_that_can_not_work_counts_as_a_failure_and_wrong_settings_do_not(
+    listen: Start, tmp_path: Path, mosquitto: Callable[..., Mosquitto]
+) -> None:
+    """The next run waits the longer, can be stopped while it waits, and tells it when it runs."""
+    server = mosquitto()
+    ear = server.subscribe()
+    words = tmp_path / "state" / "last_words"
+    state = f'state.directory="{words.parent}"'
+    assert listen(NO_BROKER, state, "capture.channel=1").wait(20) == EXIT_CONFIG
+    assert not words.exists()
+    for _ in range(2):
+        assert listen(NO_BROKER, state, "capture.rate_hz=44100").wait(20) == EXIT_DEVICE
+    head, _, said = words.read_text().partition("\n")
+    words.write_text(json.dumps(json.loads(head) | {"failures": 20}) + "\n" + said)
+    waiting = listen(NO_BROKER, state)
+    wait_until(lambda: "waiting 60 s" in waiting.log(), "it waits")
+    assert waiting.stop() == 0
+    words.write_text(words.read_text().replace('"failures": 20', '"failures": 0'))
+    running = listen(f'publish.url="{server.url}"', state)
+    told = body_of(ear, "last_words")
+    assert told["how"] == "crashed"
+    assert "44100" in told["words"]
+    assert {"time", "clock_synchronised"} <= told.keys()
+    assert running.stop() == 0
+    assert not words.exists()
 
 
 def test_a_microphone_that_hears_nothing_and_heals_is_reported_at_once(
@@ -386,9 +426,13 @@ def test_status_shows_how_the_unit_is_and_that_none_runs(
     none = subprocess.run(asked, capture_output=True, text=True, check=False)
     assert none.returncode == 1
     assert "no unit called 'statusbox' runs here" in none.stderr
-    listener = listen(NO_BROKER, 'node.id="statusbox"')
+    file = tmp_path / "run" / "statusbox.json"
+    listener = listen(
+        NO_BROKER, 'node.id="statusbox"', wrap=("sh", "-c", 'umask 77; exec "$@"', "")
+    )
     listener.wait_ready()
-    wait_until((tmp_path / "run" / "statusbox.json").exists, "figures")
+    wait_until(file.exists, "figures")
+    assert file.stat().st_mode & 0o777 == 0o644
     shown = subprocess.run(asked, capture_output=True, text=True, check=True).stdout
     assert "microphone ok" in shown
     assert "shedding none" in shown

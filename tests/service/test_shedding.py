@@ -94,6 +94,13 @@ def test_patches_that_come_late_make_a_box_busy_and_a_few_do_not() -> None:
     assert "patches come too late" in box.shedding.reason
 
 
+def test_what_came_late_while_it_was_hot_is_not_counted_once_it_is_cool() -> None:
+    box = Box(Shedding(80.0))
+    assert box.go_on(UP_S + LOOK_S, temperature_c=90.0, late_patches=1000) == ["analysis"]
+    assert box.go_on(DOWN_S, temperature_c=50.0) == []
+    assert box.go_on(LOOK_S) == ["none"], "from the first cool look on"
+
+
 def test_half_the_patches_then_none_are_classified() -> None:
     box = Box(Shedding(80.0))
     box.go_on(2 * UP_S + LOOK_S, temperature_c=90.0)

@@ -83,3 +83,11 @@ def test_a_short_storm_loses_nothing() -> None:
     )
     assert storm.returncode == 0, storm.stdout + storm.stderr
     assert "| yes |" in storm.stdout
+    assert " of 0 |" not in storm.stdout, "something had to be heard"
+
+
+def test_a_soak_that_is_too_long_is_refused() -> None:
+    asked = [sys.executable, "-m", "tools.storm", "--soak", "72"]
+    refused = subprocess.run(asked, capture_output=True, text=True, check=False)
+    assert refused.returncode == 2
+    assert "up to 24 hours" in refused.stderr

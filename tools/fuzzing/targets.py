@@ -9,6 +9,8 @@ from contextlib import closing
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
+import numpy as np
+
 from edge.config.load import load_defaults, load_settings
 from edge.model import registry
 from edge.model.session import Session
@@ -18,10 +20,10 @@ from edge.publish.outbox import Outbox
 from edge.publish.payloads import Topics
 from edge.publish.spool import collect
 from edge.record.folder import read_sidecar
-from edge.service.calibrated import Calibrated, CalibrationDesk
+from edge.service.calibrated import PATIENCE_S, Calibrated, CalibrationDesk
 from edge.service.commands import Orders
 from edge.service.sounding import Sounding
-from edge.types import Message, Moment, StreamFormat, Utc
+from edge.types import Level, Message, Moment, StreamFormat, Utc
 from tools.fuzzing.card import OddCard
 from tools.fuzzing.mutate import must, odd, odd_bytes, odd_document, odd_text
 
@@ -31,6 +33,21 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 NOON: Final = Utc("2026-06-01T12:00:00.000Z", synchronised=True)
+SECOND: Final = Level(
+    sample_index=0,
+    end_index=48000,
+    n_samples=48000,
+    laeq_dbfs=-41.0,
+    lceq_dbfs=-40.5,
+    lzeq_dbfs=-40.0,
+    lafmax_dbfs=-38.0,
+    lafmin_dbfs=-45.0,
+    lasmax_dbfs=-40.0,
+    lcpeak_dbfs=-20.0,
+    laf_dbfs=np.full(100, -41.0, np.float32),
+    gap=False,
+    clipped_samples=0,
+)
 RIGHT: Final = Moment(1.8e9, 400.0, "a", synchronised=True)
 WRONG: Final = Moment(100.0, 20.0, "a", synchronised=False)
 EVENT: Final = {
@@ -94,12 +111,12 @@ class CommandTarget:
         settings = load_settings(None, [f'state.directory="{place}"'])
         stream = StreamFormat(48000, 1, 1024, "S16_LE")
         self._answers: list[Message] = []
-        desk = CalibrationDesk(
+        self._desk = CalibrationDesk(
             Calibrated(settings, "fuzz"), stream, bands=True, now=lambda: NOON, told=lambda _: None
         )
         more = {
             "play": (Sounding(None, stream.rate_hz).play, "sound"),
-            "calibrate": (desk.request, "level_db"),
+            "calibrate": (self._desk.request, "level_db"),
         }
         self._topics = Topics("edge", "fuzz")
         self._commands = Orders(None, 60.0, more).commands(self._topics, self._answers.append)
@@ -110,8 +127,10 @@ class CommandTarget:
         payload = odd_text(rng, self.BODIES[name])
         self._answers.clear()
         self._commands.received(f"{self._topics.command}/{name}", payload)
-        for answer in self._answers:
-            json.loads(answer.payload)
+        for _ in range(PATIENCE_S):  # a calibration is answered once something was heard
+            self._desk.hear(SECOND)
+        must(len(self._answers) == 1, "it is answered once")
+        must(isinstance(json.loads(self._answers[0].payload), dict), "it is a JSON object")
 
 
 class ModelTarget:
@@ -169,9 +188,7 @@ class OutboxTarget:
         self._file.unlink(missing_ok=True)
         with Outbox(self._file, max_bytes=1_000_000) as outbox:
             outbox.put(sound, WRONG)
-        row = [
-            odd(rng) if rng.random() < 0.4 else one for one in ("t", b"{}", 1, 0, 2, 1.0, 2.0, "a")
-        ]
+        row = [odd(rng) if rng.random() < 0.4 else one for one in self.ROW]
         row = [one if isinstance(one, int | float | str | bytes | None) else "x" for one in row]
         with closing(sqlite3.connect(self._file)) as db:
             try:

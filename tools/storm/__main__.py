@@ -19,7 +19,7 @@ from tools.storm.box import Box
 from tools.storm.broker import Broker, Ear, Wire
 from tools.storm.faults import Fault, all_faults
 from tools.storm.kills import kill_rounds
-from tools.storm.soak import soak
+from tools.storm.soak import LONGEST_H, soak
 from tools.storm.sound import bursts, write_signal
 
 CALM_S: Final = 8.0  # at the end: what waits must drain
@@ -39,6 +39,8 @@ def main() -> int:
         "--soak", type=float, metavar="HOURS", help="instead: so much sound as fast as it goes"
     )
     asked = parser.parse_args()
+    if asked.soak and not 0.0 < asked.soak <= LONGEST_H:
+        parser.error(f"--soak takes up to {LONGEST_H:g} hours")
     with ExitStack() as running:
         place = Path(running.enter_context(TemporaryDirectory(prefix="edge-chaos-")))
         if asked.kills:
@@ -85,6 +87,8 @@ class Storm:
         self._deaf.append((ends_s, ends_s))
         time.sleep(1.0)
         books = balance(self._played(ends_s), self._deaf, self._ear.messages("event"))
+        if not books.due:
+            books.wrong.append("no burst had to be heard: the storm was too short")
         if code:
             books.wrong.append(f"the unit ended with {code}")
         if self._died:

@@ -5,12 +5,10 @@ from __future__ import annotations
 
 import json
 import random
-import sqlite3
 import subprocess
 import sys
 import time
 from collections import Counter, defaultdict
-from contextlib import closing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
@@ -43,40 +41,34 @@ def kill_rounds(place: Path, rounds: int, seed: int, running: ExitStack) -> Kill
     ear = Ear(broker.port, running)
     outbox = place / "kills.sqlite"
     result = Kills(rounds)
-    stored: dict[int, int] = {}  # by round: how many were surely written down
+    stored: dict[int, set[int]] = {}  # by round: what was surely written down
+    said = place / "said"
     for run in range(rounds):
-        child = _sender(outbox, broker.port, run)
+        child = _sender(outbox, broker.port, run, said)
         time.sleep(rng.uniform(*LIVES_S))
         child.kill()
         child.wait()
-        waiting = [number for round_, number in _waiting(outbox) if round_ == run]
-        stored[run] = max(waiting, default=-1) + 1
-    last = _sender(outbox, broker.port, -1)
+        stored[run] = _told(said)
+    last = _sender(outbox, broker.port, -1, said)
     last.wait(DRAIN_S)
     time.sleep(1.0)
     _count(result, ear, stored)
     return result
 
 
-def _sender(outbox: Path, port: int, run: int) -> subprocess.Popen[bytes]:
+def _sender(outbox: Path, port: int, run: int, said: Path) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", "tools.storm.sender", str(outbox), str(port), str(run)]
-    return subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    with said.open("wb") as output:
+        return subprocess.Popen(command, stdout=output, stderr=subprocess.DEVNULL)
 
 
-def _waiting(outbox: Path) -> list[tuple[int, int]]:
-    """Return round and number of what is written down."""
-    if not outbox.exists():
-        return []
-    with closing(sqlite3.connect(outbox)) as db:
-        try:
-            rows = db.execute("SELECT payload FROM message").fetchall()
-        except sqlite3.OperationalError:  # killed before there was a table
-            return []
-    ids = [json.loads(payload)["message_id"].split("-") for (payload,) in rows]
-    return [(int(run), int(number)) for run, number in ids]
+def _told(said: Path) -> set[int]:
+    """Return the numbers that a sender has printed whole."""
+    lines = said.read_text(encoding="ascii").split("\n")[:-1]
+    return {int(line.partition("-")[2]) for line in lines}
 
 
-def _count(result: Kills, ear: Ear, stored: dict[int, int]) -> None:
+def _count(result: Kills, ear: Ear, stored: dict[int, set[int]]) -> None:
     messages = ear.messages("event")
     counts = Counter(message["message_id"] for message in messages)
     numbers: dict[int, set[int]] = defaultdict(set)
@@ -87,10 +79,10 @@ def _count(result: Kills, ear: Ear, stored: dict[int, int]) -> None:
             result.wrong.append(f"{message['message_id']} was altered")
     for run, surely in stored.items():
         # They are written down in order: what arrived must have no hole, and reach that far.
-        reach = max(max(numbers[run], default=-1) + 1, surely)
-        result.stored += reach
-        if lost := set(range(reach)) - numbers[run]:
-            result.wrong.append(f"round {run}: {len(lost)} of {reach} were lost")
+        due = set(range(max(numbers[run] | surely, default=-1) + 1))
+        result.stored += len(due)
+        if lost := due - numbers[run]:
+            result.wrong.append(f"round {run}: {len(lost)} of {len(due)} were lost")
     result.doubled = sum(counts.values()) - len(counts)
     # Only what was in flight when it was killed may come twice, and again at each kill.
     if result.doubled > IN_FLIGHT * result.rounds:

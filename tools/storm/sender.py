@@ -1,10 +1,14 @@
 # SPDX-License-Identifier: MIT
-"""A publisher that sends numbered messages until it is killed: `python -m tools.storm.sender`."""
+"""A publisher that sends numbered messages until it is killed: `python -m tools.storm.sender`.
+
+It prints the `message_id` of each once it is written down.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import os
 import sys
 import threading
 import time
@@ -13,9 +17,9 @@ from typing import Final
 
 from edge.publish.broker import Broker
 from edge.publish.mqtt import Handlers, Link
-from edge.publish.outbox import Outbox, open_outbox
+from edge.publish.outbox import Outbox
 from edge.publish.publisher import Publisher
-from edge.types import Message
+from edge.types import Message, Moment
 
 PLENTY: Final = 10_000_000
 EVERY_S: Final = 0.002
@@ -27,6 +31,17 @@ def body(run: int, number: int) -> bytes:
     return json.dumps({"message_id": f"{run}-{number}", "digest": digest}).encode()
 
 
+class TellingOutbox(Outbox):
+    """Prints what is written down, before anybody else can know."""
+
+    def put(self, message: Message, now: Moment | None = None) -> int:
+        """Write it down, and say so."""
+        number = super().put(message, now)
+        text = json.loads(message.payload)["message_id"] + "\n"
+        os.write(sys.stdout.fileno(), text.encode())  # at once and whole
+        return number
+
+
 def main(outbox: Path, port: int, run: int) -> None:
     """Send what waits, then numbered messages of this run, for ever."""
     link = Link(
@@ -36,7 +51,7 @@ def main(outbox: Path, port: int, run: int) -> None:
         ),
     )
     spare = Outbox(None, max_bytes=PLENTY)
-    publisher = Publisher(link, open_outbox(outbox, max_bytes=PLENTY), spare)
+    publisher = Publisher(link, TellingOutbox(outbox, max_bytes=PLENTY), spare)
     threading.Thread(target=link.run, daemon=True).start()
     threading.Thread(target=publisher.run, daemon=True).start()
     number = 0

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A wall clock by which clips may be deleted: it may not leap ahead on its word alone."""
+"""A wall clock by which things may be deleted: it may not leap ahead on its word alone."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ that starts each day still gets there."""
 
 
 class TrustedClock:
-    """The time that clips are aged by.
+    """The time that clips, or messages, are aged by.
 
     A synchronised clock is believed while it goes on from what was seen of it. After a leap
     ahead the old time goes on, by the monotonic clock, for `HOLD_S`; a clock that falls back is
-    believed at once, for it only makes clips younger.
+    believed at once, for it only makes them younger.
     """
 
     def __init__(self) -> None:

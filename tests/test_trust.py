@@ -3,7 +3,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from edge.record.trust import HOLD_S, TrustedClock
+from edge.trust import HOLD_S, TrustedClock
 from edge.types import Utc
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)

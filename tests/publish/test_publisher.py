@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: MIT
+"""The publisher while its disk fails, is damaged, or the broker is full."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+from edge.publish.broker import Broker, Refusal
+from edge.publish.mqtt import Link
+from edge.publish.outbox import Outbox
+from edge.publish.publisher import IN_FLIGHT, Publisher
+from edge.types import Moment
+from tests.conftest import Mosquitto, wait_until
+from tests.publish.test_mqtt import broker_of, event, running
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    import pytest
+
+PAGE = 4096
+
+
+def damage(path: Path) -> None:
+    """Overwrite what is in the file, but for its first page; the reader learns that it changed."""
+    with closing(sqlite3.connect(path)) as disk:
+        disk.execute("CREATE TABLE other (x)")
+        disk.commit()
+        disk.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    with path.open("r+b") as file:
+        size = file.seek(0, 2)
+        file.seek(PAGE)
+        file.write(b"\xff" * (size - PAGE))
+
+
+def test_an_outbox_that_is_damaged_while_it_runs_is_set_aside_and_a_new_one_begun(
+    mosquitto: Callable[..., Mosquitto], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    server = mosquitto()
+    ear = server.subscribe()
+    path = tmp_path / "o.sqlite"
+    with running(broker_of(server), path) as run:
+        run.publisher.offer(event(0))
+        ear.wait_for("event-0.")
+        wait_until(lambda: run.publisher.depth == 0, "acknowledged")
+        damage(path)
+        for number in range(1, 20):
+            run.publisher.offer(event(number))
+            ear.wait_for(f"event-{number}.")
+        wait_until(lambda: run.publisher.depth == 0, "acknowledged")
+    assert (tmp_path / "o.damaged").is_file()
+    assert caplog.text.count("a new one begun") == 1
+    assert len(caplog.records) <= 3
+    with Outbox(path, max_bytes=10_000) as outbox:
+        outbox.put(event(99))
+
+
+def test_the_spare_is_sent_while_the_outbox_can_not_be_read(
+    mosquitto: Callable[..., Mosquitto], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    server = mosquitto()
+    ear = server.subscribe()
+    path = tmp_path / "o.sqlite"
+    with running(broker_of(server), path) as run, closing(sqlite3.connect(path)) as disk:
+        wait_until(lambda: run.link.connected, "connected")
+        server.freeze()
+        run.publisher.offer(event(0))
+        wait_until(lambda: run.publisher.depth == 1, "written down")
+        disk.execute("ALTER TABLE message RENAME TO away")
+        server.thaw()
+        for number in range(1, 20):
+            run.publisher.offer(event(number))
+            ear.wait_for(f"event-{number}.")
+        disk.execute("ALTER TABLE away RENAME TO message")
+        run.publisher.offer(event(20))
+        ear.wait_for("event-20.")
+        wait_until(lambda: run.publisher.depth == 0, "acknowledged")
+    said = [record.levelname for record in caplog.records if "outbox" in record.message]
+    assert said == ["ERROR", "WARNING"]
+
+
+def test_events_go_out_while_nothing_can_be_forgotten(
+    mosquitto: Callable[..., Mosquitto], tmp_path: Path
+) -> None:
+    """A disk that became read-only: more than may be in flight still leaves."""
+    server = mosquitto()
+    ear = server.subscribe()
+    path = tmp_path / "o.sqlite"
+    with running(broker_of(server), path) as run, closing(sqlite3.connect(path)) as disk:
+        for verb in ("INSERT", "DELETE"):
+            disk.execute(
+                f"CREATE TRIGGER no_{verb} BEFORE {verb} ON message"
+                " BEGIN SELECT RAISE(FAIL, 'read-only'); END"
+            )
+        for number in range(3 * IN_FLIGHT):
+            run.publisher.offer(event(number))
+        ear.wait_for(f"event-{3 * IN_FLIGHT - 1}.")
+
+
+def test_after_a_refusal_for_now_nothing_durable_is_sent_for_a_while(
+    mosquitto: Callable[..., Mosquitto], tmp_path: Path
+) -> None:
+    server = mosquitto()
+    ear = server.subscribe()
+    with running(broker_of(server), tmp_path / "o.sqlite") as run:
+        wait_until(lambda: run.link.connected, "connected")
+        server.freeze()  # so that the answers are this test's
+        run.publisher.offer(event(0))
+        run.publisher.offer(event(1))
+        wait_until(lambda: len(run.publisher.in_flight) == 2, "sent")
+        first, second = run.publisher.in_flight
+        run.publisher.acknowledged(first, Refusal.FOR_NOW)
+        wait_until(lambda: run.publisher.in_flight == (second,), "settled")
+        for number in range(2, 3 * IN_FLIGHT):
+            run.publisher.offer(event(number))
+        wait_until(lambda: run.publisher.depth == 3 * IN_FLIGHT, "written down")
+        assert run.publisher.counters.sent == 2
+        run.publisher._pause_until_s = 0.0  # noqa: SLF001 - a minute later
+        server.thaw()
+        ear.wait_for(f"event-{3 * IN_FLIGHT - 1}.")
+        wait_until(lambda: run.publisher.depth == 0, "all acknowledged, the refused one too")
+        assert run.publisher.counters.sent == 3 * IN_FLIGHT + 1, "what was in flight was not again"
+
+
+def test_what_returns_from_memory_keeps_the_moment_of_its_coming(tmp_path: Path) -> None:
+    now = Moment(1002.0, 50.0, "a", synchronised=True)
+    away = Link(Broker("mqtt://127.0.0.1:9", "edge-x"))
+    outbox = Outbox(tmp_path / "o.sqlite", max_bytes=10_000)
+    spare = Outbox(None, max_bytes=10_000)
+    publisher = Publisher(away, outbox, spare, now=lambda: now)
+    with outbox, spare, closing(sqlite3.connect(tmp_path / "o.sqlite")) as disk:
+        disk.execute(
+            "CREATE TRIGGER full BEFORE INSERT ON message BEGIN SELECT RAISE(FAIL, 'full'); END"
+        )
+        for wall_s, synchronised in ((1000.0, True), (1001.0, False)):
+            now = Moment(wall_s, 50.0, "a", synchronised)
+            publisher.offer(event(0))
+            publisher.stop()
+            publisher.run()
+        assert spare.depth == 2
+        disk.execute("DROP TRIGGER full")
+        now = Moment(1002.0, 50.0, "a", synchronised=True)
+        publisher.offer(event(2))
+        publisher.run()
+        rows = outbox.waiting()
+    assert [(row.put_s, row.booted_s, row.boot) for row in rows] == [
+        (1000.0, None, None),
+        (None, 951.0, "a"),
+        (1002.0, None, None),
+    ]
