@@ -23,7 +23,7 @@ ALARM = "level.alarms=[{name='%s', kind='level', limit_db=80.0}]"
         ([ALARM % "loud", 'record.labels=["loud"]'], []),
         (['record.labels=["rain", "Bark"]'], ["record.labels"]),
         (['record.labels=["Bark"]'], ["record.labels", "record.enabled"]),
-        (['speech.action="drop"'], ["record.enabled"]),
+        (['speech.action="drop"', 'speech.labels=["chatter"]'], ["record.enabled"]),
     ],
 )
 def test_settings_lose_what_the_model_lacks_and_no_more(
