@@ -182,7 +182,8 @@ def test_a_word_across_a_cut_is_heard_by_both_clips(
     assert len(clips_of_rain(data, tmp_path, parts, *settings)) == clips
 
 
-BY_LABEL = ('speech.model=""', 'speech.labels=["rain"]')
+# Chosen, since what is speech makes no clip by itself.
+BY_LABEL = ('speech.model=""', 'speech.labels=["rain"]', 'record.labels=["rain"]')
 
 
 @pytest.mark.data
