@@ -164,7 +164,6 @@ def test_a_device_that_is_not_there_ends_with_the_reason(demo: Callable[..., Dem
     run = demo("--plain", "--source", "nowhere")
     assert run.wait() == 69
     assert any("nowhere can't be opened" in line for line in run.lines)
-    assert run.lines[-1] == "the listener ended with code 69"
     assert not any("Traceback" in line or "ALSA lib" in line for line in run.lines)
 
 

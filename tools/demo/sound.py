@@ -12,8 +12,11 @@ from typing import Final
 import numpy as np
 
 from edge.capture import scene
+from edge.capture.alsa import pcm_names, probe
+from edge.capture.card import read_cards
 from edge.capture.devices import list_devices
 from edge.capture.replay import ReplaySource
+from edge.capture.selection import resolve
 from edge.cli.quiet import quiet_stderr
 from edge.errors import DeviceError
 from edge.types import Gap
@@ -48,7 +51,7 @@ def find_sound(source: str, place: Path, *, configured: bool, repeat: bool) -> S
     configured : the user's settings name a source; it is taken when nothing else was asked for.
     repeat : play recordings for ever.
 
-    Raises `DeviceError` for a recording that isn't there or can't be decoded.
+    Raises `DeviceError` for a device or recording that isn't there or can't be decoded.
     """
     if not source and configured:
         return Sound("as the settings say")
@@ -64,6 +67,9 @@ def find_sound(source: str, place: Path, *, configured: bool, repeat: bool) -> S
         return _virtual(f"a virtual ALSA device plays {path}", raw, place, repeat=repeat)
     if "/" in source or path.suffix:
         raise DeviceError(f"there is no recording {source}", "check the name")
+    # The unit would wait for it: who watches wants to know at once.
+    with quiet_stderr():
+        probe(resolve(source, read_cards(), pcm_names()))
     return Sound(f"ALSA device {source}", source)
 
 
