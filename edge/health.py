@@ -38,15 +38,12 @@ class BoxHealth:
             "uptime_s": round(now - self._started_s),
             "cpu_percent": round(100 * (busy - busy_before) / max(now - before, 1e-3), 2),
             "memory_mb": self._memory_mb(),
-            **self.heat(),
+            "temperature_c": self._temperature_c(),
+            "throttled": self._throttled(),
             "disk_free_mb": self._disk_free_mb(),
             "disk_written_mb": self._disk_written_mb(),
             "clock_synchronised": wall_clock_synchronised(),
         }
-
-    def heat(self) -> dict[str, Any]:
-        """Return temperature and throttling alone, cheap enough to be looked at often."""
-        return {"temperature_c": self._temperature_c(), "throttled": self._throttled()}
 
     def _memory_mb(self) -> float | None:
         text = _text(self._proc / "self/statm")

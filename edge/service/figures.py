@@ -78,11 +78,9 @@ class FiguresFile:
 
     def last(self) -> dict[str, Any] | None:
         """Return what the last listener has left; None: nothing, or nothing that is whole."""
-        try:
-            figures: dict[str, Any] = json.loads(self._path.read_bytes())
-        except (OSError, ValueError):
-            return None
-        return figures if isinstance(figures, dict) else None
+        with contextlib.suppress(OSError):
+            return _read(self._path)
+        return None
 
     def remove(self) -> None:
         """Take it away: nobody runs any more."""
@@ -98,13 +96,22 @@ def read_figures(directories: list[Path], node: str) -> dict[str, Any] | None:
     for directory in directories:
         path = directory / f"{node}.json"
         try:
-            figures: dict[str, Any] = json.loads(path.read_bytes())
+            figures = _read(path)
         except PermissionError as error:
             help_text = "ask as root, or as the user that edge runs as"
             raise StorageError(f"{path} may not be read", help_text) from error
-        except (OSError, ValueError):
+        except OSError:
             continue
         # What was killed has left its last figures behind.
-        if Path(f"/proc/{figures.get('pid')}").exists():
+        if figures and Path(f"/proc/{figures.get('pid')}").exists():
             return figures
     return None
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    """Return what a file holds; None: nothing that is whole. Raises OSError."""
+    try:
+        figures: dict[str, Any] = json.loads(path.read_bytes())
+    except ValueError:
+        return None
+    return figures if isinstance(figures, dict) else None

@@ -27,7 +27,6 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from edge.clock import StreamClock, utc_now
 from edge.errors import EXIT_CONFIG, EXIT_FAILURE, EXIT_OK, DeviceError, EdgeError
-from edge.health import BoxHealth
 from edge.publish import payloads
 from edge.service import build
 from edge.service.awaiting import awaited_source
@@ -41,17 +40,19 @@ from edge.service.instrument import Instrument
 from edge.service.lastwords import LastWords
 from edge.service.memory import settle_memory
 from edge.service.models import Models
-from edge.service.notify import Every, Manager, tell
+from edge.service.notify import Manager, tell
 from edge.service.recording import build_recorder, recording_figures
 from edge.service.reporter import Reporter
-from edge.service.shedding import LOOK_S, Shedding
 from edge.service.sounding import Sounding
 from edge.service.stream import StreamWatch
 from edge.service.supervisor import Supervisor
 from edge.service.uplink import Uplink
+from edge.service.vitals import Vitals
 from edge.types import Bands, Gap, Level, Patch
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from edge.capture.source import Source
     from edge.config.schema import Settings
     from edge.pipeline import Measured
@@ -63,8 +64,6 @@ log = logging.getLogger(__name__)
 
 TICK_S: Final = 0.25
 FIRST_TICK_S: Final = 0.01  # until the first sample: who waits for READY waits no longer
-NEWEST_S: Final = 5.0  # between two renewals of the file of figures
-FIRST_HEALTH_S: Final = 3.0
 STOP_WITHIN_S: Final = 4.5  # all of it: the service manager and people are told 5
 JOIN_S: Final = 1.0  # of that, for capture and for inference each
 RECORD_S: Final = 1.5  # and for the last clip: an unfinished one is as if it had never been
@@ -93,7 +92,6 @@ class Listener:
         file: FiguresFile,
         words: LastWords,
     ) -> None:
-        self._file = file
         self._words = words
         self._source = source
         self._supervisor = supervisor
@@ -115,7 +113,6 @@ class Listener:
         self._clock = StreamClock(stream.rate_hz)
         self._stream = StreamWatch(stream, self._clock)
         self._topics = build.build_topics(settings)
-        self._box = BoxHealth(settings.state.path)
         self._recorder = self._build_recorder(stream_id) if settings.record.enabled else None
         self._instrument = Instrument(
             settings,
@@ -155,24 +152,24 @@ class Listener:
         self._measuring = self._instrument.measuring
         self._hearing = hearing_of(settings)
         self._trouble_told = ""  # what was last said of the recorder
-        self._shedding = Shedding(settings.health.max_temperature_c)
+        self._vitals = Vitals(
+            settings, time.monotonic(), file=file, figures=self._figures, tell=self._tell_health
+        )
         self._inference = Inference(
             self._settings,
             rate_hz=stream.rate_hz,
             models=self._models,
             pipeline=self._pipeline,
-            shedding=self._shedding,
+            shedding=self._vitals.shedding,
             reporter=self._reporter,
             recorder=self._recorder,
             tell=self._hand_on_events,
         )
-        self._newest: dict[str, Any] = {}
 
     def run(self) -> None:
         """Listen until a signal, the end of a finite source, or a failure."""
         signal.signal(signal.SIGHUP, lambda *_: self._models.ask())
         sys.setswitchinterval(SWITCH_INTERVAL_S)
-        self._expose()
         self._start()
         settle_memory()
         try:
@@ -180,12 +177,6 @@ class Listener:
         finally:
             self._stop()
         log.info("stopped after %d samples", self._stream.sample_index)
-
-    def _expose(self) -> None:
-        if where := self._settings.health.prometheus:
-            from edge.service.exposition import expose  # 4 MB that few boxes need
-
-            expose(where, lambda: self._newest)
 
     def _start(self) -> None:
         if self._uplink:
@@ -213,23 +204,16 @@ class Listener:
         """Run the main thread: nothing in here waits for anybody."""
         now_s = time.monotonic()
         manager = Manager(now_s, self._inference.stall_s())
-        health = Every(self._settings.health.interval_s, now_s + FIRST_HEALTH_S)
-        look = Every(LOOK_S, now_s + LOOK_S)
-        newest = Every(NEWEST_S, now_s + NEWEST_S)
         while not self._supervisor.ended.wait(TICK_S if manager.ready else FIRST_TICK_S):
             now_s = time.monotonic()
             self._models.look(now_s)
             manager.progress.inference_stall_s = self._inference.stall_s()
             manager.tell(self._stream.sample_index, self._inference.turns, now_s, self._status_line)
             changed = self._stream.tell_changes() | self._recorder_changed()
-            changed |= look.due(now_s) and self._shed(now_s)
+            self._vitals.watch(now_s, changed=changed)
             if self._hearing:
-                busy = self._shedding.step != "none"
+                busy = self._vitals.shedding.step != "none"
                 self._hearing.tell(heard=busy or self._reporter.sounding > 0)
-            if health.due(now_s) or changed:
-                self._report_health()
-            elif newest.due(now_s):
-                self._file.write(self._renew())
 
     def _stop(self) -> None:
         """Stop in the order of the way of a sound, so that what was heard is also sent."""
@@ -250,7 +234,7 @@ class Listener:
             self._recorder.stop()
             self._supervisor.join("record", RECORD_S)
         if captured:  # else no time is left for a disk that may be stuck as well
-            self._report_health()  # the last figures are exact
+            self._vitals.report()  # the last figures are exact
         if self._uplink:
             within_s = max(until_s - time.monotonic(), 0.0)
             self._uplink.stop(self._supervisor, within_s=within_s)
@@ -304,14 +288,6 @@ class Listener:
             for one in self._outputs:
                 one.event(event)
 
-    def _shed(self, now_s: float) -> bool:
-        """Leave out more, or less, as the box can bear it; return whether that has changed."""
-        changed = self._shedding.look(self._box.heat() | self._figures(), now_s)
-        if changed:
-            why = f": {self._shedding.reason}" if self._shedding.reason else ""
-            log.warning("left out now: %s%s", self._shedding.step, why)
-        return changed
-
     def _recorder_changed(self) -> bool:
         """Return whether recording pauses or goes on since the last call; its thread logs it."""
         trouble = self._recorder.trouble if self._recorder else ""
@@ -319,17 +295,9 @@ class Listener:
         self._trouble_told = trouble
         return changed
 
-    def _renew(self) -> dict[str, Any]:
-        """Return all figures, for whoever looks from now on."""
-        self._newest = self._box.read() | self._figures()
-        return self._newest
-
-    def _report_health(self) -> None:
-        figures = self._renew()
+    def _tell_health(self, figures: Mapping[str, Any]) -> None:
         now = self._clock.utc_of_mono(time.monotonic())
         self._send(payloads.health(self._topics, figures, now))
-        self._file.write(figures)
-        log.info("stats %s", " ".join(f"{key}={value}" for key, value in figures.items()))
 
     def _figures(self) -> dict[str, Any]:
         figures = self._stream.figures()
@@ -340,8 +308,6 @@ class Listener:
             **self._inference.figures(),
             "events": self._reporter.events,
             "last_event": self._reporter.last_event,
-            "shedding": self._shedding.step,
-            "shedding_reason": self._shedding.reason,
         }
         recording = recording_figures(self._recorder)
         figures |= self._instrument.figures()

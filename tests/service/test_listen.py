@@ -465,17 +465,22 @@ def test_prometheus_finds_the_figures(listen: Start) -> None:
     assert "can't be taken" in taken.log()
 
 
+def after_one_that(ended_by: signal.Signals, listen: Start, *settings: str) -> Listener:
+    """Return the listener that follows one which a signal has ended."""
+    first = listen(*settings)
+    first.wait_ready()
+    first.send(ended_by)
+    first.wait()
+    return listen(*settings)
+
+
 def test_a_run_that_was_killed_is_told_by_the_next_one(
     listen: Start, tmp_path: Path, mosquitto: Callable[..., Mosquitto]
 ) -> None:
     server = mosquitto()
     ear = server.subscribe()
     state = f'state.directory="{tmp_path / "state"}"'
-    first = listen(f'publish.url="{server.url}"', state)
-    first.wait_ready()
-    first.send(signal.SIGKILL)
-    first.wait()
-    second = listen(f'publish.url="{server.url}"', state)
+    second = after_one_that(signal.SIGKILL, listen, f'publish.url="{server.url}"', state)
     words = body_of(ear, "last_words")
     assert (words["how"], words["words"]) == ("killed", "")
     assert second.stop() == 0
@@ -492,11 +497,7 @@ def test_a_watchdog_that_ends_a_stuck_unit_leaves_where_its_threads_were(
     server = mosquitto()
     ear = server.subscribe()
     state = f'state.directory="{tmp_path / "state"}"'
-    first = listen(f'publish.url="{server.url}"', state)
-    first.wait_ready()
-    first.send(signal.SIGABRT)
-    first.wait()
-    second = listen(f'publish.url="{server.url}"', state)
+    second = after_one_that(signal.SIGABRT, listen, f'publish.url="{server.url}"', state)
     words = body_of(ear, "last_words")
     assert words["how"] == "crashed"
     assert "Fatal Python error: Aborted" in words["words"]
