@@ -31,10 +31,7 @@ OTHER_LINES: Final = 17  # everything but scores and events
 EVENTS_LEAST: Final = 4
 LEVELS: Final = {"LAeq,1s": "laeq", "LAFmax": "lafmax", "LCpeak": "lcpeak"}
 TITLES: Final = {"dbfs": "level, dB re full scale", "db": "sound pressure level, dB re 20 µPa"}
-TOPICS: Final = (
-    "status info level level/minute|hour|day scores event detected/<label> clip analysis"
-    " calibration health command"
-)
+TOPICS: Final = "status info level[/…] scores event detected/<label> clip analysis health"
 EIGHTHS: Final = " ▏▎▍▌▋▊▉"
 
 
