@@ -16,7 +16,7 @@ from edge.health import BoxHealth
 from edge.publish import payloads
 from edge.service import build
 from edge.service.commands import CommandError, Commands
-from edge.service.notify import tell, watchdog_interval_s
+from edge.service.notify import Every, tell, watchdog_interval_s
 from edge.service.uplink import Uplink
 
 if TYPE_CHECKING:
@@ -58,7 +58,6 @@ class _Awaiting:
         supervisor: Supervisor,
         file: FiguresFile,
     ) -> None:
-        self._settings = settings
         self._open = open_source
         self._trouble = error
         self._supervisor = supervisor
@@ -72,7 +71,7 @@ class _Awaiting:
             send=self._send,
         )
         self._uplink = Uplink(settings, commands.received) if settings.publish.url else None
-        self._next_health_s = 0.0
+        self._health = Every(settings.health.interval_s, 0.0)
 
     def run(self) -> Source | None:
         if self._uplink:
@@ -106,9 +105,7 @@ class _Awaiting:
         figures = self._box.read() | {"microphone": "absent"}
         figures |= self._uplink.figures() if self._uplink else {}
         self._file.write(figures)
-        now_s = time.monotonic()
-        if now_s >= self._next_health_s:
-            self._next_health_s = now_s + self._settings.health.interval_s
+        if self._health.due(time.monotonic()):
             self._send(payloads.health(self._topics, figures, utc_now()))
 
     def _refuse(self, _body: Body, _reply: Reply) -> None:
