@@ -126,11 +126,11 @@ def _print(trial: Trial, result: Result) -> None:
     for line in _summary(result):
         click.echo(line)
     width = max(len(label) for label in result.per_label) + 2
-    click.echo(f"\n{'':{width}}clips  right  precision  detected  false events  threshold")
+    click.echo(f"\n{'':{width}}clips    right  precision  detected  false events  threshold")
     for label, one in result.per_label.items():
         rule = trial.rates.rules[label]
         click.echo(
-            f"{label:{width}}{one.clips:5}{_percent(one.right, one.clips):>7}"
+            f"{label:{width}}{one.clips:5}{_percent(one.right, one.clips):>9}"
             f"{one.average_precision:11.2f}{_percent(one.detected, one.clips):>10}"
             f"{one.false_events:14}{rule.threshold:8.2f} x{rule.min_hits}"
         )

@@ -28,7 +28,9 @@ if TYPE_CHECKING:
 
 # What decides the pools, and what more decides the weights. Choosing thresholds and writing the
 # card come after.
-_POOL: Final = ("augment", "frontend", "pool", "recordings", "synthetic", "teacher")
+_POOL: Final = (
+    *("augment", "frontend", "pool", "recordings", "synthetic", "teacher", "textures", "wild"),
+)
 _NETWORK: Final = ("fit", "network", "polish")
 
 

@@ -15,6 +15,7 @@ from tools.training.fit import fit, make_lessons
 from tools.training.polish import polish
 from tools.training.pool import make_pool, make_scene_pool
 from tools.training.recordings import FOLDS, read_clips
+from tools.training.wild import make_wild_pool
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from tools.training.pool import Pool
 
 SCENES: Final = 0  # in the place of a fold: what has none
+WILD: Final = 10  # added to a fold: its sounds bent out of shape
+POOLS: Final = (*FOLDS, *(WILD + fold for fold in FOLDS), SCENES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +46,7 @@ def prepare(options: Options, courses: Sequence[Sequence[int]]) -> None:
     # A fresh process each: one thread, and no memory of the one before.
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(options.jobs, mp_context=context, max_tasks_per_child=1) as workers:
-        pools = [*FOLDS, SCENES]
-        list(workers.map(_make_pool, [options] * len(pools), pools))
+        list(workers.map(_make_pool, [options] * len(POOLS), POOLS))
         list(workers.map(_train, [options] * len(courses), courses))
 
 
@@ -54,7 +56,8 @@ def trained(options: Options, folds: Sequence[int]) -> Network:
     def train() -> Network:
         name = f"folds {', '.join(map(str, folds))}"
         pools = [_pool(options, fold) for fold in (*folds, SCENES)]
-        lessons = make_lessons(pools, options.seed)
+        wild = [_pool(options, WILD + fold) for fold in folds]
+        lessons = make_lessons([*pools, *wild], options.seed)
         network = fit(lessons, epochs=options.epochs, seed=options.seed, name=name)
         return polish(network, pools, seed=options.seed, name=name)
 
@@ -81,4 +84,6 @@ def _pool(options: Options, fold: int) -> Pool:
     models = options.data / "models"
     if fold == SCENES:
         return cache.pool(fold, lambda: make_scene_pool(models, options.seed))
+    if fold > WILD:
+        return cache.pool(fold, lambda: make_wild_pool(clips, models, fold - WILD, options.seed))
     return cache.pool(fold, lambda: make_pool(clips, models, fold, options.seed))

@@ -28,6 +28,7 @@ WEIGHT_DECAY: Final = 0.02
 AVERAGING: Final = 0.998  # of the weights, per step
 OTHER_SHARE: Final = 0.35
 GATHERED_SHARE: Final = 0.7  # how often a label beside ESC-10's ten is drawn, to one of them
+NAMELESS_SHARE: Final = 0.25
 SOFT_SHARE: Final = 0.5
 IMITATION_WEIGHT: Final = 1.0
 READER_STEPS: Final = 1500
@@ -88,7 +89,10 @@ def fit(lessons: Lessons, *, epochs: float, seed: int, name: str) -> Network:
 
 
 def draw_weights(hard: torch.Tensor) -> torch.Tensor:
-    """Return how often to draw each patch: ESC-10's labels alike, fixed shares of the others."""
+    """Return how often to draw each patch.
+
+    ESC-10's labels alike, fixed shares of the others, and of what nobody knows.
+    """
     heard = (hard == 1.0).double()
     share = torch.full((len(LABELS),), GATHERED_SHARE).double()
     share[: len(ESC10)] = 1.0
@@ -96,7 +100,10 @@ def draw_weights(hard: torch.Tensor) -> torch.Tensor:
     share *= (1.0 - OTHER_SHARE) / share.sum()
     share[OTHER] = OTHER_SHARE
     each = share / heard.sum(0).clamp(min=1.0)
-    return (heard * each).sum(1) / heard.sum(1).clamp(min=1.0)
+    named = (heard * each).sum(1) / heard.sum(1).clamp(min=1.0)
+    nameless = (heard.sum(1) == 0.0).double()
+    weight = NAMELESS_SHARE / (1.0 - NAMELESS_SHARE) * named.sum() / nameless.sum().clamp(min=1.0)
+    return named + weight * nameless
 
 
 def _read_teachers(

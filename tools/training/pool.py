@@ -67,7 +67,7 @@ class Pool:
 
 
 @dataclass(frozen=True, slots=True)
-class _Example:
+class Example:
     """A window as the network hears it, and as the teachers do."""
 
     window: Float32
@@ -76,7 +76,7 @@ class _Example:
     certain: bool = False
 
 
-class _Heard:
+class Heard:
     """A recording in memory."""
 
     def __init__(self, clip: Clip, samples: Float32) -> None:
@@ -93,9 +93,9 @@ class _Heard:
 
 def make_pool(clips: list[Clip], models: Path, fold: int, seed: int) -> Pool:
     """Return the pool of one fold; some minutes of one core."""
-    heard = [_Heard(one, load(one)) for one in clips if one.fold == fold and one.trained]
+    heard = [Heard(one, load(one)) for one in clips if one.fold == fold and one.trained]
     examples = _examples(heard, np.random.default_rng([seed, fold]))
-    return _pool(examples, Teachers(models), f"fold {fold}")
+    return collect(examples, Teachers(models), f"fold {fold}")
 
 
 def make_scene_pool(models: Path, seed: int) -> Pool:
@@ -103,11 +103,11 @@ def make_scene_pool(models: Path, seed: int) -> Pool:
 
     They are no recordings, so no fold has them: every network hears them.
     """
-    return _pool(_scenes(np.random.default_rng([seed, 0])), Teachers(models), "scenes")
+    return collect(_scenes(np.random.default_rng([seed, 0])), Teachers(models), "scenes")
 
 
-def _pool(examples: Iterable[_Example], teachers: Teachers, name: str) -> Pool:
-    asked: list[_Example] = []
+def collect(examples: Iterable[Example], teachers: Teachers, name: str) -> Pool:
+    asked: list[Example] = []
     features: list[NDArray[np.float16]] = []
     patches, labels, certain = [], [], []
     for example in examples:
@@ -134,26 +134,26 @@ def audible_starts(samples: Float32, step: int) -> NDArray[np.int64]:
     return audible
 
 
-def _ask(teachers: Teachers, examples: list[_Example]) -> NDArray[np.float16]:
+def _ask(teachers: Teachers, examples: list[Example]) -> NDArray[np.float16]:
     return teachers.hear(np.stack([one.clean for one in examples])).astype(np.float16)
 
 
-def _examples(heard: list[_Heard], rng: np.random.Generator) -> Iterator[_Example]:
+def _examples(heard: list[Heard], rng: np.random.Generator) -> Iterator[Example]:
     for one in heard:
         for _ in range(_count(one.clip, one.samples)):
-            yield _mixed(one.cut(rng), _labels(one.clip), heard, rng)
+            yield mixed(one.cut(rng), _labels(one.clip), heard, rng)
     for _ in range(SYNTHETIC_PER_FOLD):
         window = level(counter_example(PATCH_SAMPLES, rng), rng)
-        yield _Example(window, window, _only(OTHER), certain=True)
+        yield Example(window, window, _only(OTHER), certain=True)
     for _ in range(ALARMS_PER_FOLD):
         beeps = room(np.pad(alarm(PATCH_SAMPLES, rng), (BEFORE_SAMPLES, 0)), rng)
-        yield _mixed(beeps, _only(LABELS.index("alarm")), heard, rng)
+        yield mixed(beeps, _only(LABELS.index("alarm")), heard, rng)
     for _ in range(MUSIC_PER_FOLD):
         tune = room(music(CUT_SAMPLES, rng), rng)
-        yield _mixed(tune, _only(LABELS.index("music")), heard, rng)
+        yield mixed(tune, _only(LABELS.index("music")), heard, rng)
 
 
-def _scenes(rng: np.random.Generator) -> Iterator[_Example]:
+def _scenes(rng: np.random.Generator) -> Iterator[Example]:
     for seed in SCENE_SEEDS:
         samples, sounds = synthesise_scene(SCENE_S, SCENE_RATE_HZ, seed)
         samples = soxr.resample(samples, SCENE_RATE_HZ, RATE_HZ).astype(np.float32)
@@ -162,15 +162,15 @@ def _scenes(rng: np.random.Generator) -> Iterator[_Example]:
             for _ in range(PATCHES_PER_SOUND):
                 start = int(rng.uniform(sound.onset_s * RATE_HZ, latest))
                 window = level(samples[start : start + PATCH_SAMPLES], rng)
-                yield _Example(window, window, _only(LABELS.index(sound.label)))
+                yield Example(window, window, _only(LABELS.index(sound.label)))
 
 
-def _mixed(
+def mixed(
     samples: Float32,
     labels: NDArray[np.float16],
-    heard: list[_Heard],
+    heard: list[Heard],
     rng: np.random.Generator,
-) -> _Example:
+) -> Example:
     """Return a cut with its lead, in a room, over something else, through a microphone."""
     window = room(samples, rng)[BEFORE_SAMPLES:]
     clean = samples[BEFORE_SAMPLES:]
@@ -179,11 +179,11 @@ def _mixed(
         other, others = _background(heard, rng)
         window, clean = mix(window, other, snr_db), mix(clean, other, snr_db + HELP_DB)
         labels = _joined(labels, others, snr_db)
-    return _Example(level(microphone(window, rng), rng), clean, labels)
+    return Example(level(microphone(window, rng), rng), clean, labels)
 
 
 def _background(
-    heard: list[_Heard], rng: np.random.Generator
+    heard: list[Heard], rng: np.random.Generator
 ) -> tuple[Float32, NDArray[np.float16]]:
     if rng.random() < 0.35:
         return coloured_noise(PATCH_SAMPLES, rng.uniform(-0.3, 2.0), rng), _only(OTHER)
