@@ -126,9 +126,9 @@ class Subscriber:
         self._subscribed = threading.Event()
         self._reader = threading.Thread(target=self._read)
         self._reader.start()
-        if not self._subscribed.wait(15):
+        if not self._subscribed.wait(60):
             self.close()
-            pytest.fail("mosquitto_sub did not subscribe within 15 s")
+            pytest.fail("mosquitto_sub did not subscribe within a minute")
 
     def _read(self) -> None:
         assert self._process.stdout is not None
@@ -141,7 +141,7 @@ class Subscriber:
     def lines(self) -> list[str]:
         return list(self._out)
 
-    def wait_for(self, text: str, timeout_s: float = 15.0) -> str:
+    def wait_for(self, text: str, timeout_s: float = 60.0) -> str:
         """Return the first line with `text` in it."""
 
         def found() -> str | None:
@@ -158,7 +158,7 @@ class Subscriber:
             self._process.stdout.close()
 
 
-def wait_until(condition: Callable[[], T | None], what: str, timeout_s: float = 15.0) -> T:
+def wait_until(condition: Callable[[], T | None], what: str, timeout_s: float = 60.0) -> T:
     """Return the first true result of `condition`; fail after `timeout_s`."""
     end_s = time.monotonic() + timeout_s
     while time.monotonic() < end_s:

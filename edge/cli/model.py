@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +15,8 @@ from edge.cli.model_facts import LABELS_SHOWN, print_facts
 from edge.cli.model_test import test
 from edge.cli.options import settings_options
 from edge.config.load import load_settings
-from edge.errors import ConfigError, EdgeError, ModelError
+from edge.errors import ConfigError, EdgeError, ModelError, StorageError
+from edge.service.figures import read_figures
 
 if TYPE_CHECKING:
     from edge.config.schema import Settings
@@ -32,7 +35,7 @@ for command in (describe, import_model, pull, test):
 @model.command("list")
 @settings_options
 def list_models(config_file: Path | None, overrides: tuple[str, ...]) -> None:
-    """List the models of this box; * is the chosen one: `health` says if another stands in."""
+    """List the models of this box; * is the chosen one. Says if another stands in for it."""
     from edge.model.registry import read_model
     from edge.model.voice import is_voice_model
 
@@ -56,6 +59,8 @@ def list_models(config_file: Path | None, overrides: tuple[str, ...]) -> None:
             f"{mark} {name:<12}  {info.name} {info.version}, {len(info.labels)} labels{groups},"
             f" {info.front_end.rate_hz} Hz, {size_mb:.1f} MB, sha256 {info.sha256[:12]}…"
         )
+    if (trouble := _trouble(settings)) != "ok":
+        click.echo(f"the listener that runs: {trouble}")
 
 
 @model.command()
@@ -114,6 +119,14 @@ def show(
             f"{which} is not there", f"name a file, or one of: {', '.join(shelf.names())}"
         )
     print_facts(read_model(path), most)
+
+
+def _trouble(settings: Settings) -> str:
+    """Return why a listener that runs does not use the chosen model; "ok": it does, or none."""
+    with contextlib.suppress(StorageError):  # its figures are another user's
+        if figures := read_figures(os.environ, settings.node.id):
+            return str(figures.get("model", "ok"))
+    return "ok"
 
 
 def _shelf(settings: Settings) -> Shelf:

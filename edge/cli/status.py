@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import json
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -13,10 +12,11 @@ import click
 from edge.cli.options import settings_options
 from edge.config.load import load_settings
 from edge.errors import EXIT_FAILURE, EXIT_OK
-from edge.service.figures import read_figures, runtime_directory
+from edge.service.figures import read_figures
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
 # What is shown, group by group; the rest of `health` is in --json.
 GROUPS: Final = {
@@ -47,8 +47,7 @@ def status(
     Exits with 1 where none runs, with 74 where its figures may not be read.
     """
     node = load_settings(config_file, overrides).node.id
-    places = [runtime_directory(os.environ), Path("/run/edge")]
-    figures = read_figures(places, node)
+    figures = read_figures(os.environ, node)
     if figures is None:
         click.echo(f"no unit called {node!r} runs here: systemctl status edge-listen", err=True)
         return EXIT_FAILURE

@@ -88,12 +88,12 @@ class FiguresFile:
             self._path.unlink()
 
 
-def read_figures(directories: list[Path], node: str) -> dict[str, Any] | None:
-    """Return the figures of a listener that runs; None: none does.
+def read_figures(environment: Mapping[str, str], node: str) -> dict[str, Any] | None:
+    """Return the figures of a listener that runs, of this user or the unit's; None: none does.
 
     Raises `StorageError` where they may not be read.
     """
-    for directory in directories:
+    for directory in (runtime_directory(environment), Path("/run/edge")):
         path = directory / f"{node}.json"
         try:
             figures = _read(path)

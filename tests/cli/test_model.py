@@ -10,6 +10,7 @@ import pytest
 from edge.errors import EXIT_CONFIG, EXIT_MODEL, EXIT_OK
 from edge.model.registry import shipped_model
 from edge.model.shelf import Shelf
+from edge.service.figures import FiguresFile
 from tests.model.server import Server
 
 if TYPE_CHECKING:
@@ -42,6 +43,17 @@ def test_the_list_says_what_each_model_is_and_which_is_in_use(box: Edge, tmp_pat
     assert "can't be used: " in lines[1]
     assert box("use", "copy").returncode == EXIT_OK
     assert [line[0] for line in box("list").stdout.splitlines()] == [" ", " ", "*"]
+
+
+def test_the_list_says_why_a_listener_that_runs_uses_another(
+    box: Edge, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RUNTIME_DIRECTORY", str(tmp_path))
+    figures = FiguresFile(tmp_path, "edge")
+    figures.write({"model": "ok"})
+    assert "listener" not in box("list").stdout
+    figures.write({"model": "copy.onnx has 2 inputs"})
+    assert box("list").stdout.splitlines()[-1] == "the listener that runs: copy.onnx has 2 inputs"
 
 
 def test_one_bad_description_is_a_line_in_the_list(box: Edge, tmp_path: Path) -> None:
