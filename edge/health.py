@@ -45,6 +45,11 @@ class BoxHealth:
             "clock_synchronised": wall_clock_synchronised(),
         }
 
+    @property
+    def has_thermometer(self) -> bool:
+        """Whether `temperature_c` is ever known."""
+        return self._temperature_c() is not None
+
     def _memory_mb(self) -> float | None:
         text = _text(self._proc / "self/statm")
         return round(int(text.split()[1]) * PAGE_BYTES / 1e6, 1) if text else None

@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from edge.dsp.spec import CoreDesign, LogMelSpec
-    from edge.model.detector import Detector
+    from edge.model.detector import Detector, Rule
     from edge.types import Event, Period, Scores, StreamFormat
 
     Float32 = NDArray[np.float32]
@@ -151,6 +151,10 @@ class Pipeline:
         """Detect for another model; return the offsets of what still sounded for this one."""
         self._detector, before = detector, self._detector
         return detector.follow(before)
+
+    def change_rule(self, label: str, rule: Rule) -> None:
+        """Judge a label by another rule from the next patch on (inference thread)."""
+        self._detector.change_rule(label, rule)
 
     def flush(self) -> list[Measured]:
         """Work on what is left at the end of a stream."""

@@ -33,6 +33,8 @@ COMMANDS: Final = {
     "check": ("edge.cli.check", "check", "Open device, model and broker; say what to mend."),
     "config": ("edge.cli.config", "config", "Print the settings in force."),
     "model": ("edge.cli.model", "model", "Show models, or make one describe itself."),
+    "setup": ("edge.cli.setup", "setup", "Ask for what a box must know, and write it down."),
+    "forget": ("edge.cli.forget", "forget", "Take this box off its broker and Home Assistant."),
     "latency": ("edge.cli.latency", "latency", "Measure how long a sound takes through the box."),
     "synth": ("edge.cli.synth", "synth", "Synthesise test sounds into a file, or play them."),
 }

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from edge.cli.options import settings_options
+from edge.config.edit import toml_text, toml_value
 from edge.config.load import changed, load_settings
 
 if TYPE_CHECKING:
@@ -45,27 +45,8 @@ def _lines(tree: dict[str, Any], path: tuple[str, ...]) -> Iterator[str]:
         if isinstance(value, dict):
             yield from _lines(value, here)
         else:
-            yield f"{'.'.join(here)} = {_toml(value)}"
+            yield f"{'.'.join(here)} = {toml_value(value)}"
 
 
 def _key(key: str) -> str:
-    return key if re.fullmatch(r"[A-Za-z0-9_-]+", key) else _text(key)
-
-
-def _toml(value: object) -> str:
-    match value:
-        case bool():
-            return str(value).lower()
-        case str():
-            return _text(value)
-        case list():
-            return f"[{', '.join(map(_toml, value))}]"
-        case dict():
-            return "{" + ", ".join(f"{key} = {_toml(one)}" for key, one in value.items()) + "}"
-        case _:
-            return str(value)
-
-
-def _text(value: str) -> str:
-    """Return a basic string: as JSON's, but TOML escapes DEL too."""
-    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+    return key if re.fullmatch(r"[A-Za-z0-9_-]+", key) else toml_text(key)

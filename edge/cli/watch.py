@@ -122,7 +122,7 @@ def receive(broker: Broker, topic: str, more: Callable[[], bool]) -> Iterator[Re
         lost=trouble.append, received=lambda name, payload: inbox.put(Received(name, payload))
     )
     watcher = replace(broker, client_id=f"{broker.client_id}-watch-{os.getpid()}")
-    link = Link(watcher, handlers=handlers, subscribe=topic)
+    link = Link(watcher, handlers=handlers, subscribe={topic: True})
     threading.Thread(target=link.run, name="mqtt", daemon=True).start()
     give_up_s = time.monotonic() + CONNECT_LIMIT_S
     try:

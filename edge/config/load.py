@@ -58,6 +58,11 @@ _TEXTS: Final[tuple[tuple[tuple[str, str], Callable[[str], object], str], ...]] 
         "write words of A-Z a-z 0-9 _ -",
     ),
     (
+        ("homeassistant", "prefix"),
+        re.compile(rf"{_NAME}(/{_NAME}){{0,3}}").fullmatch,
+        "write words of A-Z a-z 0-9 _ -",
+    ),
+    (
         ("publish", "url"),
         _is_broker,
         "write mqtt://HOST[:PORT] or mqtts://HOST[:PORT], or nothing",

@@ -206,6 +206,14 @@ class Publish:
 
 
 @section
+class HomeAssistant:
+    """How the box shows itself to Home Assistant."""
+
+    enabled: bool
+    prefix: str
+
+
+@section
 class Health:
     """The figures of the box itself."""
 
@@ -299,6 +307,7 @@ class Settings:
     detector: Detector
     playback: Playback
     publish: Publish
+    homeassistant: HomeAssistant
     health: Health
     record: Record
     speech: Speech

@@ -7,15 +7,13 @@ it. It survives a change of `core.gain_db`, which only moves it.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import logging
 import math
-import os
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal, cast, get_args
 
-from edge.durable import sync, write_through
+from edge.durable import replace_file
 from edge.errors import StorageError
 from edge.measure.correction import Correction
 
@@ -164,17 +162,7 @@ class CalibrationStore:
     def _write(self, calibrations: Sequence[Calibration]) -> None:
         body = {"calibrations": [one.to_json() for one in calibrations]}
         text = json.dumps(body, ensure_ascii=False, allow_nan=False, indent=1)
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = self._path.with_name(f".{self._path.name}.{os.getpid()}")
-        try:
-            with unfinished.open("wb") as file:
-                write_through(file, text.encode())
-            unfinished.replace(self._path)
-        except OSError:
-            with contextlib.suppress(OSError):
-                unfinished.unlink(missing_ok=True)
-            raise
-        sync(self._path.parent)
+        replace_file(self._path, text.encode())
 
     def _set_aside(self, error: Exception) -> None:
         aside = self._path.with_name(f"{self._path.name}.damaged")

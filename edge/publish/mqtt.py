@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import sys
+from contextlib import contextmanager
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 from paho.mqtt.client import Client, MQTTv5
@@ -17,7 +19,7 @@ from edge.errors import PublishError
 from edge.publish.broker import CONNECT_TIMEOUT_S, Broker, Refusal, explain, tls_context
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from paho.mqtt.client import ConnectFlags, DisconnectFlags, MQTTMessage
     from paho.mqtt.properties import Properties
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
     from edge.types import Message
 
 RECONNECT_DELAYS_S: Final = (1, 60)
-
+PATIENT_DELAYS_S: Final = (20, 60)
 
 # Not authorized, topic invalid, payload invalid: asking again would change nothing.
 _FINAL_REASONS: Final = {0x87, 0x90, 0x99}
@@ -58,8 +60,7 @@ class Link:
     broker : where it is.
     will : what the broker says when we are gone.
     handlers : what is called.
-    subscribe : a topic filter; empty: nothing is received.
-    retained : whether what the broker keeps under it is received too.
+    subscribe : topic filters, and whether what the broker keeps under each is received too.
     """
 
     def __init__(
@@ -68,14 +69,14 @@ class Link:
         *,
         will: Message | None = None,
         handlers: Handlers | None = None,
-        subscribe: str = "",
-        retained: bool = True,
+        subscribe: Mapping[str, bool] = MappingProxyType({}),
     ) -> None:
         self._broker = broker
         self._handlers = handlers or Handlers()
-        self._subscribe = subscribe
-        # A command that a broker has kept would be obeyed again at every connection.
-        self._options = SubscribeOptions(qos=1, retainHandling=0 if retained else 2)
+        self._subscribe = [
+            (topic, SubscribeOptions(qos=1, retainHandling=0 if retained else 2))
+            for topic, retained in subscribe.items()
+        ]
         self._reason = ""
         self.connections = 0
         self._client = client = new_client(broker, broker.client_id)
@@ -109,6 +110,10 @@ class Link:
         done = self._client.publish(message.topic, message.payload, message.qos, message.retain)
         return done.mid
 
+    def be_patient(self) -> None:
+        """Connect less often from now on: two clients of one id take turns at each connection."""
+        self._client.reconnect_delay_set(*PATIENT_DELAYS_S)
+
     def stop(self) -> None:
         """Leave with the will said: however much still waits, nobody takes us for online."""
         self._client.disconnect(ReasonCode(PacketTypes.DISCONNECT, "Disconnect with will message"))
@@ -125,9 +130,10 @@ class Link:
             self._lost(f"the broker refuses us: {reason}")
             return
         self._reason = ""
-        self.connections += 1
         if self._subscribe:
-            client.subscribe(self._subscribe, options=self._options)
+            client.subscribe(self._subscribe)
+        # Last: whoever publishes from now on does so behind the subscription.
+        self.connections += 1
         self._handlers.connected()
 
     def _on_connect_fail(self, _client: Client, _data: object) -> None:
@@ -181,6 +187,38 @@ def new_client(broker: Broker, client_id: str) -> Client:
 
 def probe(broker: Broker) -> None:
     """Connect once and leave. Raises `PublishError` that says why it can't be done."""
+    with _connected(broker, "check"):
+        pass
+
+
+def deliver(broker: Broker, messages: Sequence[Message]) -> list[str]:
+    """Connect once, publish with QoS 1, and leave; return the topics that the broker refused.
+
+    Raises `PublishError` where it is not there, or does not take them in time.
+    """
+    waiting: dict[int, str] = {}
+    refused: list[str] = []
+
+    def published(
+        _client: Client, _data: object, mid: int, reason: ReasonCode, _props: Properties | None
+    ) -> None:
+        topic = waiting.pop(mid)
+        if reason.is_failure:
+            refused.append(topic)
+
+    with _connected(broker, "once") as client:
+        client.on_publish = published
+        for one in messages:
+            waiting[client.publish(one.topic, one.payload, 1, one.retain).mid] = one.topic
+        _turn(client, lambda: not waiting)
+    if waiting:
+        raise PublishError(f"the broker did not take {len(waiting)} of {len(messages)} messages")
+    return refused
+
+
+@contextmanager
+def _connected(broker: Broker, purpose: str) -> Iterator[Client]:
+    """Give a client that is connected. Raises `PublishError` that says why it is not."""
     outcome: list[str] = []
 
     def connected(
@@ -192,19 +230,25 @@ def probe(broker: Broker) -> None:
     ) -> None:
         outcome.append(f"it refuses us: {reason}" if reason.is_failure else "")
 
-    client = new_client(broker, f"{broker.client_id}-check")
+    client = new_client(broker, f"{broker.client_id}-{purpose}")
     client.on_connect = connected
     help_text = "check publish.url, user and password_file, and that the broker runs"
     try:
         client.connect(broker.host, broker.port, broker.keepalive_s)
-        for _ in range(int(CONNECT_TIMEOUT_S * 10)):
-            if outcome or client.loop(timeout=0.1) != MQTTErrorCode.MQTT_ERR_SUCCESS:
-                break
+        _turn(client, lambda: bool(outcome))
+        if outcome != [""]:
+            why = outcome[0] if outcome else f"it accepts no MQTT within {CONNECT_TIMEOUT_S:g} s"
+            raise PublishError(f"no broker at {broker.host}:{broker.port}: {why}", help_text)
+        yield client
     except OSError as error:
         raise PublishError(f"no broker at {explain(error, broker)}", help_text) from error
     finally:
         client.disconnect()
         client.loop(timeout=0.1)  # says goodbye and closes
-    if outcome != [""]:
-        why = outcome[0] if outcome else f"it accepts no MQTT within {CONNECT_TIMEOUT_S:g} s"
-        raise PublishError(f"no broker at {broker.host}:{broker.port}: {why}", help_text)
+
+
+def _turn(client: Client, done: Callable[[], bool]) -> None:
+    """Let the client work until `done`, or it fails, or it takes too long."""
+    for _ in range(int(CONNECT_TIMEOUT_S * 10)):
+        if done() or client.loop(timeout=0.1) != MQTTErrorCode.MQTT_ERR_SUCCESS:
+            return

@@ -33,10 +33,13 @@ class Topics:
         self.root = f"{base}/{node}"
         self.status = f"{self.root}/status"
         self.info = f"{self.root}/info"
+        self.run = f"{self.root}/run"
         self.level = f"{self.root}/level"
         self.calibration = f"{self.root}/calibration"
         self.scores = f"{self.root}/scores"
         self.event = f"{self.root}/event"
+        self.last_event = f"{self.event}/last"
+        self.paused = f"{self.root}/paused"
         self.health = f"{self.root}/health"
         self.last_words = f"{self.root}/last_words"
         self.clip = f"{self.root}/clip"
@@ -72,6 +75,11 @@ def topic_word(label: str) -> str:
 def status(topics: Topics, *, online: bool) -> Message:
     """Return the availability message; `online=False` is also the last will."""
     return Message(topics.status, ONLINE if online else OFFLINE, qos=1, retain=True)
+
+
+def run(topics: Topics, identity: str) -> Message:
+    """Return what tells this run of the box from any other: retained."""
+    return Message(topics.run, identity.encode(), qos=1, retain=True)
 
 
 def info(topics: Topics, facts: Mapping[str, Any]) -> Message:
@@ -189,6 +197,11 @@ def event(
     return _json(topics.event, body, qos=1, durable=True, worth=2)
 
 
+def last_event(topics: Topics, told: Message) -> Message:
+    """Return an event's message again, retained: for who shows the newest, and acts on none."""
+    return Message(topics.last_event, told.payload, qos=1, retain=True)
+
+
 def event_fields(what: Event) -> dict[str, Any]:
     """Return the figures of an event without its times, as `edge replay` prints them too."""
     return {
@@ -205,9 +218,14 @@ def detected(topics: Topics, label: str, *, on: bool) -> Message:
     return Message(topics.detected(label), b"ON" if on else b"OFF", qos=1, retain=True)
 
 
-def forgotten(topics: Topics, label: str) -> Message:
-    """Return what makes the broker forget the state of a label that is heard no more."""
-    return Message(topics.detected(label), b"", qos=1, retain=True)
+def forgotten(topic: str) -> Message:
+    """Return what makes the broker forget a state that is none any more."""
+    return Message(topic, b"", qos=1, retain=True)
+
+
+def paused(topics: Topics, *, on: bool) -> Message:
+    """Return whether the box makes no events and clips for a while: retained."""
+    return Message(topics.paused, b"ON" if on else b"OFF", qos=1, retain=True)
 
 
 def clip(topics: Topics, sidecar: Mapping[str, Any]) -> Message:

@@ -32,6 +32,7 @@ INBOX: Final = 1000  # messages between the threads; more is a bug or a dead pub
 DRAIN_S: Final = 0.25
 GOODBYE_S: Final = 2.0
 LOOK_S: Final = 1.0  # between two looks into the spool
+MOST_REFUSED: Final = 100  # topics that are named
 AGAIN_S: Final = 60.0  # of silence once the broker could not take a message
 OLD_S: Final = 60.0  # between two looks for what is too old
 
@@ -102,6 +103,9 @@ class Publisher:
         self._acknowledged: deque[_Acknowledged] = deque()
         self._stopping = threading.Event()
         self._states: dict[str, Message] = {}  # retained messages by topic: the newest of each
+        self._again = False  # all of them are to be told again
+        self._topics: dict[int, str] = {}  # by the broker's number: of what it has not answered
+        self._refused: dict[str, None] = {}  # topics, in order
         self._in_flight: dict[int, tuple[Outbox, int]] = {}  # by the broker's number: row ids
         self._settled: deque[tuple[Outbox, int]] = deque()  # the broker has them: to forget
         self._pause_until_s = 0.0  # refused for now
@@ -124,6 +128,16 @@ class Publisher:
         # It may arrive before `publish` has returned its number: the publish thread sorts it out.
         self._acknowledged.append(_Acknowledged(mid, refused))
         self._nudge()
+
+    def tell_again(self) -> None:
+        """Tell all retained states once more, from any thread; never blocks."""
+        self._again = True
+        self._nudge()
+
+    @property
+    def refused_topics(self) -> tuple[str, ...]:
+        """What the broker did not take when it was told last."""
+        return tuple(self._refused)
 
     @property
     def depth(self) -> int:
@@ -202,7 +216,7 @@ class Publisher:
         if message.retain:
             self._states[message.topic] = message
         if self._sender.connected:
-            self._sender.publish(message)
+            self._publish(message)
             self.counters.sent += 1
         elif not message.retain:
             self.counters.live_dropped += 1
@@ -247,10 +261,11 @@ class Publisher:
     def _drain(self) -> None:
         if not self._sender.connected:
             return
-        if self._connections_seen != self._sender.connections:
+        if self._connections_seen != self._sender.connections or self._again:
             self._connections_seen = self._sender.connections
+            self._again = False
             for state in self._states.values():  # the broker may have forgotten them
-                self._sender.publish(state)
+                self._publish(state)
         if time.monotonic() < self._pause_until_s:
             return
         for box in (self._outbox, self._spare):
@@ -268,18 +283,21 @@ class Publisher:
             # After a refusal the reading goes back, over some that are sent already.
             if not self._is_sent(box, row.row_id):
                 message = corrected(row, self._now())
-                self._in_flight[self._sender.publish(message)] = (box, row.row_id)
+                self._in_flight[self._publish(message)] = (box, row.row_id)
                 self.counters.sent += 1
+
+    def _publish(self, message: Message) -> int:
+        mid = self._sender.publish(message)
+        if message.qos:
+            self._topics[mid] = message.topic
+        return mid
 
     def _is_sent(self, box: Outbox, row_id: int) -> bool:
         return (box, row_id) in self._in_flight.values() or (box, row_id) in self._settled
 
     def _settle(self, item: _Acknowledged) -> None:
         waiting = self._in_flight.pop(item.mid, None)
-        if item.refused is not Refusal.NOT:
-            self.counters.refused += 1
-            if self.counters.refused == 1:
-                log.error("the broker refuses a message (%s)", item.refused.value)
+        self._note_refusal(self._topics.pop(item.mid, ""), item.refused)
         if item.refused is Refusal.FOR_NOW:
             self._pause_until_s = time.monotonic() + AGAIN_S
         if waiting and item.refused is Refusal.FOR_NOW:
@@ -287,6 +305,17 @@ class Publisher:
             self._last_sent[box] = min(self._last_sent[box], row_id - 1)
         elif waiting:
             self._settled.append(waiting)
+
+    def _note_refusal(self, topic: str, refused: Refusal) -> None:
+        if refused is Refusal.NOT:
+            if topic in self._refused:
+                del self._refused[topic]
+                log.warning("the broker takes %s again", topic)
+            return
+        self.counters.refused += 1
+        if topic not in self._refused and len(self._refused) < MOST_REFUSED:
+            self._refused[topic] = None
+            log.error("the broker refuses %s (%s)", topic, refused.value)
 
     def _forget_settled(self) -> None:
         while self._settled:

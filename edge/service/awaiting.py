@@ -32,7 +32,10 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 STOP_WITHIN_S: Final = 1.0
-COMMANDS: Final = ("record", "keep", "calibrate", "play", "model")
+COMMANDS: Final = (
+    *("record", "keep", "calibrate", "play", "model"),
+    *("pause", "resume", "threshold"),
+)
 
 
 def awaited_source(settings: Settings, supervisor: Supervisor, file: FiguresFile) -> Source | None:

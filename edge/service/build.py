@@ -8,6 +8,7 @@ import os
 from dataclasses import asdict
 from difflib import get_close_matches
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 from edge import __version__
@@ -166,8 +167,12 @@ def state_labels(settings: Settings, model: ModelInfo) -> Sequence[str]:
     return event_labels(settings, model) if model.groups else model.scored
 
 
-def build_rules(settings: Settings, model: ModelInfo) -> dict[str, Rule]:
+def build_rules(
+    settings: Settings, model: ModelInfo, told: Mapping[str, float] = MappingProxyType({})
+) -> dict[str, Rule]:
     """Return the rule of each label or group that may make events.
+
+    `told` are thresholds that go before those of the settings and the model.
 
     Raises `ConfigError` as `event_labels`, and for two that would share a topic.
     """
@@ -180,7 +185,7 @@ def build_rules(settings: Settings, model: ModelInfo) -> dict[str, Rule]:
                 f"{other!r} and {label!r} can't both make events: their topic is the same",
                 "put one of them into detector.ignore",
             )
-    return {label: _rule(settings, model, label) for label in labels}
+    return {label: _rule(settings, model, label, told.get(label)) for label in labels}
 
 
 def check_labels(key: str, labels: Sequence[str], model: ModelInfo) -> None:
@@ -229,7 +234,12 @@ def build_topics(settings: Settings) -> Topics:
 
 
 def describe_box(
-    settings: Settings, source: Source, model: ModelInfo, *, weighting_class: int
+    settings: Settings,
+    source: Source,
+    model: ModelInfo,
+    rules: Mapping[str, Rule],
+    *,
+    weighting_class: int,
 ) -> Mapping[str, Any]:
     """Return what the `info` message says; `weighting_class` 0: levels are a guide only."""
     stream = source.format
@@ -246,9 +256,7 @@ def describe_box(
         "weighting_class": weighting_class,
         "alarms": [alarm.name for alarm in settings.level.alarms],
         "labels": event_labels(settings, model),
-        "thresholds": {
-            label: round(rule.threshold, 3) for label, rule in build_rules(settings, model).items()
-        },
+        "thresholds": {label: round(rule.threshold, 3) for label, rule in rules.items()},
         "capabilities": ["level", "scores", "event", "health", "command"]
         + ["clip"] * settings.record.enabled,
     }
@@ -335,12 +343,12 @@ def chain_filters(settings: Settings, rate_hz: int) -> tuple[FilterSpec, ...]:
     return first + chain
 
 
-def _rule(settings: Settings, model: ModelInfo, label: str) -> Rule:
+def _rule(settings: Settings, model: ModelInfo, label: str, told: float | None) -> Rule:
     """Return a label's rule: its own setting, else the general one, else what the model learned."""
     own = settings.detector.labels.get(label)
     given = {key: value for key, value in asdict(own).items() if value is not None} if own else {}
     merged = asdict(settings.detector) | given
-    threshold = merged["threshold"] or model.thresholds.get(label, 0.5)
+    threshold = told or merged["threshold"] or model.thresholds.get(label, 0.5)
     return Rule(
         threshold=threshold,
         release=threshold * merged["release_ratio"],

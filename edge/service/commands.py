@@ -114,6 +114,7 @@ class Orders:
     recorder : None: the box does not record.
     max_record_s : the longest recording that a command may ask for.
     more : other commands by name, and the key that a bare value stands for.
+    refuse : raises `CommandError` while nothing is to be recorded.
     """
 
     def __init__(
@@ -121,10 +122,12 @@ class Orders:
         recorder: Recorder | None,
         max_record_s: float,
         more: Mapping[str, tuple[Handler, str]],
+        refuse: Callable[[], None] = lambda: None,
     ) -> None:
         self._recorder = recorder
         self._max_record_s = max_record_s
         self._more = more
+        self._refuse = refuse
 
     def commands(self, topics: Topics, send: Callable[[Message], None]) -> Commands:
         """Return what takes them from the broker."""
@@ -150,7 +153,9 @@ class Orders:
             raise CommandError(
                 f"seconds = {seconds!r:.20}", f"send {MIN_RECORD_S:g} to {self._max_record_s:g}"
             )
-        reply({"ok": True, "command": self._require().request(seconds), "seconds": seconds})
+        recorder = self._require()
+        self._refuse()
+        reply({"ok": True, "command": recorder.request(seconds), "seconds": seconds})
 
     def _keep(self, body: Body, reply: Reply) -> None:
         """Never delete a clip by itself, or, with `keep` false, no longer keep it."""
@@ -176,4 +181,5 @@ class Orders:
 def only(body: Body, *keys: str) -> None:
     """Raise `CommandError` for a key that is not one of `keys`."""
     if unknown := sorted(set(body) - set(keys)):
-        raise CommandError(f"unknown key {unknown[0]!r:.40}", f"keys are: {', '.join(keys)}")
+        known = f"keys are: {', '.join(keys)}" if keys else "it takes none"
+        raise CommandError(f"unknown key {unknown[0]!r:.40}", known)

@@ -27,11 +27,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from edge.config.schema import Settings
+    from edge.model.registry import ModelInfo
     from edge.pipeline import Pipeline
     from edge.record.recorder import Recorder
     from edge.service.models import Models
     from edge.service.reporter import Reporter
     from edge.service.shedding import Shedding
+    from edge.service.thresholds import Thresholds
     from edge.types import Event, Patch
 
 log = logging.getLogger(__name__)
@@ -46,6 +48,8 @@ class Inference:
     models : which classifier, and when another takes over.
     pipeline : whose `detect` and `miss` belong to this thread.
     recorder : None: nothing is recorded.
+    thresholds : what was told of them.
+    paused : whether nothing is to be classified now.
     tell : takes the events.
     """
 
@@ -59,6 +63,8 @@ class Inference:
         shedding: Shedding,
         reporter: Reporter,
         recorder: Recorder | None,
+        thresholds: Thresholds,
+        paused: Callable[[], bool],
         tell: Callable[[list[Event]], None],
     ) -> None:
         self._settings = settings
@@ -68,6 +74,8 @@ class Inference:
         self._shedding = shedding
         self._reporter = reporter
         self._recorder = recorder
+        self._thresholds = thresholds
+        self._paused = paused
         self._tell = tell
         self._patches: Mailbox[Patch | Gap] = Mailbox()
         self._durations = Durations()
@@ -90,6 +98,7 @@ class Inference:
 
     def run(self) -> None:
         """Work until `close`."""
+        self._begin(self._models.classifier.info)
         while item := self._patches.take():
             self.turns += 1
             if isinstance(item, Gap):
@@ -97,7 +106,9 @@ class Inference:
                 continue
             if item.model != self._models.number:
                 self._take_over()
-            if self._shedding.classifies():
+            for label, rule in self._thresholds.news():
+                self._pipeline.change_rule(label, rule)
+            if self._shedding.classifies() and not self._paused():
                 self._classify(item)
             else:
                 self._pass_over(item.sample_index)
@@ -139,11 +150,16 @@ class Inference:
         if self._recorder:
             self._recorder.miss(end_index)
 
+    def _begin(self, model: ModelInfo) -> None:
+        for label, rule in self._thresholds.begin(model).items():
+            self._pipeline.change_rule(label, rule)
+
     def _take_over(self) -> None:
         """Hear with another model from this patch on."""
         if ears := self._models.take_over():
             model = ears.classifier.info
             self._tell(self._pipeline.change_detector(ears.detector))
+            self._begin(model)
             self._reporter.change_labels(model.scored, build.state_labels(self._settings, model))
             if self._recorder:
                 self._recorder.change_model(new_model(self._settings, self._rate_hz, model))

@@ -70,6 +70,8 @@ class Instrument:
         calibrated: Calibrated,
         tell: Callable[[Event], None],
         send: Callable[[Message], None],
+        paused: Callable[[], bool] = lambda: False,
+        calibration_told: Callable[[], None] = lambda: None,
     ) -> None:
         rules = alarm_rules(settings, labels)
         self.alarms = tuple(rule.name for rule, _ in rules)
@@ -80,6 +82,7 @@ class Instrument:
         self._clock = clock
         self._calibrated = calibrated
         self._send = send
+        self._calibration_told = calibration_told
         self._calendar = Calendar()
         days = settings.level.days
         self._daybook = Daybook(settings.state.path / FOLDER, days) if days and clock else None
@@ -101,6 +104,7 @@ class Instrument:
             tell=tell,
             minute=self._minute,
             hear=self.desk.hear,
+            paused=paused,
         )
 
     def run(self) -> None:
@@ -130,6 +134,7 @@ class Instrument:
 
     def _tell_calibration(self, facts: dict[str, Any]) -> None:
         self._send(payloads.calibration(self._topics, facts))
+        self._calibration_told()
 
     def _minute_of_day(self, sample_index: int) -> int | None:
         if self._clock is None:

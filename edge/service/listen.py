@@ -35,17 +35,20 @@ from edge.service.commands import Orders
 from edge.service.ears import Place
 from edge.service.figures import FiguresFile, runtime_directory
 from edge.service.hearing import hearing_of
+from edge.service.homeassistant import HomeAssistant, shown
 from edge.service.inference import Inference
 from edge.service.instrument import Instrument
 from edge.service.lastwords import LastWords
 from edge.service.memory import settle_memory
 from edge.service.models import Models
 from edge.service.notify import Manager, tell
+from edge.service.pausing import Pausing
 from edge.service.recording import build_recorder, recording_figures
 from edge.service.reporter import Reporter
 from edge.service.sounding import Sounding
 from edge.service.stream import StreamWatch
 from edge.service.supervisor import Supervisor
+from edge.service.thresholds import Thresholds
 from edge.service.uplink import Uplink
 from edge.service.vitals import Vitals
 from edge.types import Bands, Gap, Level, Patch
@@ -114,6 +117,15 @@ class Listener:
         self._stream = StreamWatch(stream, self._clock)
         self._topics = build.build_topics(settings)
         self._recorder = self._build_recorder(stream_id) if settings.record.enabled else None
+        self._pausing = Pausing(self._topics, self._send)
+        self._thresholds = Thresholds(
+            lambda: self._models.settings, settings.state.path, supervisor, self._tell_info
+        )
+        self._homeassistant = (
+            HomeAssistant(settings, self._topics, self._send, self._tell_again)
+            if settings.publish.url and settings.homeassistant.enabled
+            else None
+        )
         self._instrument = Instrument(
             settings,
             stream=stream,
@@ -124,16 +136,23 @@ class Listener:
             calibrated=self._calibrated,
             tell=lambda event: self._hand_on_events([event]),
             send=self._send,
+            paused=lambda: self._pausing.active,
+            calibration_told=self._show,
         )
         self._playback = build.build_playback(settings, stream)
         more: dict[str, tuple[Handler, str]] = {
             "calibrate": (self._instrument.desk.request, "level_db"),
             "play": (Sounding(self._playback, stream.rate_hz).play, "sound"),
             "model": (self._models.command, "name"),
+            "pause": (self._pausing.pause, "seconds"),
+            "resume": (self._pausing.resume, ""),
+            "threshold": (self._thresholds.command, ""),
         }
-        orders = Orders(self._recorder, settings.record.max_command_s, more)
+        refuse = self._pausing.refuse
+        orders = Orders(self._recorder, settings.record.max_command_s, more, refuse)
         commands = orders.commands(self._topics, self._send)
-        self._uplink = Uplink(settings, commands.received) if settings.publish.url else None
+        born = self._homeassistant.born if self._homeassistant else None
+        self._uplink = Uplink(settings, commands.received, born) if settings.publish.url else None
         self._reporter = Reporter(
             topics=self._topics,
             clock=self._clock,
@@ -163,6 +182,8 @@ class Listener:
             shedding=self._vitals.shedding,
             reporter=self._reporter,
             recorder=self._recorder,
+            thresholds=self._thresholds,
+            paused=lambda: self._pausing.active,
             tell=self._hand_on_events,
         )
 
@@ -182,6 +203,7 @@ class Listener:
         if self._uplink:
             self._uplink.start(self._supervisor)
         self._tell_info()
+        self._pausing.tell()
         if before := self._words.before:
             log.error("the last run was not ended in order: %s", before["how"])
             number = f"{self._stream_id}-last-words"
@@ -209,7 +231,9 @@ class Listener:
             self._models.look(now_s)
             manager.progress.inference_stall_s = self._inference.stall_s()
             manager.tell(self._stream.sample_index, self._inference.turns, now_s, self._status_line)
-            changed = self._stream.tell_changes() | self._recorder_changed()
+            changed = self._stream.tell_changes() | self._recorder_changed() | self._pausing.look()
+            changed |= bool(self._uplink and self._uplink.changed())
+            changed |= bool(self._homeassistant and self._homeassistant.look(now_s))
             self._vitals.watch(now_s, changed=changed)
             if self._hearing:
                 busy = self._vitals.shedding.step != "none"
@@ -272,13 +296,35 @@ class Listener:
 
     def _model_changed(self) -> None:
         self._tell_info()
+        self._show()
         settle_memory()
 
+    def _show(self) -> None:
+        """Describe the box to Home Assistant as it is now."""
+        if not self._homeassistant:
+            return
+        settings, model = self._models.settings, self._models.classifier.info
+        what = shown(
+            settings,
+            f"{model.name} {model.version}",
+            build.build_rules(settings, model),
+            self._instrument.alarms,
+            calibrated=self._calibrated.offset_db() is not None,
+            thermometer=self._vitals.thermometer,
+        )
+        self._homeassistant.tell(what)
+
+    def _tell_again(self) -> None:
+        if self._uplink:
+            self._uplink.tell_again()
+
     def _tell_info(self) -> None:
+        model = self._models.classifier.info
         facts = build.describe_box(
             self._models.settings,
             self._source,
-            self._models.classifier.info,
+            model,
+            self._thresholds.of(model),
             weighting_class=self._pipeline.weighting_class,
         )
         self._send(payloads.info(self._topics, facts))
@@ -305,6 +351,7 @@ class Listener:
             figures["microphone"] = "lost"
         figures |= {
             "xruns": self._source.xruns,
+            "paused": self._pausing.active,
             **self._inference.figures(),
             "events": self._reporter.events,
             "last_event": self._reporter.last_event,

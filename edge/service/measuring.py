@@ -50,6 +50,7 @@ class Measuring:
     tell : takes an onset or offset.
     minute : takes a finished minute: where it began, and what was heard in it.
     hear : takes each second of levels and of bands before it is added up.
+    paused : whether no alarm is to begin now, and those that go on are to end.
     """
 
     def __init__(
@@ -64,6 +65,7 @@ class Measuring:
         tell: Callable[[Event], None],
         minute: Callable[[int, Summary], None],
         hear: Callable[[Level | Bands], None],
+        paused: Callable[[], bool] = lambda: False,
     ) -> None:
         self._rate_hz = rate_hz
         self._stream_id = stream_id
@@ -74,6 +76,7 @@ class Measuring:
         self._tell = tell
         self._minute = minute
         self._hear = hear
+        self._paused = paused
         self._inbox: queue.SimpleQueue[Level | Bands | int | None] = queue.SimpleQueue()
         self._ended = False
         self._alarms: list[Alarm] = []
@@ -144,20 +147,28 @@ class Measuring:
     def _add(self, item: Level | Bands) -> None:
         self._hear(item)
         self._renew_alarms()
-        minute_of_day = self._minute_of_day(item.sample_index) if self._alarms else None
         summary = self._summary(item.sample_index)
         if isinstance(item, Level):
             summary.add(item, self._rate_hz)
             self._heard_to = item.end_index
-            for alarm in self._alarms:
-                self._tell_all(alarm.level(item, minute_of_day))
         else:
             summary.add_bands(item, self._rate_hz)
-            for alarm in self._alarms:
-                self._tell_all(alarm.bands(item, self._grid, minute_of_day))
+        self._compare(item)
         # Bands come last.
         if isinstance(item, Bands) or not self._grid:
             self._close_minutes(item.end_index)
+
+    def _compare(self, item: Level | Bands) -> None:
+        if not self._alarms:
+            return
+        paused, minute_of_day = self._paused(), self._minute_of_day(item.sample_index)
+        for alarm in self._alarms:
+            if paused:
+                self._tell_all(alarm.close(item.end_index))
+            elif isinstance(item, Level):
+                self._tell_all(alarm.level(item, minute_of_day))
+            else:
+                self._tell_all(alarm.bands(item, self._grid, minute_of_day))
 
     def _tell_all(self, events: list[Event]) -> None:
         for event in events:

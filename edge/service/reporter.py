@@ -110,7 +110,9 @@ class Reporter:
                 self.last_event = f"{what.label} {onset.text}"
             if what.label not in self._alarms:
                 self.sounding += 1 if begins else -1
-        self._send(payloads.event(self._topics, what, onset=onset, offset=offset, fields=fields))
+        told = payloads.event(self._topics, what, onset=onset, offset=offset, fields=fields)
+        self._send(told)
+        self._send(payloads.last_event(self._topics, told))
         self._send(payloads.detected(self._topics, what.label, on=what.edge == "onset"))
 
     def line(self) -> str:
@@ -130,8 +132,8 @@ class Reporter:
         self._labels = labels
         kept = {self._topics.detected(label) for label in (*states, *self._alarms)}
         for label in self._states:
-            if self._topics.detected(label) not in kept:
-                self._send(payloads.forgotten(self._topics, label))
+            if (topic := self._topics.detected(label)) not in kept:
+                self._send(payloads.forgotten(topic))
         self._states = states
         self._tell_off(states)
 

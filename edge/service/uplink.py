@@ -6,10 +6,12 @@ from __future__ import annotations
 import logging
 import time
 from typing import TYPE_CHECKING, Any, Final
+from uuid import uuid4
 
 from edge.clock import moment_now
 from edge.errors import StorageError
 from edge.publish import payloads
+from edge.publish.homeassistant import birth_topic
 from edge.publish.mqtt import Handlers, Link
 from edge.publish.outbox import Outbox, open_outbox
 from edge.publish.publisher import Publisher
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 DAY_S: Final = 86400.0
+REMEMBERED_S: Final = 3600.0  # another box of our name: it will be back
 LEAVE_S: Final = 0.5  # of a stop: for the last words on the wire
 SPARE_BYTES: Final = 4_000_000  # messages kept in memory while the disk fails
 
@@ -39,21 +42,36 @@ class Uplink:
     Parameters
     ----------
     received : called on the mqtt thread with topic and payload of each command.
+    born : likewise, with what Home Assistant says of itself; None: nobody asks.
     """
 
-    def __init__(self, settings: Settings, received: Callable[[str, bytes], None]) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        received: Callable[[str, bytes], None],
+        born: Callable[[bytes], None] | None = None,
+    ) -> None:
         self._topics = build.build_topics(settings)
+        broker = build.build_broker(settings)
+        self._received = received
+        self._born = born
+        self._birth = birth_topic(settings.homeassistant.prefix)
+        self._run = uuid4().hex
+        self._claimed = False  # it has been at the broker
+        self._twin_s = float("-inf")
+        self._trouble_told = ""
+        # A command that a broker has kept would be obeyed again at every connection.
+        subscribe = {f"{self._topics.command}/+": False, self._topics.run: True}
         self._link = Link(
-            build.build_broker(settings),
+            broker,
             will=payloads.status(self._topics, online=False),
             handlers=Handlers(
                 connected=lambda: log.info("the broker is there"),
                 lost=lambda why: log.warning("no broker: %s", why),
                 acknowledged=self._acknowledged,
-                received=received,
+                received=self._hear,
             ),
-            subscribe=f"{self._topics.command}/+",
-            retained=False,
+            subscribe=subscribe | ({self._birth: False} if born else {}),
         )
         self._boxes = (_open_outbox(settings), Outbox(None, max_bytes=SPARE_BYTES))
         self._publisher = Publisher(self._link, *self._boxes, settings.spool, moment_now)
@@ -61,12 +79,34 @@ class Uplink:
     def start(self, supervisor: Supervisor) -> None:
         """Start the publish and mqtt threads."""
         self.send(payloads.status(self._topics, online=True))
+        self.send(payloads.run(self._topics, self._run))
         supervisor.start("publish", self._publisher.run)
         supervisor.start("mqtt", self._link.run)
 
     def send(self, message: Message) -> None:
         """Take a message from any thread; never blocks."""
         self._publisher.offer(message)
+
+    def tell_again(self) -> None:
+        """Tell all retained states once more, from any thread; never blocks."""
+        self._publisher.tell_again()
+
+    @property
+    def trouble(self) -> str:
+        """What is wrong between box and broker, though they are connected; empty: nothing."""
+        if time.monotonic() - self._twin_s < REMEMBERED_S:
+            return f"another box tells as {self._topics.root} too: one needs another node.id"
+        if refused := self._publisher.refused_topics:
+            more = f" and {len(refused) - 1} more" if len(refused) > 1 else ""
+            return f"it refuses {refused[0]}{more}"
+        return ""
+
+    def changed(self) -> bool:
+        """Return whether there is other trouble than before, and a broker to tell it to."""
+        if not self._link.connected or self.trouble == self._trouble_told:
+            return False
+        self._trouble_told = self.trouble
+        return True
 
     def stop(self, supervisor: Supervisor, *, within_s: float) -> None:
         """Give the broker a moment for what still waits, then leave it our will: offline."""
@@ -84,6 +124,7 @@ class Uplink:
         """Return what became of the messages, for `health`."""
         counters = self._publisher.counters
         return {
+            "broker": self.trouble or "ok",
             "broker_connections": self._link.connections,
             "outbox_depth": self._publisher.depth,
             "outbox_dropped": self._publisher.dropped,
@@ -93,6 +134,29 @@ class Uplink:
             "refused": counters.refused,
             "unstored": counters.unstored,
         }
+
+    def _hear(self, topic: str, payload: bytes) -> None:
+        if topic == self._topics.run:
+            self._see_run(payload)
+        elif self._born and topic == self._birth:
+            self._born(payload)
+        else:
+            self._received(topic, payload)
+
+    def _see_run(self, payload: bytes) -> None:
+        """Notice another box of our name: the broker lets one in and puts the other out.
+
+        Each claims the name anew at each of its connections. What was there before our first
+        one is of the run before; what comes after ours is of another that runs now.
+        """
+        if payload == self._run.encode():
+            self._claimed = True
+        elif self._claimed and payload:
+            known = time.monotonic() - self._twin_s < REMEMBERED_S
+            self._twin_s = time.monotonic()
+            self._link.be_patient()
+            if not known:
+                log.error("%s", self.trouble)
 
     def _acknowledged(self, mid: int, refused: Refusal) -> None:
         self._publisher.acknowledged(mid, refused)

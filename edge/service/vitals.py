@@ -54,6 +54,11 @@ class Vitals:
 
             expose(where, lambda: self._newest)
 
+    @property
+    def thermometer(self) -> bool:
+        """Whether the box can tell its temperature."""
+        return self._box.has_thermometer
+
     def watch(self, now_s: float, *, changed: bool) -> None:
         """Renew, leave out and report what is due; `changed`: something wants to be told now."""
         looks, due = self._look.due(now_s), self._health.due(now_s) or changed

@@ -1,0 +1,189 @@
+# SPDX-License-Identifier: MIT
+"""`edge setup`: the few settings that every box needs, asked for and tried."""
+
+from __future__ import annotations
+
+import re
+import sys
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from edge.config.edit import edited
+from edge.config.load import SYSTEM_FILE, load_settings
+from edge.durable import replace_file
+from edge.errors import EXIT_OK, ConfigError, EdgeError, ModelError, StorageError
+
+if TYPE_CHECKING:
+    from edge.cli.setup_ask import Answers
+    from edge.config.schema import Settings
+
+SPEECH = ("keep", "strip", "drop")
+
+
+@click.command()
+@click.option(
+    "--config",
+    "config_file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    default=SYSTEM_FILE,
+    show_default=True,
+    help="The settings file; made if missing.",
+)
+@click.option("--yes", is_flag=True, help="Ask nothing: what is not given stays as it is.")
+@click.option("--name", help="For people, as Garden.")
+@click.option("--id", "node", help="In topics: A-Z a-z 0-9 _ -; default: made of the name.")
+@click.option("--device", help="capture.device, as `edge devices` prints it.")
+@click.option("--broker", metavar="URL", help='mqtt://HOST or mqtts://HOST; "": none.')
+@click.option("--user", help="At the broker; with deploy/mosquitto the id.")
+@click.option("--password-file", help="A file that holds only the password.")
+@click.option("--model", help="One of `edge model list`.")
+@click.option("--speech", type=click.Choice(SPEECH), help="A clip in which somebody speaks.")
+def setup(  # noqa: PLR0917 - click names them
+    config_file: Path,
+    yes: bool,  # noqa: FBT001 - click's way of a flag
+    name: str | None,
+    node: str | None,
+    device: str | None,
+    broker: str | None,
+    user: str | None,
+    password_file: str | None,
+    model: str | None,
+    speech: str | None,
+) -> int:
+    """Ask for name, microphone, broker, model and privacy; try them; write the settings file.
+
+    What else stands in the file stays, comments too. Without a terminal add --yes.
+    """
+    from edge.cli.setup_ask import Answers, ask
+
+    if not yes and not sys.stdin.isatty():
+        raise click.UsageError("there is no terminal to ask in: add --yes and the options")
+    text = _text(config_file)
+    before = _checked(text, config_file)
+    given = Answers(
+        name=name,
+        node=node,
+        device=device,
+        broker=broker,
+        user=user,
+        password_file=password_file,
+        model=model,
+        speech=speech,
+    )
+    answers = given if yes else ask(given, before, config_file.parent)
+    new = edited(text, _changes(answers, before))
+    settings = _checked(new, config_file)
+    if answers.model:
+        _find_model(settings, answers.model)
+    if yes:
+        _try(settings)
+    _write(config_file, text, new)
+    if answers.model:
+        _choose_model(settings, answers.model)
+    _say_what_follows(settings, config_file)
+    return EXIT_OK
+
+
+def _text(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return ""
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{file} is not UTF-8 text: {error.reason}", "save it as UTF-8") from None
+    except OSError as error:
+        raise ConfigError(f"{file} can't be read: {error.strerror}", "ask as root") from None
+
+
+def _checked(text: str, file: Path) -> Settings:
+    """Return the settings of a text as the unit would read it in `file`. Raises `ConfigError`."""
+    with tempfile.TemporaryDirectory() as folder:
+        draft = Path(folder, file.name)
+        draft.write_text(text, encoding="utf-8")
+        beside = f"{file.stem}.d"
+        Path(folder, beside).symlink_to(file.parent.resolve() / beside)
+        try:
+            return load_settings(draft)
+        except ConfigError as error:
+            message = error.message.replace(folder, str(file.parent))
+            raise ConfigError(message, error.help) from None
+
+
+def _changes(answers: Answers, before: Settings) -> dict[tuple[str, str], object]:
+    """Return what differs from the settings in force, by section and key."""
+    node = answers.node
+    if node is None and answers.name and before.node.id == "edge":
+        node = re.sub(r"[^a-z0-9]+", "-", answers.name.lower()).strip("-")[:64] or None
+    wanted = {
+        ("node", "name"): (answers.name, before.node.name),
+        ("node", "id"): (node, before.node.id),
+        ("capture", "source"): ("alsa" if answers.device else None, before.capture.source),
+        ("capture", "device"): (answers.device, before.capture.device),
+        ("publish", "url"): (answers.broker, before.publish.url),
+        ("publish", "user"): (answers.user, before.publish.user),
+        ("publish", "password_file"): (answers.password_file, before.publish.password_file),
+        ("speech", "action"): (answers.speech, before.speech.action),
+    }
+    return {key: new for key, (new, old) in wanted.items() if new is not None and new != old}
+
+
+def _find_model(settings: Settings, name: str) -> None:
+    from edge.model.shelf import Shelf
+    from edge.service.fitting import fitting_model
+
+    if settings.model.path:
+        raise ModelError("model.path in the settings says which model is in use", "remove it first")
+    fitting_model(settings, Shelf(settings.state.path).find(name))
+
+
+def _choose_model(settings: Settings, name: str) -> None:
+    from edge.model.shelf import Shelf
+
+    shelf = Shelf(settings.state.path)
+    if shelf.chosen() != name:
+        shelf.choose(name)
+
+
+def _try(settings: Settings) -> None:
+    """Say what is there of what the settings name; what is not may come."""
+    from edge.cli.setup_ask import hear, try_broker
+
+    for what, trial in (("microphone", hear), ("broker", try_broker)):
+        try:
+            click.echo(f"ok       {what}: {trial(settings)}")
+        except EdgeError as error:
+            click.echo(f"warning  {what}: {error}")
+
+
+def _write(file: Path, old: str, new: str) -> None:
+    if new == old:
+        click.echo(f"{file} stays as it is")
+        return
+    try:
+        replace_file(file, new.encode())
+    except OSError as error:
+        raise StorageError(f"{file} can't be written: {error.strerror}", "ask as root") from error
+    click.echo(f"{file} is written")
+
+
+def _say_what_follows(settings: Settings, file: Path) -> None:
+    from edge.publish.homeassistant import components
+    from edge.service import build
+    from edge.service.homeassistant import shown
+
+    if settings.publish.url and settings.homeassistant.enabled:
+        model = build.described_model(settings)
+        alarms = [alarm.name for alarm in settings.level.alarms]
+        rules = build.build_rules(settings, model)
+        what = shown(settings, model.name, rules, alarms, calibrated=False, thermometer=False)
+        entities = components(build.build_topics(settings), replace(what))
+        click.echo(f'Home Assistant, at the same broker, will show "{what.name}" with')
+        for platform in dict.fromkeys(str(one["platform"]) for one in entities.values()):
+            names = [str(one["name"]) for one in entities.values() if one["platform"] == platform]
+            more = f" and {len(names) - 8} more" if len(names) > 8 else ""
+            click.echo(f"  {platform:14} {'; '.join(names[:8])}{more}")
+    click.echo(f"next: edge check --config {file}; systemctl restart edge-listen")

@@ -1,0 +1,178 @@
+# SPDX-License-Identifier: MIT
+"""What `edge setup` asks, and how it tries the answers."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import time
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from edge.cli.quiet import quiet_stderr
+from edge.durable import replace_file
+from edge.errors import EdgeError, StorageError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from edge.config.schema import Settings
+
+HEAR_S: Final = 4.0
+UPDATES_PER_S: Final = 8
+BAR: Final = 50  # characters
+LOWEST_DBFS: Final = -90.0
+QUIET_DBFS: Final = -80.0
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """What was answered; None: it stays as it is."""
+
+    name: str | None
+    node: str | None
+    device: str | None
+    broker: str | None
+    user: str | None
+    password_file: str | None
+    model: str | None
+    speech: str | None
+
+
+def ask(given: Answers, before: Settings, folder: Path) -> Answers:
+    """Ask for what was not given; `folder` is where a password is put."""
+    name = given.name or click.prompt("What is this box called", default=before.node.name)
+    answers = replace(given, name=name, device=given.device or _ask_device(before))
+    if answers.broker is None:
+        answers = _ask_broker(answers, before, folder)
+    if answers.model is None:
+        answers = replace(answers, model=_ask_model(before))
+    if answers.speech is None:
+        choice = click.Choice(["keep", "strip", "drop"])
+        click.echo("A clip in which somebody speaks: keep it, strip it to its facts, or drop it.")
+        speech = click.prompt("Speech", type=choice, default=before.speech.action)
+        answers = replace(answers, speech=speech)
+    return answers
+
+
+def _ask_device(before: Settings) -> str | None:
+    from edge.capture.devices import list_devices
+
+    with quiet_stderr():
+        found = list_devices()
+    if not found:
+        click.echo("No microphone is there; `edge devices` lists them once one is plugged in.")
+        return None
+    for number, device in enumerate(found, 1):
+        click.echo(f"  {number}  {device.name}: {device.offer}")
+    while True:
+        number = click.prompt("Microphone", type=click.IntRange(1, len(found)), default=1)
+        setting = found[number - 1].setting
+        capture = replace(before.capture, source="alsa", device=setting)
+        click.echo("Make a noise:")
+        try:
+            click.echo(hear(replace(before, capture=capture)))
+        except EdgeError as error:
+            click.echo(str(error))
+        if click.confirm("Is this the one", default=True):
+            return setting
+
+
+def hear(settings: Settings) -> str:
+    """Listen for some seconds; return what was there. Raises `EdgeError`.
+
+    In a terminal the level is drawn meanwhile.
+    """
+    from edge.service.build import build_sound_meter, build_source
+    from edge.types import Level
+
+    highest = LOWEST_DBFS
+    with build_source(settings.capture) as source:
+        meter = build_sound_meter(settings, source.format, updates_per_s=UPDATES_PER_S)
+        end_s = time.monotonic() + HEAR_S
+        while time.monotonic() < end_s and (item := source.read()):
+            for measured in meter.process(item):
+                if isinstance(measured, Level):
+                    highest = max(highest, measured.lafmax_dbfs)
+                    _draw(measured.laeq_dbfs)
+        name = f"{source.name}, {source.format.rate_hz} Hz, {source.format.channels} ch"
+    if sys.stdout.isatty():
+        click.echo()
+    verdict = " : nearly nothing, is it muted?" if highest < QUIET_DBFS else ""
+    return f"{name}; LAFmax {highest:.0f} dBFS{verdict}"
+
+
+def _draw(laeq_dbfs: float) -> None:
+    if sys.stdout.isatty():
+        filled = round(BAR * min(max(1.0 - laeq_dbfs / LOWEST_DBFS, 0.0), 1.0))
+        click.echo(f"\r{'█' * filled:{BAR}} {laeq_dbfs:6.1f} dBFS ", nl=False)
+
+
+def _ask_broker(given: Answers, before: Settings, folder: Path) -> Answers:
+    """Ask for a broker until one answers, or it is to be kept all the same."""
+    while True:
+        url = click.prompt(
+            'MQTT broker, mqtt://HOST or mqtts://HOST ("-": none)', default=before.publish.url
+        )
+        if url == "-":
+            return replace(given, broker="")
+        user = given.user or click.prompt("User", default=before.publish.user, show_default=True)
+        file = given.password_file
+        if user and file is None:
+            file = _ask_password(folder)
+        answers = replace(given, broker=url, user=user, password_file=file)
+        publish = replace(
+            before.publish,
+            url=url,
+            user=user,
+            password_file=before.publish.password_file if file is None else file,
+        )
+        try:
+            click.echo(f"  {try_broker(replace(before, publish=publish))}")
+        except EdgeError as error:
+            click.echo(f"  {error}")
+            if not click.confirm("Keep it all the same", default=False):
+                continue
+        return answers
+
+
+def _ask_password(folder: Path) -> str | None:
+    """Return the file that the password is in now; None: the one that there is."""
+    password = click.prompt(
+        "Password (nothing: as it is)", default="", hide_input=True, show_default=False
+    )
+    if not password:
+        return None
+    path = folder / "mqtt-password"
+    try:
+        replace_file(path, f"{password}\n".encode(), mode=0o640)
+        with contextlib.suppress(PermissionError):  # who reads the settings reads this
+            os.chown(path, -1, folder.stat().st_gid)
+    except OSError as error:
+        raise StorageError(f"{path} can't be written: {error.strerror}", "ask as root") from error
+    return str(path)
+
+
+def try_broker(settings: Settings) -> str:
+    """Connect and leave; return where. Raises `EdgeError`."""
+    from edge.publish.mqtt import probe
+    from edge.service.build import build_broker
+
+    if not settings.publish.url:
+        return "none: nothing is sent"
+    probe(build_broker(settings))
+    return f"{settings.publish.url} answers"
+
+
+def _ask_model(before: Settings) -> str | None:
+    from edge.model.shelf import Shelf
+
+    shelf = Shelf(before.state.path)
+    names = shelf.names()
+    if before.model.path or len(names) == 1:
+        return None
+    chosen: str = click.prompt("Model", type=click.Choice(names), default=shelf.chosen())
+    return chosen

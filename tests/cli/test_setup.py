@@ -1,0 +1,202 @@
+# SPDX-License-Identifier: MIT
+"""`edge setup`: without a terminal by options, and asked for in one."""
+
+from __future__ import annotations
+
+import os
+import pty
+import subprocess
+import sys
+import threading
+import time
+import tomllib
+from typing import TYPE_CHECKING
+
+import pytest
+
+from edge.config.load import load_settings
+from edge.errors import EXIT_CONFIG, EXIT_MODEL, EXIT_USAGE
+from tests.conftest import wait_until
+from tests.service.conftest import microphone, scene_raw
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from tests.conftest import Mosquitto
+    from tools.lab.microphone import VirtualMicrophone
+
+__all__ = ["microphone", "scene_raw"]
+EDGE = [sys.executable, "-m", "edge", "setup"]
+
+
+class Desk:
+    """A settings file, and who is asked for it."""
+
+    def __init__(self, folder: Path, microphone: VirtualMicrophone) -> None:
+        self.file = folder / "etc" / "edge.toml"
+        self.file.parent.mkdir()
+        self.state = folder / "state"
+        self.file.write_text(f'# mine\n[state]\ndirectory = "{self.state}"\n[log]\nlevel="debug"\n')
+        self._environment = microphone.environment()
+
+    def run(self, *options: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [*EDGE, "--config", str(self.file), *options],
+            env=self._environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    def talk(self, answers: list[tuple[str, str]]) -> str:
+        """Answer each question in a terminal; return all that was shown."""
+        ours, theirs = pty.openpty()
+        process = subprocess.Popen(
+            [*EDGE, "--config", str(self.file)],
+            env=self._environment | {"TERM": "xterm", "COLUMNS": "100"},
+            stdin=theirs,
+            stdout=theirs,
+            stderr=theirs,
+            close_fds=True,
+        )
+        os.close(theirs)
+        shown: list[str] = []
+
+        def read() -> None:
+            try:
+                while data := os.read(ours, 4096):
+                    shown.append(data.decode(errors="replace"))
+            except OSError:  # the other end is closed
+                return
+
+        reader = threading.Thread(target=read)
+        reader.start()
+        try:
+            seen = 0
+            for question, answer in answers:
+                seen = wait_until(
+                    lambda start=seen, text=question: (  # type: ignore[misc] # found or not
+                        place + len(text)
+                        if (place := "".join(shown).find(text, start)) >= 0
+                        else None
+                    ),
+                    f"{question!r} in {''.join(shown)[-300:]!r}",
+                    30,
+                )
+                time.sleep(0.1)
+                os.write(ours, f"{answer}\n".encode())
+            assert process.wait(30) == 0, "".join(shown)
+        finally:
+            process.kill()
+            process.wait()
+            reader.join(5)
+            os.close(ours)
+        return "".join(shown)
+
+
+@pytest.fixture
+def desk(tmp_path: Path, microphone: VirtualMicrophone) -> Desk:
+    return Desk(tmp_path, microphone)
+
+
+def test_options_write_a_file_that_the_unit_takes_and_keep_what_else_is_in_it(
+    desk: Desk, mosquitto: Callable[..., Mosquitto]
+) -> None:
+    server = mosquitto()
+    done = desk.run(
+        *("--yes", "--name", "The Hive 7", "--device", "edgemic", "--broker", server.url),
+        *("--speech", "drop"),
+    )
+    assert done.returncode == 0, done.stderr
+    text = desk.file.read_text()
+    assert text.startswith("# mine\n")
+    assert 'level="debug"' in text
+    settings = load_settings(desk.file)
+    assert (settings.node.name, settings.node.id) == ("The Hive 7", "the-hive-7")
+    assert (settings.capture.device, settings.publish.url) == ("edgemic", server.url)
+    assert settings.speech.action == "drop"
+    assert "ok       microphone: edgemic, 48000 Hz" in done.stdout
+    assert f"ok       broker: {server.url} answers" in done.stdout
+    assert 'will show "The Hive 7" with' in done.stdout
+    assert "LAeq" in done.stdout
+    assert "Dog bark threshold" in done.stdout
+    again = desk.run("--yes", "--name", "The Hive 7")
+    assert "stays as it is" in again.stdout
+    assert desk.file.read_text() == text
+
+
+def test_a_file_is_made_where_there_is_none(desk: Desk) -> None:
+    desk.file.unlink()
+    done = desk.run("--yes", "--device", "edgemic", "--broker", "", "--id", "box")
+    assert done.returncode == 0, done.stderr
+    assert tomllib.loads(desk.file.read_text()) == {
+        "node": {"id": "box"},
+        "capture": {"device": "edgemic"},
+        "publish": {"url": ""},
+    }
+
+
+def test_what_is_away_is_said_and_written_all_the_same(desk: Desk) -> None:
+    done = desk.run("--yes", "--device", "nothing", "--broker", "mqtt://127.0.0.1:1")
+    assert done.returncode == 0, done.stderr
+    assert "warning  microphone" in done.stdout
+    assert "warning  broker" in done.stdout
+    assert load_settings(desk.file).capture.device == "nothing"
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "reason"),
+    [
+        (["--yes", "--id", "a b"], EXIT_CONFIG, "node.id"),
+        (["--yes", "--broker", "http://x"], EXIT_CONFIG, "publish.url"),
+        (["--yes", "--model", "none"], EXIT_MODEL, "no model 'none'"),
+        (["--yes", "--speech", "never"], EXIT_USAGE, "never"),
+        ([], EXIT_USAGE, "add --yes"),
+    ],
+)
+def test_what_is_wrong_is_said_and_nothing_is_written(
+    desk: Desk, options: list[str], code: int, reason: str
+) -> None:
+    before = desk.file.read_text()
+    done = desk.run(*options)
+    assert done.returncode == code
+    assert reason in done.stderr
+    assert desk.file.read_text() == before
+
+
+def test_a_file_that_is_wrong_already_is_named_by_its_own_name(desk: Desk) -> None:
+    desk.file.write_text("[node]\nnam = 3\n")
+    done = desk.run("--yes", "--name", "x")
+    assert done.returncode == EXIT_CONFIG
+    assert f"{desk.file}: node.nam: unknown key" in done.stderr
+
+
+def test_a_person_is_asked_hears_the_microphone_and_gets_the_same_file(
+    desk: Desk, mosquitto: Callable[..., Mosquitto]
+) -> None:
+    server = mosquitto("allow_anonymous true")
+    shown = desk.talk(
+        [
+            ("What is this box called", "Garden"),
+            ("Microphone", "1"),
+            ("Is this the one", "y"),
+            ("MQTT broker", "mqtt://127.0.0.1:1"),
+            ("User", ""),
+            ("Keep it all the same", "n"),
+            ("MQTT broker", server.url),
+            ("User", "garden"),
+            ("Password", "secret"),
+            ("Speech", "strip"),
+        ]
+    )
+    assert "█" in shown, "a bar is drawn"
+    assert "secret" not in shown
+    settings = load_settings(desk.file)
+    assert (settings.node.id, settings.publish.url) == ("garden", server.url)
+    assert (settings.publish.user, settings.speech.action) == ("garden", "strip")
+    password = desk.file.parent / "mqtt-password"
+    assert settings.publish.password_file == str(password)
+    assert password.read_text() == "secret\n"
+    assert password.stat().st_mode & 0o777 == 0o640

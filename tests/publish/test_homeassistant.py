@@ -1,0 +1,148 @@
+# SPDX-License-Identifier: MIT
+"""The description of a box: what Home Assistant's schema asks for, and what a person would."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from edge.publish.homeassistant import (
+    MOST_LABELS,
+    Shown,
+    birth_topic,
+    components,
+    discovery,
+    discovery_topic,
+    removal,
+)
+from edge.publish.payloads import Topics
+
+TOPICS = Topics("edge", "hive-7")
+SHOWN = Shown(
+    name="Hive",
+    version="1.2",
+    model="edge-esc10 0.3.0",
+    alarms=("loud_night",),
+    labels=("dog_bark", 'Bark "loud" {{ 1 }}', "犬"),
+    calibrated=False,
+    live=True,
+    records=True,
+    health_s=60.0,
+    thermometer=True,
+)
+
+# Source: the schemas of homeassistant/components/mqtt, version 2025.4.4.
+COMMON = {"platform", "unique_id", "name", "icon", "entity_category", "device_class"}
+STATE = {"state_topic", "value_template", "expire_after"}
+PLATFORMS = {
+    "sensor": COMMON
+    | STATE
+    | {"unit_of_measurement", "state_class", "suggested_display_precision"}
+    | {"json_attributes_topic"},
+    "binary_sensor": COMMON | STATE,
+    "event": COMMON | STATE - {"expire_after"} | {"event_types"},
+    "button": COMMON | {"command_topic", "payload_press"},
+    "switch": COMMON
+    | {"command_topic", "payload_on", "payload_off", "state_topic", "state_on", "state_off"},
+    "number": COMMON
+    | {"command_topic", "command_template", "state_topic", "value_template"}
+    | {"min", "max", "step", "mode"},
+}
+STATE_OWNERS = {"sensor", "binary_sensor", "event", "switch", "number"}
+
+
+def told(shown: Shown = SHOWN, gone: dict[str, str] | None = None) -> dict[str, Any]:
+    message = discovery("homeassistant", "hive-7", TOPICS, shown, gone or {})
+    assert message.retain
+    assert message.qos == 1
+    body: dict[str, Any] = json.loads(message.payload)
+    return body
+
+
+def test_a_box_is_described_where_home_assistant_looks() -> None:
+    assert discovery_topic("homeassistant", "hive-7") == "homeassistant/device/hive-7/config"
+    assert birth_topic("homeassistant") == "homeassistant/status"
+    body = told()
+    assert body["device"]["identifiers"] == ["edge-hive-7"]
+    assert body["origin"]["name"] == "edge"
+    assert body["availability"] == [{"topic": "edge/hive-7/status"}]
+
+
+@pytest.mark.parametrize("calibrated", [True, False])
+def test_each_entity_has_the_keys_of_its_platform_and_an_id_of_its_own(*, calibrated: bool) -> None:
+    entities = told(replace(SHOWN, calibrated=calibrated))["components"]
+    for key, entity in entities.items():
+        assert re.fullmatch(r"[a-z0-9_-]+", key)
+        assert set(entity) <= PLATFORMS[entity["platform"]], key
+        assert entity["name"]
+        if entity["platform"] in STATE_OWNERS:
+            assert entity["state_topic"].startswith("edge/hive-7/")
+    assert len({entity["unique_id"] for entity in entities.values()}) == len(entities)
+
+
+def test_a_level_has_a_class_and_decibels_only_where_it_is_a_sound_pressure() -> None:
+    for calibrated, unit, ending in ((False, "dBFS", "dbfs"), (True, "dB", "db")):
+        entities = components(TOPICS, replace(SHOWN, calibrated=calibrated))
+        for key in ("laeq", "laeq_minute", "lafmax_minute", "l90_minute", "lcpeak_minute"):
+            level = entities[key]
+            assert level["unit_of_measurement"] == unit
+            assert level.get("device_class") == ("sound_pressure" if calibrated else None)
+            assert f"_{ending}')" in level["value_template"]
+
+
+def test_a_level_that_is_not_sent_each_second_is_not_shown() -> None:
+    assert "laeq" not in components(TOPICS, replace(SHOWN, live=False))
+
+
+def test_what_is_not_told_any_more_expires() -> None:
+    entities = components(TOPICS, replace(SHOWN, health_s=30.0))
+    assert entities["laeq"]["expire_after"] == 10
+    assert entities["l90_minute"]["expire_after"] == 180
+    assert entities["xruns"]["expire_after"] == 90
+
+
+def test_each_label_has_a_state_and_an_event_type_and_each_but_alarms_a_threshold() -> None:
+    entities = components(TOPICS, SHOWN)
+    assert entities["detected_dog_bark"]["state_topic"] == "edge/hive-7/detected/dog_bark"
+    assert "off_delay" not in entities["detected_dog_bark"], "the box itself says OFF"
+    assert entities["detected_dog_bark"]["name"] == "Dog bark"
+    assert entities["sound"]["event_types"] == ["loud_night", *SHOWN.labels]
+    assert "detected_loud_night" in entities
+    assert "threshold_loud_night" not in entities
+    number = entities["threshold_dog_bark"]
+    assert (number["min"], number["max"]) == (0.01, 1)
+    assert number["command_topic"] == "edge/hive-7/command/threshold"
+
+
+def test_a_box_without_recorder_or_thermometer_shows_neither() -> None:
+    entities = components(TOPICS, replace(SHOWN, records=False, thermometer=False))
+    assert "record" not in entities
+    assert "temperature_c" not in entities
+
+
+def test_what_is_gone_keeps_only_its_platform_and_what_is_there_is_not_gone() -> None:
+    gone = {"detected_cat": "binary_sensor", "laeq": "sensor"}
+    entities = told(gone=gone)["components"]
+    assert entities["detected_cat"] == {"platform": "binary_sensor"}
+    assert entities["laeq"]["unit_of_measurement"] == "dBFS"
+
+
+def test_of_hundreds_of_labels_all_are_event_types_and_some_have_entities() -> None:
+    labels = tuple(f"label {n}" for n in range(521))
+    entities = components(TOPICS, replace(SHOWN, labels=labels, alarms=()))
+    assert len(entities["sound"]["event_types"]) == 521
+    assert sum(key.startswith("detected_") for key in entities) == MOST_LABELS
+    assert sum(key.startswith("threshold_") for key in entities) == MOST_LABELS
+
+
+def test_a_box_that_goes_leaves_an_empty_description() -> None:
+    message = removal("homeassistant", "hive-7")
+    assert (message.topic, message.payload, message.retain) == (
+        "homeassistant/device/hive-7/config",
+        b"",
+        True,
+    )

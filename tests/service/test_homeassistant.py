@@ -1,0 +1,273 @@
+# SPDX-License-Identifier: MIT
+"""What a box tells Home Assistant is true, and is told anew: real Mosquitto, real `edge listen`."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from edge.config.load import load_defaults
+from edge.errors import EXIT_FAILURE
+from edge.publish.payloads import Topics
+from edge.service.homeassistant import FILE, HomeAssistant, shown
+from tests.conftest import wait_until
+from tests.service.conftest import body_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from edge.types import Message
+    from tests.conftest import Mosquitto, Subscriber
+    from tests.service.conftest import Listener
+
+Start = "Callable[..., Listener]"
+TOPIC = "homeassistant/device/edge/config"
+
+
+def say(server: Mosquitto, topic: str, payload: str, *options: str) -> None:
+    place = ["-p", str(server.port), "-t", topic, "-m", payload]
+    subprocess.run(["mosquitto_pub", *place, *options], check=True)
+
+
+def tell(server: Mosquitto, ear: Subscriber, name: str, payload: str) -> dict[str, Any]:
+    """Give a command; return its answer."""
+    topic = f"command/{name}/result {{"
+    before = sum(topic in line for line in ear.lines())
+    say(server, f"edge/edge/command/{name}", payload)
+
+    def answer() -> str | None:
+        lines = [line for line in ear.lines() if topic in line]
+        return lines[before] if len(lines) > before else None
+
+    body: dict[str, Any] = json.loads(wait_until(answer, f"an answer to {name}").partition(" ")[2])
+    return body
+
+
+def descriptions(ear: Subscriber) -> list[dict[str, Any]]:
+    lines = [line for line in ear.lines() if line.startswith(f"{TOPIC} {{")]
+    return [json.loads(line.partition(" ")[2]) for line in lines]
+
+
+@pytest.fixture
+def heard(
+    listen: Start, mosquitto: Callable[..., Mosquitto]
+) -> tuple[Mosquitto, Subscriber, Listener]:
+    """Return a broker, an ear at it, and a box that has described itself."""
+    server = mosquitto()
+    ear = server.subscribe()
+    listener = listen(f'publish.url="{server.url}"', "record.post_roll_s=0.0")
+    ear.wait_for(TOPIC)
+    return server, ear, listener
+
+
+def test_every_entity_shows_what_the_box_really_says(
+    heard: tuple[Mosquitto, Subscriber, Listener],
+) -> None:
+    _, ear, _ = heard
+    entities = descriptions(ear)[0]["components"]
+    for topic in ("level", "health", "info", "event/last"):
+        body = body_of(ear, topic)
+        asked = {
+            key: re.findall(r"value_json\.get\('(\w+)'\)|value_json\.(\w+)", one["value_template"])
+            for key, one in entities.items()
+            if one.get("state_topic") == f"edge/edge/{topic}"
+        }
+        assert asked
+        for key, names in asked.items():
+            for name in names:
+                assert "".join(name).removeprefix("get") in {*body, ""}, key
+    event = body_of(ear, "event")
+    assert event["label"] in entities["sound"]["event_types"]
+    labels = body_of(ear, "info")["thresholds"]
+    states = {one["state_topic"] for one in entities.values() if one.get("state_topic")}
+    assert {f"edge/edge/detected/{label}" for label in labels} <= states
+    said = {line.partition(" ")[0] for line in ear.lines()}
+    assert {topic for topic in states if "/detected/" in topic} <= said
+    ear.wait_for("edge/edge/paused OFF")
+
+
+def test_home_assistant_that_starts_is_told_everything_again(
+    heard: tuple[Mosquitto, Subscriber, Listener],
+) -> None:
+    server, ear, _ = heard
+    ear.wait_for("detected/rain")
+    say(server, "homeassistant/status", "offline")
+    say(server, "homeassistant/status", "online")
+    wait_until(lambda: len(descriptions(ear)) > 1, "it is described again")
+    asked = ear.lines().index("homeassistant/status online")
+    wait_until(lambda: "edge/edge/status online" in ear.lines()[asked:], "its states too")
+    later = ear.lines()[asked:]
+    answers = [line for line in later if line.startswith("edge/edge/command/")]
+    assert not answers, "it is no command"
+
+
+def test_a_pause_ends_events_and_clips_and_levels_go_on(
+    heard: tuple[Mosquitto, Subscriber, Listener],
+) -> None:
+    server, ear, _ = heard
+    ear.wait_for('"event_type":"onset"')
+    assert tell(server, ear, "pause", "60") == {"ok": True, "seconds": 60}
+    ear.wait_for("edge/edge/paused ON")
+    wait_until(lambda: _open_events(ear) == 0, "what sounded is closed")
+    since = len(ear.lines())
+    refused = tell(server, ear, "record", "1")
+    assert refused["ok"] is False
+    assert "pauses" in refused["error"]
+    wait_until(lambda: sum("/level {" in one for one in ear.lines()[since:]) >= 8, "levels go on")
+    assert not any("/event {" in line or "/scores " in line for line in ear.lines()[since:])
+    assert tell(server, ear, "resume", "") == {"ok": True}
+    since = len(ear.lines())
+    wait_until(lambda: any("/event {" in one for one in ear.lines()[since:]), "events again", 20)
+    assert "edge/edge/paused OFF" in ear.lines()[since - 3 :]
+
+
+def _open_events(ear: Subscriber) -> int:
+    lines = ear.lines()
+    onsets = sum('"event_type":"onset"' in line for line in lines if "/event {" in line)
+    return onsets - sum('"event_type":"offset"' in line for line in lines if "/event {" in line)
+
+
+def test_a_threshold_that_is_told_is_obeyed_shown_and_kept(
+    heard: tuple[Mosquitto, Subscriber, Listener], listen: Start
+) -> None:
+    server, ear, listener = heard
+    labels = body_of(ear, "info")["thresholds"]
+    for label in labels:  # none is loud enough now
+        answer = tell(server, ear, "threshold", json.dumps({"label": label, "value": 1.0}))
+        assert answer == {"ok": True, "label": label, "value": 1.0}
+    wait_until(lambda: _open_events(ear) == 0, "what sounded has ended")
+    infos = [line for line in ear.lines() if "/info {" in line]
+    assert set(json.loads(infos[-1].partition(" ")[2])["thresholds"].values()) == {1.0}
+    since = len(ear.lines())
+    wait_until(lambda: sum("/scores {" in one for one in ear.lines()[since:]) > 15, "it hears")
+    assert not any("/event {" in line for line in ear.lines()[since:])
+    assert "send 0.01 to 1" in tell(server, ear, "threshold", '{"label":"rain","value":2}')["error"]
+    listener.stop()
+    since = len(ear.lines())
+    listen(f'publish.url="{server.url}"', f'state.directory="{listener.state}"')
+    again = wait_until(
+        lambda: next((one for one in ear.lines()[since:] if "/info {" in one), None), "info"
+    )
+    assert set(json.loads(again.partition(" ")[2])["thresholds"].values()) == {1.0}
+
+
+ACL = """allow_anonymous true
+acl_file {file}
+"""
+
+
+def test_a_broker_that_refuses_the_description_is_named_and_the_rest_goes_on(
+    listen: Start, mosquitto: Callable[..., Mosquitto], tmp_path: Path
+) -> None:
+    acl = tmp_path / "acl"
+    acl.write_text("topic readwrite edge/#\n")
+    server = mosquitto(ACL.format(file=acl))
+    ear = server.subscribe()
+    listener = listen(f'publish.url="{server.url}"')
+    ear.wait_for(f'"broker":"it refuses {TOPIC}"')
+    assert listener.log().count(f"the broker refuses {TOPIC} (not allowed") == 1
+    ear.wait_for("/event {")
+
+
+def test_two_boxes_of_one_name_are_noticed_and_said(
+    heard: tuple[Mosquitto, Subscriber, Listener], listen: Start
+) -> None:
+    server, ear, listener = heard
+    listener.wait_ready()
+    twin = listen(f'publish.url="{server.url}"')  # it waits for the microphone of the other
+    said = "another box tells as edge/edge too: one needs another node.id"
+    wait_until(lambda: said in listener.log() and said in twin.log(), "both say it", 60)
+    ear.wait_for(f'"broker":"{said}"', timeout_s=60)
+    for one in (listener, twin):
+        assert one.log().count(f"ERROR mqtt {said}") == 1
+
+
+def test_a_box_that_starts_again_is_no_other_box(
+    heard: tuple[Mosquitto, Subscriber, Listener], listen: Start
+) -> None:
+    server, _, listener = heard
+    listener.wait_ready()
+    listener.send(signal.SIGKILL)
+    listener.wait()
+    again = listen(f'publish.url="{server.url}"')
+    again.wait_ready()
+    server.kill()
+    server.start()
+    wait_until(lambda: again.log().count("the broker is there") == 2, "it is back", 20)
+    late = server.subscribe("edge/edge/health")
+    assert '"broker":"ok"' in late.wait_for("health")
+
+
+def test_a_box_that_is_forgotten_leaves_nothing_at_its_broker(
+    heard: tuple[Mosquitto, Subscriber, Listener],
+) -> None:
+    server, ear, listener = heard
+    ear.wait_for("/event/last {")
+    state = f'state.directory="{listener.state}"'
+    command = [sys.executable, "-m", "edge", "forget", "--set", f'publish.url="{server.url}"']
+
+    def forget() -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [*command, "--set", state], capture_output=True, text=True, check=False
+        )
+
+    running = forget()
+    assert running.returncode == EXIT_FAILURE
+    assert "the unit 'edge' runs" in running.stderr
+    listener.stop()
+    (listener.state / FILE).write_text('{"detected_cat": "binary_sensor"}')
+    say(server, "edge/edge/detected/cat", "ON", "-r")
+    done = forget()
+    assert done.returncode == 0, done.stderr
+    late = server.subscribe("#")
+    say(server, "end", "end")
+    late.wait_for("end end")
+    assert late.lines() == ["end end"]
+
+
+class Box:
+    """A box that is described, without a broker."""
+
+    def __init__(self, state: Path) -> None:
+        settings = load_defaults()
+        self.settings = replace(settings, state=replace(settings.state, directory=str(state)))
+        self.sent: list[Message] = []
+        topics = Topics("edge", "edge")
+        self.told = HomeAssistant(self.settings, topics, self.sent.append, lambda: None)
+
+    def entities(self, *labels: str) -> dict[str, Any]:
+        what = shown(self.settings, "m", labels, (), calibrated=False, thermometer=False)
+        self.told.tell(what)
+        body: dict[str, Any] = json.loads(self.sent[-1].payload)
+        return dict(body["components"])
+
+
+def test_what_goes_with_a_model_is_removed_by_name_after_a_restart_too(tmp_path: Path) -> None:
+    box = Box(tmp_path)
+    assert set(box.entities("dog", "rain")) > {"detected_dog", "threshold_dog", "detected_rain"}
+    entities = box.entities("rain")
+    assert entities["detected_dog"] == {"platform": "binary_sensor"}
+    assert entities["threshold_dog"] == {"platform": "number"}
+    assert len(entities["detected_rain"]) > 1
+    assert Box(tmp_path).entities("rain")["detected_dog"] == {"platform": "binary_sensor"}
+    assert len(Box(tmp_path).entities("dog")["detected_dog"]) > 1, "and it may come back"
+
+
+@pytest.mark.parametrize("text", ["", "[1]", '{"detected_x": 7}', "[" * 100_000])
+def test_a_damaged_memory_of_what_was_told_is_none(tmp_path: Path, text: str) -> None:
+    (tmp_path / FILE).write_text(text)
+    assert "detected_x" not in Box(tmp_path).entities("rain")
+
+
+def test_a_disk_that_fails_keeps_nobody_from_being_told(tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    state.write_text("no folder")
+    assert "detected_rain" in Box(state).entities("rain")

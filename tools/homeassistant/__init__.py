@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+"""The box in a real Home Assistant."""
