@@ -71,7 +71,7 @@ OWNERS = {
     "onnx": ("model/registry.py", "model/converter.py"),
     "paho": ("publish/mqtt.py",),
     "sqlite3": ("publish/outbox.py",),
-    "systemd": ("service/notify.py",),
+    "systemd": ("service/notify.py", "service/journal.py"),
     "scipy": ("dsp/design.py", "dsp/standard.py", "dsp/correction_design.py"),
     "matplotlib": ("analysis/picture.py", "analysis/daychart.py", "analysis/trialchart.py"),
     "prometheus_client": ("service/exposition.py",),

@@ -4,8 +4,6 @@
 from __future__ import annotations
 
 import json
-import logging
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -81,12 +79,10 @@ def _run_unit(config_file: Path | None, overrides: Sequence[str]) -> int:
     """Run the idle-time unit in a process that carries neither pydantic nor NumPy."""
     pending = PendingSettings(config_file, overrides)
     from edge.service.analyze.unit import analyze as run  # while the settings are being checked
+    from edge.service.journal import log_to_manager
 
     settings = pending.result()
-    # The journal stamps each line itself.
-    stamp = "" if "JOURNAL_STREAM" in os.environ else "%(asctime)s "
-    level = settings.log.level.upper()
-    logging.basicConfig(stream=sys.stderr, level=level, format=f"{stamp}%(levelname)s %(message)s")
+    log_to_manager(settings.log.level, "%(levelname)s %(message)s")
     return run(settings)
 
 

@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: MIT
+# shellcheck shell=bash disable=SC2154
+# Sourced by install.sh: what of edge lies outside its own folder.
+
+UNITS=(edge-listen.service edge-analyze.service)
+SETTINGS=/etc/edge/edge.toml
+COMMAND=/usr/local/bin/edge
+
+make_user() {
+    if ! id -nG edge 2>/dev/null | grep -qw audio; then
+        act "make the user edge, of the group audio" systemd-sysusers "$1"
+    fi
+}
+
+put_files() {
+    local path file before=$changes
+    while read -r path file; do
+        act "write $path" put_file "$PWD/$file" "$path"
+    done < <(outdated "$PWD")
+    if [ "$changes" != "$before" ] && managed; then
+        act "tell systemd, udev and the journal" reload_managers
+    fi
+    if [ ! -d /etc/edge/edge.d ]; then
+        act "make /etc/edge" systemd-tmpfiles --create "$PWD/systemd/edge.tmpfiles.conf"
+    fi
+    if [ ! -e "$COMMAND" ]; then act "link $COMMAND" ln -s -f "$HOME_OF_EDGE/current/bin/edge" "$COMMAND"; fi
+    if [ ! -e "$SETTINGS" ]; then act "write $SETTINGS" first_settings; fi
+}
+
+reload_managers() {
+    systemctl daemon-reload
+    udevadm control --reload || say "edge: udev takes the new rule at the next boot"
+    systemctl restart systemd-journald.service
+}
+
+# Two boxes may not have one name on one broker: the machine's own is the best guess.
+first_settings() {
+    local name
+    name=$(uname -n | tr -c 'A-Za-z0-9_\n-' - | cut -c 1-64)
+    sed "s/@NAME@/$name/" deploy/edge.toml >"$SETTINGS.new"
+    mv "$SETTINGS.new" "$SETTINGS"
+}
+
+# settings_fit RELEASE BEFORE: a file that the new version can't read is kept, and the old version with it.
+settings_fit() {
+    local edge=$RELEASES/$1/bin/edge mistakes
+    if [ ! -e "$SETTINGS" ] || [ ! -x "$edge" ]; then return; fi
+    mistakes=$(runuser -u edge -- timeout 120 "$edge" config 2>&1 >/dev/null) && return
+    say "$mistakes"
+    die "the settings do not fit edge $1 (above). They are kept as they are, and ${2:-nothing} goes on running: mend $SETTINGS, then run this again"
+}
+
+# Once: what a person has switched off later stays off. The check is the last, as the mark that it is done.
+enable_units() {
+    if systemctl is-enabled --quiet edge-upgrade-check.service 2>/dev/null; then return; fi
+    act "start edge at each boot" systemctl enable --quiet "${UNITS[@]}"
+    if managed; then act "start edge" systemctl start --no-block "${UNITS[@]}"; fi
+    act "judge upgrades" systemctl enable --quiet edge-upgrade-check.service
+}

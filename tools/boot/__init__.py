@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+"""A real boot of the box in a virtual machine."""

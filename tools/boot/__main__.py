@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: MIT
+"""`tools/boot-test`: a Debian with edge on it boots, hears, fails, seen from outside."""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import time
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edge import __version__
+from tools.boot.checks import CHECKS
+from tools.boot.lab import Lab
+from tools.boot.machine import BrokenError
+from tools.boot.root import REPOSITORY, SUITE, build, kernel
+from tools.boot.upgrades import UPGRADES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def main() -> int:
+    """Make the root, boot it, check; print the table; return 0 if all held."""
+    every = (*CHECKS, *UPGRADES)
+    parser = argparse.ArgumentParser(prog="tools/boot-test", description=__doc__)
+    parser.add_argument(
+        "--work", type=Path, default=REPOSITORY / ".cache" / "boot", help="for root and disk"
+    )
+    parser.add_argument("--only", nargs="*", metavar="CHECK", help="besides the first two")
+    parser.add_argument("--no-build", action="store_true", help="boot the disk of the last time")
+    asked = parser.parse_args()
+    asked.work.mkdir(parents=True, exist_ok=True)
+    disk = asked.work / "disk.img" if asked.no_build else build(asked.work)
+    chosen = [one for one in every if _is_chosen(one.__name__, asked.only)]
+    with ExitStack() as running:
+        began_s = time.monotonic()
+        lab = Lab(asked.work, disk, kernel(asked.work), running)
+        rows = [f"| boots | ok | {time.monotonic() - began_s:.0f} s (emulated) |"]
+        head = _head(lab)
+        rows += [_row(check, lab) for check in chosen]
+        print("\n".join([*head, *rows]))
+    return 1 if any("FAILED" in row for row in rows) else 0
+
+
+def _is_chosen(name: str, only: list[str] | None) -> bool:
+    return not only or name in {*only, "boots_deaf", "hears_later"}
+
+
+def _row(check: Callable[[Lab], str], lab: Lab) -> str:
+    name, began_s = check.__name__.replace("_", " "), time.monotonic()
+    try:
+        row = f"| {name} | ok | {check(lab)} |"
+    except (BrokenError, OSError) as error:
+        row = f"| {name} | FAILED | {error} |"
+    print(f"{row}  ({time.monotonic() - began_s:.0f} s)", file=sys.stderr, flush=True)
+    return row
+
+
+def _head(lab: Lab) -> list[str]:
+    commit = subprocess.check_output(
+        ["git", "describe", "--always", "--dirty"], cwd=REPOSITORY, text=True
+    ).strip()
+    inside = lab.box.run("echo Linux $(uname -r), $(systemctl --version | head -n 1)")
+    about = f"{datetime.now(UTC):%Y-%m-%d}, commit {commit}, edge {__version__}, Debian {SUITE}"
+    return [f"{about}, {inside}; QEMU (TCG)", "", "| the box | | |", "|---|---|---|"]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,168 @@
+# SPDX-License-Identifier: MIT
+"""What a box must do: sound in, messages out, and on through faults."""
+
+from __future__ import annotations
+
+import time
+from itertools import pairwise
+from typing import TYPE_CHECKING, Final
+
+from tools.boot.lab import ACTIVE, Lab
+from tools.boot.machine import BrokenError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+RATE_HZ: Final = 48000
+TOLD_WITHIN_S: Final = 3.0
+DRIVER: Final = "/sys/bus/platform/drivers/snd_aloop"
+EXPOSURE: Final = {"edge-listen": 1.5, "edge-analyze": 2.0}
+
+
+def boots_deaf(lab: Lab) -> str:
+    """No sound card is there: the units run, the box says what it lacks."""
+    lab.settle()
+    since = lab.ear.now()
+    lab.ear.wait("status", lambda value: value == "online", 0, 300.0)
+    lab.box.until(ACTIVE, 200.0)
+    lab.health(0, 200.0, microphone="absent")
+    return f"password by credential, {lab.ear.now() - since} messages"
+
+
+def hears_later(lab: Lab) -> str:
+    """A card that comes after the start is opened: the sandbox must know of sound cards before."""
+    since, began_s = lab.ear.now(), time.monotonic()
+    lab.plug()
+    at_s, _ = lab.health(since, 60.0, microphone="ok")
+    return f"after {at_s - began_s:.1f} s"
+
+
+def tells_what_it_hears(lab: Lab) -> str:
+    """A scene comes back as events, a clip and its analysis."""
+    onset = lab.ear.wait("event", lambda value: value["event_type"] == "onset", 0, 120.0)
+    clip = lab.ear.wait("clip", lambda _: True, 0, 200.0)
+    lab.box.run("systemctl stop player")  # what is heard keeps analysis waiting
+    lab.ear.wait("analysis", lambda value: value["clip_id"] == clip.value["clip_id"], 0, 500.0)
+    lab.box.run("ls /var/lib/edge/clips/*/*.flac /var/lib/edge/clips/*/*.analysis.png")
+    lab.box.run("systemd-analyze --no-pager >/dev/null; edge clips list", 120.0)
+    labels = sorted({one.value["label"] for one in lab.ear.heard if one.topic == "event"})
+    lab.plug()
+    return f"first {onset.value['label']}; {', '.join(labels)}; clip {clip.value['duration_s']} s"
+
+
+def outlives_a_stop(lab: Lab) -> str:
+    """A process that stands still is started anew by the watchdog."""
+    took_s = lab.back("STOP", 200.0)
+    lab.ear.wait("last_words", lambda _: True, 0, 30.0)
+    return f"listens again after {took_s:.0f} s (WatchdogSec=20), last words told"
+
+
+def outlives_a_kill(lab: Lab) -> str:
+    """A process that is killed is started anew."""
+    return f"listens again after {lab.back('KILL', 200.0):.0f} s"
+
+
+def outlives_an_unplugging(lab: Lab) -> str:
+    """The card goes, and comes back under another number: told at once, a gap of true length."""
+    lost_before = lab.figures()["lost_samples"]
+    since, began_s = lab.ear.now(), time.monotonic()
+    went_s = float(_unbind(lab))
+    told_s = lab.health(since, 20.0, microphone="lost")[0] - began_s
+    time.sleep(5.0)
+    lab.box.run("modprobe snd-dummy")  # takes the free number
+    since = lab.ear.now()
+    back_s = float(lab.box.run(f"echo snd_aloop.0 >{DRIVER}/bind; cut -d' ' -f1 /proc/uptime"))
+    _, health = lab.health(since, 30.0, microphone="ok")
+    hole_s = (health["lost_samples"] - lost_before) / RATE_HZ
+    number = lab.box.run("readlink /proc/asound/Loopback")
+    _must(told_s < TOLD_WITHIN_S, f"told only after {told_s:.1f} s")
+    _must(number != "card0", "the card's number did not change")
+    _must(back_s - went_s - 0.5 <= hole_s <= back_s - went_s + 4.0, f"a hole of {hole_s:.2f} s")
+    return (
+        f"told after {told_s:.1f} s; away {back_s - went_s:.1f} s, gap {hole_s:.1f} s;"
+        f" back as {number}"
+    )
+
+
+def _unbind(lab: Lab) -> str:
+    # It waits until the last reader has closed the card.
+    unbind = f"(echo snd_aloop.0 >{DRIVER}/unbind) >/dev/null 2>&1 &"
+    return lab.box.run(f"cut -d' ' -f1 /proc/uptime; {unbind}")
+
+
+def outlives_the_clock(lab: Lab) -> str:
+    """The clock leaps forth and back: nothing is lost, nothing restarts."""
+    before = _counts(lab)
+    for step in ("+1 hour", "-3 hours", "+2 hours"):
+        lab.box.run(f'date -s "$(date -d "{step}")"')
+        since = lab.ear.now()
+        levels = [lab.ear.wait("level", lambda _: True, since, 5.0)]
+        for _ in range(4):
+            since = lab.ear.now()
+            levels.append(lab.ear.wait("level", lambda _: True, since, 5.0))
+        apart_s = max(b.at_s - a.at_s for a, b in pairwise(levels))
+        _must(apart_s < 3.0, f"no level for {apart_s:.1f} s after {step}")
+    after = _counts(lab)
+    _must(before == after, f"{before} became {after}")
+    return "+1 h, -3 h, +2 h: a level each second, no restart, no gap"
+
+
+def _counts(lab: Lab) -> tuple[str, str, int]:
+    return lab.show("MainPID"), lab.show("NRestarts"), lab.figures()["gaps"]
+
+
+def outlives_a_reboot(lab: Lab) -> str:
+    """A reboot in the middle of a recording leaves whole clips only."""
+    return _cut_off(lab, "systemctl reboot")
+
+
+def outlives_a_power_cut(lab: Lab) -> str:
+    """So does a power cut."""
+    return _cut_off(lab, "echo b >/proc/sysrq-trigger")
+
+
+def _cut_off(lab: Lab, how: str) -> str:
+    since = lab.ear.now()
+    lab.command("record", '{"seconds": 120}')
+    lab.ear.wait("command/record/result", lambda _: True, since, 20.0)
+    time.sleep(15.0)
+    took_s = lab.box.boot_again(how)
+    since = lab.ear.now()
+    lab.box.until(ACTIVE, 300.0)
+    lab.plug()
+    lab.ear.wait("level", lambda _: True, since, 120.0)
+    whole = (
+        "cd /var/lib/edge/clips; for sound in */*.flac; do"
+        " [ -s $sound ] && [ -s ${sound%.flac}.json ] || exit 1; done; ls */*.flac | wc -l"
+    )
+    clips = lab.box.run(whole)
+    odd = lab.box.run("find /var/lib/edge/clips -name '*.part' -o -name '*.tmp' | wc -l")
+    _must(odd == "0", f"{odd} unfinished files are left")
+    return f"back after {took_s:.0f} s, {clips} clips, all whole"
+
+
+def is_confined(lab: Lab) -> str:
+    """Systemd itself says how exposed the units are."""
+    found = {unit: lab.exposure(unit) for unit in EXPOSURE}
+    for unit, exposure in found.items():
+        _must(exposure < EXPOSURE[unit], f"{unit}: {exposure}")
+    return ", ".join(f"{unit} {exposure}" for unit, exposure in found.items())
+
+
+def _must(fits: bool, otherwise: str) -> None:  # noqa: FBT001 - a claim and what else is the case
+    if not fits:
+        raise BrokenError(otherwise)
+
+
+CHECKS: Final[tuple[Callable[[Lab], str], ...]] = (
+    boots_deaf,
+    hears_later,
+    tells_what_it_hears,
+    outlives_a_stop,
+    outlives_a_kill,
+    outlives_an_unplugging,
+    outlives_the_clock,
+    is_confined,
+    outlives_a_reboot,
+    outlives_a_power_cut,
+)
