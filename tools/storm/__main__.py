@@ -19,6 +19,7 @@ from tools.storm.box import Box
 from tools.storm.broker import Broker, Ear, Wire
 from tools.storm.faults import Fault, all_faults
 from tools.storm.kills import kill_rounds
+from tools.storm.load import load
 from tools.storm.soak import LONGEST_H, soak
 from tools.storm.sound import bursts, write_signal
 
@@ -38,6 +39,9 @@ def main() -> int:
     parser.add_argument(
         "--soak", type=float, metavar="HOURS", help="instead: so much sound as fast as it goes"
     )
+    parser.add_argument(
+        "--load", type=float, metavar="MINUTES", help="instead: other programs on each processor"
+    )
     asked = parser.parse_args()
     if asked.soak and not 0.0 < asked.soak <= LONGEST_H:
         parser.error(f"--soak takes up to {LONGEST_H:g} hours")
@@ -47,6 +51,8 @@ def main() -> int:
             return _kill(place, asked.kills, asked.seed, running)
         if asked.soak:
             return _soak(place, asked.soak, running)
+        if asked.load:
+            return _load(place, asked.load, asked.seed, running)
         storm = Storm(place, asked.seed, running)
         books = storm.run(asked.seconds)
     print(storm.table(books))
@@ -149,6 +155,15 @@ def _soak(place: Path, hours: float, running: ExitStack) -> int:
     result = soak(place, hours, running)
     print(result.plot())
     print("\n".join(result.wrong) or "nothing grew", f"({time.monotonic() - began_s:.0f} s)")
+    return 1 if result.wrong else 0
+
+
+def _load(place: Path, minutes: float, seed: int, running: ExitStack) -> int:
+    raw = place / "signal.raw"
+    write_signal(raw, seed)
+    result = load(place, raw, minutes, running)
+    print(result)
+    print("\n".join(result.wrong) or "nothing was lost")
     return 1 if result.wrong else 0
 
 
