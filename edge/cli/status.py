@@ -22,13 +22,8 @@ if TYPE_CHECKING:
 GROUPS: Final = {
     "hears": ("microphone", "channels", "heard", "last_event", "uptime_s"),
     "lost": (
-        "gaps",
-        "lost_samples",
-        "xruns",
-        "longest_read_delay_ms",
-        "late_patches",
-        "levels_lost",
-        "clips_lost",
+        *("gaps", "lost_samples", "xruns", "last_xrun", "last_xrun_lost_ms", "last_xrun_cause"),
+        *("longest_read_delay_ms", "late_patches", "levels_lost", "clips_lost"),
     ),
     "messages": (
         *("broker_connections", "messages_sent", "outbox_depth", "outbox_dropped"),

@@ -41,6 +41,7 @@ from edge.service.lastwords import LastWords
 from edge.service.memory import settle_memory
 from edge.service.models import Models
 from edge.service.notify import Manager, tell
+from edge.service.overrun import Overruns
 from edge.service.recording import build_recorder, recording_figures
 from edge.service.reporter import Reporter
 from edge.service.sounding import Sounding
@@ -112,6 +113,7 @@ class Listener:
         )
         self._clock = StreamClock(stream.rate_hz)
         self._stream = StreamWatch(stream, self._clock)
+        self._overruns = Overruns(self._clock, stream.rate_hz)
         self._topics = build.build_topics(settings)
         self._recorder = self._build_recorder(stream_id) if settings.record.enabled else None
         self._instrument = Instrument(
@@ -169,6 +171,7 @@ class Listener:
     def run(self) -> None:
         """Listen until a signal, the end of a finite source, or a failure."""
         signal.signal(signal.SIGHUP, lambda *_: self._models.ask())
+        signal.signal(signal.SIGCONT, lambda *_: self._overruns.goes_on())
         sys.setswitchinterval(SWITCH_INTERVAL_S)
         self._start()
         settle_memory()
@@ -209,7 +212,9 @@ class Listener:
             self._models.look(now_s)
             manager.progress.inference_stall_s = self._inference.stall_s()
             manager.tell(self._stream.sample_index, self._inference.turns, now_s, self._status_line)
+            self._overruns.look(now_s)
             changed = self._stream.tell_changes() | self._recorder_changed()
+            changed |= self._overruns.tell()
             self._vitals.watch(now_s, changed=changed)
             if self._hearing:
                 busy = self._vitals.shedding.step != "none"
@@ -244,6 +249,8 @@ class Listener:
             item = self._source.read()
             if item is None:
                 break
+            if isinstance(item, Gap) and item.cause == "xrun":
+                self._overruns.note(item)
             self._stream.note(item)
             if self._playback and self._settings.playback.listen_in:
                 self._playback.take(item)
@@ -305,6 +312,7 @@ class Listener:
             figures["microphone"] = "lost"
         figures |= {
             "xruns": self._source.xruns,
+            **self._overruns.figures(),
             **self._inference.figures(),
             "events": self._reporter.events,
             "last_event": self._reporter.last_event,
