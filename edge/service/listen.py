@@ -367,6 +367,8 @@ def _listen(settings: Settings, file: FiguresFile, words: LastWords) -> int:
     supervisor = Supervisor()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: supervisor.end())
+    # Until there is a `Listener` whose models it makes look: a reload may come at any time.
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     if words.wait_s:
         log.error("the last runs failed at once: waiting %g s", words.wait_s)
         supervisor.ended.wait(words.wait_s)
