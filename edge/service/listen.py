@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from edge.clock import StreamClock, utc_now
 from edge.errors import EXIT_CONFIG, EXIT_FAILURE, EXIT_OK, DeviceError, EdgeError
+from edge.led import Led
 from edge.publish import payloads
 from edge.service import build
 from edge.service.awaiting import awaited_source
@@ -92,8 +93,10 @@ class Listener:
         *,
         file: FiguresFile,
         words: LastWords,
+        led: Led,
     ) -> None:
         self._words = words
+        self._led = led
         self._source = source
         self._supervisor = supervisor
         self._models = Models(settings)
@@ -215,6 +218,8 @@ class Listener:
             self._overruns.look(now_s)
             changed = self._stream.tell_changes() | self._recorder_changed()
             changed |= self._overruns.tell()
+            hears = manager.ready and not manager.stalled and self._stream.microphone == "ok"
+            self._led.show("steady" if hears else "blinking")
             self._vitals.watch(now_s, changed=changed)
             if self._hearing:
                 busy = self._vitals.shedding.step != "none"
@@ -372,9 +377,14 @@ def _listen(settings: Settings, file: FiguresFile, words: LastWords) -> int:
     if words.wait_s:
         log.error("the last runs failed at once: waiting %g s", words.wait_s)
         supervisor.ended.wait(words.wait_s)
-    source = None if supervisor.ended.is_set() else awaited_source(settings, supervisor, file)
-    if source:
-        Listener(settings, source, supervisor, file=file, words=words).run()
+    led = Led(settings.health.led)
+    led.show("blinking")
+    try:
+        source = None if supervisor.ended.is_set() else awaited_source(settings, supervisor, file)
+        if source:
+            Listener(settings, source, supervisor, file=file, words=words, led=led).run()
+    finally:
+        led.show("off")
     if supervisor.failure:
         words.say(supervisor.failure)
         log.error("%s", supervisor.failure)
