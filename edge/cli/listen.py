@@ -27,7 +27,7 @@ def listen(config_file: Path | None, overrides: tuple[str, ...]) -> int:
     # Before NumPy is imported: its products are small, a second thread would only wake up for them.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     pending = PendingSettings(config_file, overrides)
-    from edge.service.listen import listen as run  # while the settings are being checked
+    from edge.service.unit import listen as run  # while the settings are being checked
 
     settings = pending.result()
     _log_to_stderr(settings.log.level)

@@ -19,26 +19,21 @@ main        watchdog, health, signals                      nothing
 from __future__ import annotations
 
 import logging
-import os
 import signal
 import sys
 import time
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from edge.clock import StreamClock, utc_now
-from edge.errors import EXIT_CONFIG, EXIT_FAILURE, EXIT_OK, DeviceError, EdgeError
-from edge.led import Led
+from edge.errors import DeviceError
 from edge.publish import payloads
 from edge.service import build
-from edge.service.awaiting import awaited_source
 from edge.service.calibrated import Calibrated
 from edge.service.commands import Orders
 from edge.service.ears import Place
-from edge.service.figures import FiguresFile, runtime_directory
 from edge.service.hearing import hearing_of
 from edge.service.inference import Inference
 from edge.service.instrument import Instrument
-from edge.service.lastwords import LastWords
 from edge.service.memory import settle_memory
 from edge.service.models import Models
 from edge.service.notify import Manager, tell
@@ -47,7 +42,6 @@ from edge.service.recording import build_recorder, recording_figures
 from edge.service.reporter import Reporter
 from edge.service.sounding import Sounding
 from edge.service.stream import StreamWatch
-from edge.service.supervisor import Supervisor
 from edge.service.uplink import Uplink
 from edge.service.vitals import Vitals
 from edge.types import Bands, Gap, Level, Patch
@@ -57,9 +51,13 @@ if TYPE_CHECKING:
 
     from edge.capture.source import Source
     from edge.config.schema import Settings
+    from edge.led import Led
     from edge.pipeline import Measured
     from edge.record.recorder import Recorder
     from edge.service.commands import Handler
+    from edge.service.figures import FiguresFile
+    from edge.service.lastwords import LastWords
+    from edge.service.supervisor import Supervisor
     from edge.types import Event, Message
 
 log = logging.getLogger(__name__)
@@ -346,51 +344,3 @@ class Listener:
     def _send(self, message: Message) -> None:
         if self._uplink:
             self._uplink.send(message)
-
-
-def listen(settings: Settings) -> int:
-    """Run the listening unit, once its microphone is there; return its exit code."""
-    file = FiguresFile(runtime_directory(os.environ), settings.node.id)
-    words = LastWords(settings.state.path, file.last())
-    code = EXIT_FAILURE
-    try:
-        code = _listen(settings, file, words)
-    except BaseException as error:
-        code = error.exit_code if isinstance(error, EdgeError) else EXIT_FAILURE
-        words.say(error)
-        raise
-    finally:
-        # Wrong settings are said, and not mended by another start.
-        in_order = code in {EXIT_OK, EXIT_CONFIG}
-        words.end(in_order=in_order)
-        if in_order:  # else the next run tells these figures too
-            file.remove()
-    return code
-
-
-def _listen(settings: Settings, file: FiguresFile, words: LastWords) -> int:
-    supervisor = Supervisor()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: supervisor.end())
-    # Until there is a `Listener` whose models it makes look: a reload may come at any time.
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    if words.wait_s:
-        log.error("the last runs failed at once: waiting %g s", words.wait_s)
-        supervisor.ended.wait(words.wait_s)
-    led = Led(settings.health.led)
-    led.show("blinking")
-    try:
-        source = None if supervisor.ended.is_set() else awaited_source(settings, supervisor, file)
-        if source:
-            Listener(settings, source, supervisor, file=file, words=words, led=led).run()
-    finally:
-        led.show("off")
-    if supervisor.failure:
-        words.say(supervisor.failure)
-        log.error("%s", supervisor.failure)
-    match supervisor.failure:
-        case None:
-            return EXIT_OK
-        case EdgeError(exit_code=code):
-            return code
-    return EXIT_FAILURE
