@@ -17,9 +17,11 @@ from typing import Final
 from tools.storm.books import Books, balance
 from tools.storm.box import Box
 from tools.storm.broker import Broker, Ear, Wire
-from tools.storm.faults import Fault, all_faults
+from tools.storm.certificate import make_certificates
+from tools.storm.faults import Fault, all_faults, disk_faults, network_faults
 from tools.storm.kills import kill_rounds
 from tools.storm.load import load
+from tools.storm.net import make_net
 from tools.storm.soak import LONGEST_H, soak
 from tools.storm.sound import bursts, write_signal
 
@@ -69,11 +71,21 @@ class Storm:
         raw = place / "signal.raw"
         write_signal(raw, seed)
         self._disk = _small_disk(place / "disk", running)
-        self._broker = Broker(place, running)
+        net = make_net(running)
+        if net is None:
+            print("no cable is pulled: no network of our own may be made here", file=sys.stderr)
+        certificates = make_certificates(place, "127.0.0.1", *([net.address] if net else []))
+        self._broker = Broker(place, running, certificates.good)
         self._ear = Ear(self._broker.port, running)
-        wire = Wire(self._broker.port)
-        self._box = Box(place, raw, self._disk or place / "state", wire.port, running)
-        self._faults = all_faults(self._box, self._broker, wire, self._disk)
+        wire = Wire(self._broker.tls_port, net)
+        reports = (
+            f'publish.url="mqtts://{wire.host}:{wire.port}"',
+            f'publish.ca_file="{certificates.authority.file}"',
+        )
+        self._box = Box(place, raw, self._disk or place / "state", reports, running)
+        self._faults = all_faults(self._box, self._broker, wire, certificates)
+        self._faults += network_faults(net) if net else []
+        self._faults += disk_faults(self._disk) if self._disk else []
         self._deaf: list[tuple[float, float]] = []
         self._done: Counter[str] = Counter()
         self._died = 0
