@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 import alsaaudio
 
+from edge.capture.asleep import SleepWatch
 from edge.capture.card import read_cards
 from edge.capture.selection import inventory, resolve
 from edge.capture.timeline import Timeline
@@ -137,6 +138,7 @@ class AlsaSource:
         self._buffer_size = int(granted["buffer_size"])
         self._unpack = Unpacker(self._sample_format, channels, self._format.period_size).unpack
         self._timeline = Timeline(rate_hz)
+        self._sleep = SleepWatch()
         self._sample_index = 0
         self._held: Period | None = None
         self._next_look_s = 0.0
@@ -172,6 +174,8 @@ class AlsaSource:
             self._sample_index += len(period.samples)
             return period
         self._next_look_s = mono_s + LOOK_EVERY_S
+        if self._sleep.noticed() and cause is None:  # some drivers go on as if nothing had been
+            cause = "suspended"
         return self._looked(period, cause)
 
     def close(self) -> None:

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -14,6 +13,8 @@ from edge.config.load import load_settings
 from edge.errors import EXIT_OK, EXIT_PUBLISH, EdgeError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from edge.config.schema import Settings
 
 
@@ -44,10 +45,9 @@ def forget(config_file: Path | None, overrides: tuple[str, ...]) -> int:
 
 
 def _refuse_while_it_runs(settings: Settings) -> None:
-    from edge.service.figures import read_figures, runtime_directory
+    from edge.service.figures import read_figures
 
-    places = [runtime_directory(os.environ), Path("/run/edge")]
-    if read_figures(places, settings.node.id):
+    if read_figures(os.environ, settings.node.id):
         raise EdgeError(
             f"the unit {settings.node.id!r} runs, and would say it all again",
             "systemctl stop edge-listen",

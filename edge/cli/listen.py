@@ -27,7 +27,7 @@ def listen(config_file: Path | None, overrides: tuple[str, ...]) -> int:
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     pending = PendingSettings(config_file, overrides)
     from edge.service.journal import log_to_manager
-    from edge.service.listen import listen as run  # while the settings are being checked
+    from edge.service.unit import listen as run  # while the settings are being checked
 
     settings = pending.result()
     log_to_manager(settings.log.level, "%(levelname)s %(threadName)s %(message)s")

@@ -220,6 +220,7 @@ class Health:
     interval_s: Annotated[float, Interval(ge=1.0, le=3600.0)]
     max_temperature_c: Annotated[float, Interval(ge=0.0, le=110.0)]
     prometheus: str
+    led: str
 
 
 @section

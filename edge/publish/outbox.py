@@ -6,6 +6,7 @@ from __future__ import annotations
 import logging
 import math
 import sqlite3
+from collections import Counter
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -37,6 +38,7 @@ _ADDED: Final = {
     "boot": "TEXT",
 }
 _INDEX: Final = "CREATE INDEX IF NOT EXISTS by_worth ON message (worth, id)"
+_WORTHIEST: Final = 2
 _OVERHEAD_BYTES = 64  # what a row costs beside its topic and payload
 
 
@@ -65,6 +67,13 @@ class Row(NamedTuple):
         if self.booted_s is None:
             return None
         return Moment(self.booted_s, 0.0, self.boot or "", synchronised=False)
+
+
+class _Gone(NamedTuple):
+    """What was deleted."""
+
+    worth: int
+    size: int
 
 
 class Outbox:
@@ -119,12 +128,12 @@ class Outbox:
         now : None: nobody knows.
         """
         size = _size(message)
-        gone: list[int] = []
+        gone: list[_Gone] = []
         number = 0
         with self._transaction():
             if self._may_fit(size, message.worth):
                 gone = self._make_room(size, message.worth)
-            if self._bytes - sum(gone) + size <= self._max_bytes:
+            if self._waits_bytes() - _sum(gone) + size <= self._max_bytes:
                 cursor = self._db.execute(
                     "INSERT INTO message"
                     " (topic, payload, qos, retain, worth, put_s, booted_s, boot)"
@@ -133,10 +142,11 @@ class Outbox:
                 )
                 number = int(cursor.lastrowid or 0)
         # Only now: what was rolled back did not happen.
-        self._count(-len(gone), -sum(gone))
+        self._forget(gone)
         self.dropped += len(gone) + (not number)
         if number:
-            self._count(1, size)
+            self.depth += 1
+            self._bytes[message.worth] += size
         return number
 
     def forget_old(self, now: Moment | None, mono_s: float) -> None:
@@ -151,7 +161,7 @@ class Outbox:
         """
         if not self._max_age_s or now is None:
             return
-        gone: list[int] = []
+        gone: list[_Gone] = []
         with self._transaction():
             if self._clock is None:
                 self._clock = TrustedClock()
@@ -159,7 +169,7 @@ class Outbox:
             told = Utc(datetime.fromtimestamp(now.wall_s, UTC).isoformat(), now.synchronised)
             if trusted := self._clock.read(told, mono_s):
                 gone = self._delete("put_s < ?", trusted.timestamp() - self._max_age_s)
-        self._count(-len(gone), -sum(gone))
+        self._forget(gone)
         self.dropped += len(gone)
 
     def _newest(self) -> datetime | None:
@@ -207,7 +217,7 @@ class Outbox:
             gone = self._delete("id = ?", row_id)
         except sqlite3.Error as error:
             raise self._unusable(error) from error
-        self._count(-len(gone), -sum(gone))
+        self._forget(gone)
 
     def begin_anew(self) -> None:
         """Set the damaged file aside and begin an empty one, in which numbers begin again.
@@ -232,8 +242,11 @@ class Outbox:
         """Close."""
         self.close()
 
-    def _prepare(self) -> tuple[int, int]:
-        """Make the table where it is missing; return how many messages wait, and their bytes."""
+    def _prepare(self) -> tuple[int, Counter[int]]:
+        """Make the table where it is missing; return how many messages wait, and their bytes.
+
+        Bytes by worth: to know what fits, nothing has to be read any more.
+        """
         self._db.execute("PRAGMA journal_mode=WAL")
         self._db.execute("PRAGMA synchronous=FULL")
         self._db.execute(_TABLE)
@@ -242,10 +255,14 @@ class Outbox:
             if name not in known:
                 self._db.execute(f"ALTER TABLE message ADD COLUMN {name} {kind}")
         self._db.execute(_INDEX)
-        count, size = self._db.execute(
-            "SELECT count(*), coalesce(sum(length(topic) + length(payload)), 0) FROM message"
-        ).fetchone()
-        return count, size + count * _OVERHEAD_BYTES
+        count, sizes = 0, Counter[int]()
+        for worth, messages, size in self._db.execute(
+            "SELECT worth, count(*), sum(length(topic) + length(payload))"
+            " FROM message GROUP BY worth"
+        ):
+            count += messages
+            sizes[_known(worth)] += (size or 0) + messages * _OVERHEAD_BYTES
+        return count, sizes
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
@@ -260,36 +277,34 @@ class Outbox:
 
     def _may_fit(self, size: int, worth: int) -> bool:
         """Return whether `size` fits once all that is worth no more is gone."""
-        if self._bytes + size <= self._max_bytes:
-            return True
-        (kept,) = self._db.execute(
-            "SELECT coalesce(sum(length(topic) + length(payload) + ?), 0)"
-            " FROM message WHERE worth > ?",
-            (_OVERHEAD_BYTES, worth),
-        ).fetchone()
-        return bool(kept + size <= self._max_bytes)
+        kept = sum(kept for of, kept in self._bytes.items() if of > worth)
+        return kept + size <= self._max_bytes
 
-    def _make_room(self, size: int, worth: int) -> list[int]:
-        """Delete what is worth no more, until `size` fits; return the sizes of what went."""
-        gone: list[int] = []
-        while self._bytes - sum(gone) + size > self._max_bytes:
+    def _make_room(self, size: int, worth: int) -> list[_Gone]:
+        """Delete what is worth no more, until `size` fits; return what went."""
+        gone: list[_Gone] = []
+        while self._waits_bytes() - _sum(gone) + size > self._max_bytes:
             least = "id = (SELECT id FROM message WHERE worth <= ? ORDER BY worth, id LIMIT 1)"
             if not (one := self._delete(least, worth)):
                 break
             gone += one
         return gone
 
-    def _delete(self, where: str, value: float) -> list[int]:
-        """Delete messages; return the size of each."""
+    def _delete(self, where: str, value: float) -> list[_Gone]:
+        """Delete messages; return what went."""
         rows = self._db.execute(
-            f"DELETE FROM message WHERE {where} RETURNING length(topic) + length(payload)",  # noqa: S608 - our own words
+            f"DELETE FROM message WHERE {where} RETURNING worth, length(topic) + length(payload)",  # noqa: S608 - our own words
             (value,),
         ).fetchall()
-        return [size + _OVERHEAD_BYTES for (size,) in rows]
+        return [_Gone(_known(worth), size + _OVERHEAD_BYTES) for worth, size in rows]
 
-    def _count(self, messages: int, size: int) -> None:
-        self.depth += messages
-        self._bytes += size
+    def _forget(self, gone: list[_Gone]) -> None:
+        self.depth -= len(gone)
+        for worth, size in gone:
+            self._bytes[worth] -= size
+
+    def _waits_bytes(self) -> int:
+        return self._bytes.total()
 
     def _unusable(self, error: sqlite3.Error) -> StorageError:
         # An OperationalError is the disk's or the owner's, an IntegrityError the message's.
@@ -322,6 +337,15 @@ def _set_aside(path: Path) -> None:
     except OSError as error:
         raise StorageError(f"{path} is damaged and can't be set aside: {error}") from error
     log.error("the outbox was damaged: it is kept as %s and a new one begun", aside)
+
+
+def _sum(gone: list[_Gone]) -> int:
+    return sum(size for _, size in gone)
+
+
+def _known(worth: object) -> int:
+    """Return a worth; what the disk has damaged is found by no comparison, so it stays."""
+    return worth if isinstance(worth, int) and 0 <= worth <= _WORTHIEST else _WORTHIEST + 1
 
 
 def _is_time(value: object) -> bool:

@@ -19,29 +19,26 @@ main        watchdog, health, signals                      nothing
 from __future__ import annotations
 
 import logging
-import os
 import signal
 import sys
 import time
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from edge.clock import StreamClock, utc_now
-from edge.errors import EXIT_CONFIG, EXIT_FAILURE, EXIT_OK, DeviceError, EdgeError
+from edge.errors import DeviceError
 from edge.publish import payloads
 from edge.service import build
-from edge.service.awaiting import awaited_source
 from edge.service.calibrated import Calibrated
 from edge.service.commands import Orders
 from edge.service.ears import Place
-from edge.service.figures import FiguresFile, runtime_directory
 from edge.service.hearing import hearing_of
 from edge.service.homeassistant import HomeAssistant, shown
 from edge.service.inference import Inference
 from edge.service.instrument import Instrument
-from edge.service.lastwords import LastWords
 from edge.service.memory import settle_memory
 from edge.service.models import Models
 from edge.service.notify import Manager, tell
+from edge.service.overrun import Overruns
 from edge.service.pausing import Pausing
 from edge.service.recording import build_recorder, recording_figures
 from edge.service.reporter import Reporter
@@ -58,9 +55,13 @@ if TYPE_CHECKING:
 
     from edge.capture.source import Source
     from edge.config.schema import Settings
+    from edge.led import Led
     from edge.pipeline import Measured
     from edge.record.recorder import Recorder
     from edge.service.commands import Handler
+    from edge.service.figures import FiguresFile
+    from edge.service.lastwords import LastWords
+    from edge.service.supervisor import Supervisor
     from edge.types import Event, Message
 
 log = logging.getLogger(__name__)
@@ -94,8 +95,10 @@ class Listener:
         *,
         file: FiguresFile,
         words: LastWords,
+        led: Led,
     ) -> None:
         self._words = words
+        self._led = led
         self._source = source
         self._supervisor = supervisor
         self._models = Models(settings)
@@ -115,6 +118,7 @@ class Listener:
         )
         self._clock = StreamClock(stream.rate_hz)
         self._stream = StreamWatch(stream, self._clock)
+        self._overruns = Overruns(self._clock, stream.rate_hz)
         self._topics = build.build_topics(settings)
         self._recorder = self._build_recorder(stream_id) if settings.record.enabled else None
         self._pausing = Pausing(self._topics, self._send)
@@ -190,6 +194,7 @@ class Listener:
     def run(self) -> None:
         """Listen until a signal, the end of a finite source, or a failure."""
         signal.signal(signal.SIGHUP, lambda *_: self._models.ask())
+        signal.signal(signal.SIGCONT, lambda *_: self._overruns.goes_on())
         sys.setswitchinterval(SWITCH_INTERVAL_S)
         self._start()
         settle_memory()
@@ -231,9 +236,13 @@ class Listener:
             self._models.look(now_s)
             manager.progress.inference_stall_s = self._inference.stall_s()
             manager.tell(self._stream.sample_index, self._inference.turns, now_s, self._status_line)
+            self._overruns.look(now_s)
             changed = self._stream.tell_changes() | self._recorder_changed() | self._pausing.look()
             changed |= bool(self._uplink and self._uplink.changed())
             changed |= bool(self._homeassistant and self._homeassistant.look(now_s))
+            changed |= self._overruns.tell()
+            hears = manager.ready and not manager.stalled and self._stream.microphone == "ok"
+            self._led.show("steady" if hears else "blinking")
             self._vitals.watch(now_s, changed=changed)
             if self._hearing:
                 busy = self._vitals.shedding.step != "none"
@@ -268,6 +277,8 @@ class Listener:
             item = self._source.read()
             if item is None:
                 break
+            if isinstance(item, Gap) and item.cause == "xrun":
+                self._overruns.note(item)
             self._stream.note(item)
             if self._playback and self._settings.playback.listen_in:
                 self._playback.take(item)
@@ -352,6 +363,7 @@ class Listener:
         figures |= {
             "xruns": self._source.xruns,
             "paused": self._pausing.active,
+            **self._overruns.figures(),
             **self._inference.figures(),
             "events": self._reporter.events,
             "last_event": self._reporter.last_event,
@@ -380,44 +392,3 @@ class Listener:
     def _send(self, message: Message) -> None:
         if self._uplink:
             self._uplink.send(message)
-
-
-def listen(settings: Settings) -> int:
-    """Run the listening unit, once its microphone is there; return its exit code."""
-    file = FiguresFile(runtime_directory(os.environ), settings.node.id)
-    words = LastWords(settings.state.path, file.last())
-    code = EXIT_FAILURE
-    try:
-        code = _listen(settings, file, words)
-    except BaseException as error:
-        code = error.exit_code if isinstance(error, EdgeError) else EXIT_FAILURE
-        words.say(error)
-        raise
-    finally:
-        # Wrong settings are said, and not mended by another start.
-        in_order = code in {EXIT_OK, EXIT_CONFIG}
-        words.end(in_order=in_order)
-        if in_order:  # else the next run tells these figures too
-            file.remove()
-    return code
-
-
-def _listen(settings: Settings, file: FiguresFile, words: LastWords) -> int:
-    supervisor = Supervisor()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: supervisor.end())
-    if words.wait_s:
-        log.error("the last runs failed at once: waiting %g s", words.wait_s)
-        supervisor.ended.wait(words.wait_s)
-    source = None if supervisor.ended.is_set() else awaited_source(settings, supervisor, file)
-    if source:
-        Listener(settings, source, supervisor, file=file, words=words).run()
-    if supervisor.failure:
-        words.say(supervisor.failure)
-        log.error("%s", supervisor.failure)
-    match supervisor.failure:
-        case None:
-            return EXIT_OK
-        case EdgeError(exit_code=code):
-            return code
-    return EXIT_FAILURE

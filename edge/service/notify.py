@@ -96,7 +96,8 @@ class Manager:
         self.progress = Progress(now_s, inference_stall_s)
         self._watchdog = Every(interval_s, now_s) if interval_s else None
         self._status = Every(STATUS_EVERY_S, now_s)
-        self._stalled = False
+        self.stalled = False
+        """Whether samples or inference stand still."""
         self.ready = False
         """Whether a sample has come."""
 
@@ -109,11 +110,11 @@ class Manager:
         status : gives a line.
         """
         advancing = self.progress.advancing(sample_index, turns, now_s)
-        if not advancing and not self._stalled:
+        if not advancing and not self.stalled:
             log.error("samples or inference stand still: the watchdog is no longer fed")
-        if self._stalled and advancing:
+        if self.stalled and advancing:
             log.info("samples and inference go on")
-        self._stalled = not advancing
+        self.stalled = not advancing
         if sample_index and not self.ready:
             self.ready = True
             tell(READY=1)

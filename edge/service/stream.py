@@ -34,6 +34,7 @@ class StreamWatch:
         self._channels = ChannelCheck(stream.rate_hz, stream.channels)
         self._lost_samples = 0
         self._gap_end = -1
+        self._longest_delay_s = 0.0
         self._microphone_told: State | Literal["lost"] = "ok"
         self._channels_told = ""
         self.gaps = 0
@@ -56,6 +57,8 @@ class StreamWatch:
             return
         self.sample_index = item.sample_index + len(item.samples)
         self._clock.tie(self.sample_index, item.mono_s)
+        delay_s = item.mono_s - self._clock.mono_s(self.sample_index)
+        self._longest_delay_s = max(self._longest_delay_s, delay_s)
         self.microphone = self._liveness.process(item)
         self._channels.process(item)
 
@@ -67,6 +70,7 @@ class StreamWatch:
             "channels": self._channels.trouble or "ok",
             "gaps": self.gaps,
             "lost_samples": self._lost_samples,
+            "longest_read_delay_ms": round(1e3 * self._longest_delay_s, 1),
         }
 
     def tell_changes(self) -> bool:

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 import sqlite3
+import time
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -78,6 +79,25 @@ def test_where_too_many_wait_the_least_worth_goes_first_and_events_last(tmp_path
         assert outbox.put(worth(7, 0)) == 0, "it would displace only worthier ones"
         assert [row.message for row in outbox.waiting()] == kept
         assert (outbox.dropped, outbox.depth) == (3, 5)
+
+
+def cost_of_what_finds_no_place(events: int) -> float:
+    """Return the CPU seconds that minutes cost which come to an outbox full of events."""
+    with Outbox(None, max_bytes=events * 200) as outbox:
+        for number in range(events):
+            outbox.put(worth(number, 2))
+        for number in range(events):
+            outbox.put(worth(number, 2))
+        start_s = time.thread_time()
+        for number in range(100):
+            assert outbox.put(worth(number, 0)) == 0
+        return time.thread_time() - start_s
+
+
+def test_what_finds_no_place_costs_the_same_however_many_worthier_ones_wait() -> None:
+    """A box that was offline for months writes a minute a minute; the disk is not read for it."""
+    few, many = (min(cost_of_what_finds_no_place(n) for _ in range(3)) for n in (100, 10_000))
+    assert many < 5.0 * few
 
 
 def test_what_has_waited_too_long_goes_and_what_came_without_a_clock_stays(tmp_path: Path) -> None:

@@ -72,6 +72,18 @@ def test_gaps_are_counted_and_the_index_goes_on_through_them() -> None:
     assert figures["samples"] == stream.at == 9600 + 1235
 
 
+def test_the_longest_delay_of_a_read_is_kept() -> None:
+    """How near to an overrun it has been: the card's buffer bears so much."""
+    stream = Stream()
+    stream.hear(noise(1.0), noise(1.0))
+    assert stream.watch.figures()["longest_read_delay_ms"] == 0.0
+    samples = np.zeros((4800, 2), np.int16)
+    stream.watch.note(Period(stream.at, samples, stream.at / RATE_HZ + 0.25))
+    stream.at += 4800
+    stream.hear(noise(1.0), noise(1.0))
+    assert stream.watch.figures()["longest_read_delay_ms"] == 250.0
+
+
 def test_a_change_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
     stream = Stream()

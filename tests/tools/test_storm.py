@@ -3,16 +3,31 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
+import signal
+import socket
 import subprocess
 import sys
+import threading
+import time
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from edge.publish.broker import Broker as Address
+from edge.publish.mqtt import Handlers, Link
+from edge.publish.outbox import Outbox
+from edge.publish.publisher import Publisher
+from edge.types import Message
+from tests.conftest import wait_until
 from tools.storm.books import MARGIN_S, balance
+from tools.storm.broker import Broker, Ear
+from tools.storm.certificate import make_certificates
 from tools.storm.kills import kill_rounds
+from tools.storm.net import make_net
 from tools.storm.sound import BURST_S, PERIOD_S, bursts
 
 if TYPE_CHECKING:
@@ -60,6 +75,15 @@ def test_an_event_without_an_end_is_wrong() -> None:
     assert balance([NOON_S], [], [onset]).wrong
 
 
+def test_who_is_killed_before_it_could_tell_an_end_owes_none() -> None:
+    """A second over the limit is told once it is whole, and its bands are there."""
+    onset, _ = told(NOON_S)
+    killed_s = NOON_S + MARGIN_S + 0.5
+    assert not balance([NOON_S], [(killed_s, killed_s + 1)], [onset]).wrong
+    much_later_s = NOON_S + 2 * MARGIN_S
+    assert balance([NOON_S], [(much_later_s, much_later_s + 1)], [onset]).wrong
+
+
 def test_a_message_may_come_twice_but_not_altered() -> None:
     twice = balance([NOON_S], [], told(NOON_S) * 2)
     assert (twice.doubled, twice.wrong) == (2, [])
@@ -91,3 +115,73 @@ def test_a_soak_that_is_too_long_is_refused() -> None:
     refused = subprocess.run(asked, capture_output=True, text=True, check=False)
     assert refused.returncode == 2
     assert "up to 24 hours" in refused.stderr
+
+
+def test_a_network_of_its_own_can_be_pulled_mute_and_slow() -> None:
+    with ExitStack() as running:
+        net = make_net(running)
+        if net is None:
+            pytest.skip("no network of our own may be made here")
+        with net.inside():
+            far = running.enter_context(socket.create_server((net.address, 0)))
+        near = running.enter_context(socket.create_connection(far.getsockname(), 5.0))
+        there = running.enter_context(far.accept()[0])
+        there.settimeout(0.5)
+        for begin, end in ((net.pull, net.plug), (net.mute, net.unmute)):
+            begin()
+            with contextlib.suppress(OSError):
+                near.sendall(b"x")
+            with pytest.raises(TimeoutError):
+                there.recv(1)
+            end()
+            there.settimeout(10.0)
+            near.sendall(b"y")
+            assert there.recv(2)
+            there.settimeout(0.5)
+        net.slow("80kbit")
+        began_s = time.monotonic()
+        near.sendall(bytes(20_000))
+        there.settimeout(10.0)
+        received = 0
+        while received < 20_000:
+            received += len(there.recv(65536))
+        assert time.monotonic() - began_s > 1.0
+        net.fast()
+
+
+def test_an_expired_certificate_is_said_and_nothing_is_lost_by_it(tmp_path: Path) -> None:
+    """The same broker shows it for a while, and a good one again."""
+    certificates = make_certificates(tmp_path, "127.0.0.1")
+    said: list[str] = []
+    outbox, spare = (Outbox(None, max_bytes=1_000_000) for _ in range(2))
+    with ExitStack() as running:
+        broker = Broker(tmp_path, running, certificates.good)
+        ear = Ear(broker.port, running)
+        url = f"mqtts://127.0.0.1:{broker.tls_port}"
+        link = Link(
+            Address(url, "x", ca_file=str(certificates.authority.file)),
+            handlers=Handlers(
+                lost=said.append,
+                acknowledged=lambda mid, refused: publisher.acknowledged(mid, refused),  # noqa: PLW0108 - it is made below
+            ),
+        )
+        publisher = Publisher(link, outbox, spare)
+        for target in (link.run, publisher.run):
+            threading.Thread(target=target, daemon=True).start()
+        running.callback(link.stop)
+        running.callback(publisher.stop)
+        wait_until(lambda: link.connected, "connected")
+        broker.certificate = certificates.expired
+        broker.send(signal.SIGTERM)
+        broker.start()
+        for number in range(3):
+            body = json.dumps({"number": number}).encode()
+            publisher.offer(Message("edge/storm/event", body, qos=1, durable=True))
+        wait_until(lambda: any("certificate has expired" in why for why in said), "it is said", 20)
+        assert publisher.depth == 3
+        broker.certificate = certificates.good
+        broker.send(signal.SIGTERM)
+        broker.start()
+        wait_until(lambda: publisher.depth == 0, "all are sent", 30.0)
+        wait_until(lambda: len(ear.messages("event")) == 3, "all have come")
+        assert [one["number"] for one in ear.messages("event")] == [0, 1, 2]

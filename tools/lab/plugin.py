@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Compiles the virtual sound cards of this folder and writes their ALSA configuration."""
+"""Compiles the C of this folder, and writes the ALSA configuration of its virtual cards."""
 
 from __future__ import annotations
 
@@ -26,23 +26,34 @@ def build(kind: str, directory: Path) -> Path:
     """
     source = HERE / f"pcm_{kind}.c"
     digest = hashlib.sha256(source.read_bytes() + (HERE / "card.h").read_bytes()).hexdigest()[:12]
-    library = directory / f"libasound_module_pcm_{kind}-{digest}.so"
+    return _built(source, directory / f"libasound_module_pcm_{kind}-{digest}.so", "-lasound", "-lm")
+
+
+def build_preload(name: str, directory: Path) -> Path:
+    """Compile `<name>.c`, to be preloaded, into `directory`; raises as `build` does."""
+    source = HERE / f"{name}.c"
+    digest = hashlib.sha256(source.read_bytes()).hexdigest()[:12]
+    return _built(source, directory / f"{name}-{digest}.so")
+
+
+def _built(source: Path, library: Path, *libraries: str) -> Path:
     if library.exists():
         return library
+    directory = library.parent
     directory.mkdir(parents=True, exist_ok=True)
     # Two builders at once each finish their own file; the rename picks one.
     with tempfile.TemporaryDirectory(dir=directory) as scratch:
         unfinished = Path(scratch) / "plugin.so"
-        _compile(source, unfinished)
+        _compile(source, unfinished, *libraries)
         unfinished.replace(library)
     return library
 
 
-def _compile(source: Path, output: Path) -> None:
+def _compile(source: Path, output: Path, *libraries: str) -> None:
     command = ["cc", "-O2", "-Wall", "-Wextra", "-shared", "-fPIC", "-DPIC", "-o", str(output)]
     try:
         subprocess.run(
-            [*command, str(source), "-lasound", "-lm"],
+            [*command, str(source), *libraries],
             env={**os.environ, "LC_ALL": "C"},
             check=True,
             capture_output=True,

@@ -17,8 +17,11 @@ from typing import Final
 from tools.storm.books import Books, balance
 from tools.storm.box import Box
 from tools.storm.broker import Broker, Ear, Wire
-from tools.storm.faults import Fault, all_faults
+from tools.storm.certificate import make_certificates
+from tools.storm.faults import Fault, all_faults, disk_faults, network_faults
 from tools.storm.kills import kill_rounds
+from tools.storm.load import load
+from tools.storm.net import make_net
 from tools.storm.soak import LONGEST_H, soak
 from tools.storm.sound import bursts, write_signal
 
@@ -38,6 +41,9 @@ def main() -> int:
     parser.add_argument(
         "--soak", type=float, metavar="HOURS", help="instead: so much sound as fast as it goes"
     )
+    parser.add_argument(
+        "--load", type=float, metavar="MINUTES", help="instead: other programs on each processor"
+    )
     asked = parser.parse_args()
     if asked.soak and not 0.0 < asked.soak <= LONGEST_H:
         parser.error(f"--soak takes up to {LONGEST_H:g} hours")
@@ -47,6 +53,8 @@ def main() -> int:
             return _kill(place, asked.kills, asked.seed, running)
         if asked.soak:
             return _soak(place, asked.soak, running)
+        if asked.load:
+            return _load(place, asked.load, asked.seed, running)
         storm = Storm(place, asked.seed, running)
         books = storm.run(asked.seconds)
     print(storm.table(books))
@@ -63,11 +71,21 @@ class Storm:
         raw = place / "signal.raw"
         write_signal(raw, seed)
         self._disk = _small_disk(place / "disk", running)
-        self._broker = Broker(place, running)
+        net = make_net(running)
+        if net is None:
+            print("no cable is pulled: no network of our own may be made here", file=sys.stderr)
+        certificates = make_certificates(place, "127.0.0.1", *([net.address] if net else []))
+        self._broker = Broker(place, running, certificates.good)
         self._ear = Ear(self._broker.port, running)
-        wire = Wire(self._broker.port)
-        self._box = Box(place, raw, self._disk or place / "state", wire.port, running)
-        self._faults = all_faults(self._box, self._broker, wire, self._disk)
+        wire = Wire(self._broker.tls_port, net)
+        reports = (
+            f'publish.url="mqtts://{wire.host}:{wire.port}"',
+            f'publish.ca_file="{certificates.authority.file}"',
+        )
+        self._box = Box(place, raw, self._disk or place / "state", reports, running)
+        self._faults = all_faults(self._box, self._broker, wire, certificates)
+        self._faults += network_faults(net) if net else []
+        self._faults += disk_faults(self._disk) if self._disk else []
         self._deaf: list[tuple[float, float]] = []
         self._done: Counter[str] = Counter()
         self._died = 0
@@ -149,6 +167,15 @@ def _soak(place: Path, hours: float, running: ExitStack) -> int:
     result = soak(place, hours, running)
     print(result.plot())
     print("\n".join(result.wrong) or "nothing grew", f"({time.monotonic() - began_s:.0f} s)")
+    return 1 if result.wrong else 0
+
+
+def _load(place: Path, minutes: float, seed: int, running: ExitStack) -> int:
+    raw = place / "signal.raw"
+    write_signal(raw, seed)
+    result = load(place, raw, minutes, running)
+    print(result)
+    print("\n".join(result.wrong) or "nothing was lost")
     return 1 if result.wrong else 0
 
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 NEAR_S: Final = 1.6  # from a burst to its event: an alarm is told by whole seconds
 MARGIN_S: Final = 3.0  # around a fault that makes deaf
+SOUNDS_S: Final = 5.0  # from an onset until its offset is told
 
 
 @dataclass(slots=True)
@@ -51,7 +52,7 @@ def balance(
     books.wrong += [
         f"{event['event_id']} has no offset"
         for event in onsets
-        if event["event_id"] not in offsets and not _in_any(onset_s(event), deaf)
+        if event["event_id"] not in offsets and not _in_any(onset_s(event), deaf, SOUNDS_S)
     ]
     left = [onset_s(event) for event in onsets]
     for burst in bursts:
@@ -82,5 +83,5 @@ def _once(events: Sequence[dict[str, Any]], books: Books) -> list[dict[str, Any]
     return list(bodies.values())
 
 
-def _in_any(at: float, spans: Sequence[tuple[float, float]]) -> bool:
-    return any(start - MARGIN_S < at < stop + MARGIN_S for start, stop in spans)
+def _in_any(at: float, spans: Sequence[tuple[float, float]], before_s: float = MARGIN_S) -> bool:
+    return any(start - before_s < at < stop + MARGIN_S for start, stop in spans)

@@ -28,9 +28,12 @@ class Box:
     Parameters
     ----------
     state : the state directory; its disk may be filled.
+    broker : settings that say where it reports to.
     """
 
-    def __init__(self, place: Path, raw: Path, state: Path, port: int, running: ExitStack) -> None:
+    def __init__(
+        self, place: Path, raw: Path, state: Path, broker: tuple[str, ...], running: ExitStack
+    ) -> None:
         self._place = place
         self._running = running
         self.microphone = VirtualMicrophone(place / "microphone", raw, loop=True)
@@ -39,11 +42,12 @@ class Box:
             'node.id="storm"',
             f'capture.device="{self.microphone.name}"',
             f'state.directory="{state}"',
-            f'publish.url="mqtt://127.0.0.1:{port}"',
+            *broker,
             "publish.keepalive_s=5",
             "health.interval_s=5.0",
             "record.max_clip_s=10.0",
             "retention.max_total_mb=8",
+            "retention.min_free_mb=2",
             f"level.alarms=[{ALARM}]",
         ]
         self._command = [sys.executable, "-m", "edge", "listen"]

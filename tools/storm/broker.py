@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import random
 import selectors
 import signal
 import socket
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from contextlib import ExitStack
     from pathlib import Path
 
+    from tools.storm.certificate import Certificate
+    from tools.storm.net import Net
+
 LOOK_S: Final = 0.05
 ANSWERS_WITHIN_S: Final = 10.0
 
@@ -32,22 +36,39 @@ def free_port() -> int:
 
 
 class Broker:
-    """Mosquitto, which writes its sessions down each second."""
+    """Mosquitto, which writes its sessions down each second.
 
-    def __init__(self, place: Path, running: ExitStack) -> None:
-        self.port = free_port()
+    Parameters
+    ----------
+    certificate : what it shows at `tls_port`; it may be changed before a start. None: no TLS.
+    """
+
+    def __init__(
+        self, place: Path, running: ExitStack, certificate: Certificate | None = None
+    ) -> None:
+        self.port, self.tls_port = free_port(), free_port()
+        self.certificate = certificate
         self._place = place
         self._running = running
         self._file = place / "mosquitto.conf"
-        self._file.write_text(
-            f"user root\nlistener {self.port} 127.0.0.1\nallow_anonymous true\n"
-            f"persistence true\npersistence_location {place}/\nautosave_interval 1\n"
-            "max_queued_messages 0\n"
-        )
         self.start()
+
+    def _settings(self) -> str:
+        tls = (
+            f"listener {self.tls_port} 127.0.0.1\n"
+            f"certfile {self.certificate.file}\nkeyfile {self.certificate.key}\n"
+            if self.certificate
+            else ""
+        )
+        return (
+            f"user root\nallow_anonymous true\n"
+            f"persistence true\npersistence_location {self._place}/\nautosave_interval 1\n"
+            f"max_queued_messages 0\nlistener {self.port} 127.0.0.1\n{tls}"
+        )
 
     def start(self) -> None:
         """Start it, and wait until it answers."""
+        self._file.write_text(self._settings())
         with (self._place / "mosquitto.log").open("ab") as log:
             command = ["mosquitto", "-c", str(self._file)]
             self._child = start_child(command, self._running, output=log)
@@ -91,13 +112,22 @@ class Ear:
 
 
 class Wire:
-    """A TCP relay to the broker: cut, or a black hole that takes everything and gives nothing."""
+    """A TCP relay to the broker: cut, slow, or a black hole that takes all and gives nothing.
 
-    def __init__(self, target: int) -> None:
+    Parameters
+    ----------
+    net : where its near end is; None: on loopback.
+    """
+
+    def __init__(self, target: int, net: Net | None = None) -> None:
         self._target = target
         self.black_hole = False
+        self.slowness_s = 0.0
+        """So long each piece waits, up to twice that."""
         self._pairs: list[tuple[socket.socket, socket.socket]] = []
-        self._server = socket.create_server(("127.0.0.1", 0))
+        self.host = net.address if net else "127.0.0.1"
+        with net.inside() if net else contextlib.nullcontext():
+            self._server = socket.create_server((self.host, 0))
         self.port: int = self._server.getsockname()[1]
         threading.Thread(target=self._accept, daemon=True).start()
 
@@ -131,6 +161,8 @@ class Wire:
                         if self.black_hole:
                             time.sleep(LOOK_S)
                             break
+                        if self.slowness_s:
+                            time.sleep(random.uniform(0.0, 2.0 * self.slowness_s))  # noqa: S311 - no secret
                         data = key.fileobj.recv(65536)  # type: ignore[union-attr] # a socket
                         if not data:
                             return

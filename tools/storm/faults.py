@@ -9,7 +9,7 @@ import sys
 import time
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     import random
@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 
     from tools.storm.box import Box
     from tools.storm.broker import Broker, Wire
+    from tools.storm.certificate import Certificates
+    from tools.storm.net import Net
+
+SLOW: Final = "24kbit"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,13 +33,15 @@ class Fault:
     deaf: bool = False
 
 
-def all_faults(box: Box, broker: Broker, wire: Wire, disk: Path | None) -> list[Fault]:
-    """Return every fault that can be made here; without a small disk none of a full one."""
-    faults = [
+def all_faults(box: Box, broker: Broker, wire: Wire, certificates: Certificates) -> list[Fault]:
+    """Return every fault that needs no rights."""
+    return [
         Fault("broker killed", lambda rng: _broker(broker, signal.SIGKILL, rng)),
         Fault("broker restarted", lambda rng: _broker(broker, signal.SIGTERM, rng)),
         Fault("broker frozen", lambda rng: _frozen(broker, rng)),
+        Fault("certificate expired", lambda rng: _expired(broker, certificates, rng)),
         Fault("wire cut", lambda _: wire.cut()),
+        Fault("wire slow", lambda rng: _slow_wire(wire, rng)),
         Fault("wire a black hole", lambda rng: _black_hole(wire, rng)),
         Fault("unit killed", lambda rng: _killed(box, rng), deaf=True),
         Fault("unit restarted", lambda _: _restarted(box), deaf=True),
@@ -43,9 +49,39 @@ def all_faults(box: Box, broker: Broker, wire: Wire, disk: Path | None) -> list[
         Fault("machine asleep", lambda rng: _asleep(box, rng), deaf=True),
         Fault("processor busy", _busy),
     ]
-    if disk:
-        faults.append(Fault("disk full", lambda rng: _full(disk, rng)))
-    return faults
+
+
+def network_faults(net: Net) -> list[Fault]:
+    """Return those of a network of one's own."""
+    return [
+        Fault("cable pulled", lambda rng: _for_a_while(net.pull, net.plug, rng)),
+        Fault("network mute", lambda rng: _for_a_while(net.mute, net.unmute, rng)),
+        Fault("network slow", lambda rng: _for_a_while(lambda: net.slow(SLOW), net.fast, rng)),
+    ]
+
+
+def disk_faults(disk: Path) -> list[Fault]:
+    """Return that of a disk that may be filled."""
+    return [Fault("disk full", lambda rng: _full(disk, rng))]
+
+
+def _for_a_while(begin: Callable[[], None], end: Callable[[], None], rng: random.Random) -> None:
+    begin()
+    time.sleep(rng.uniform(1.0, 10.0))
+    end()
+
+
+def _expired(broker: Broker, certificates: Certificates, rng: random.Random) -> None:
+    for certificate in (certificates.expired, certificates.good):
+        broker.certificate = certificate
+        _broker(broker, signal.SIGTERM, rng)
+        time.sleep(rng.uniform(1.0, 4.0))
+
+
+def _slow_wire(wire: Wire, rng: random.Random) -> None:
+    wire.slowness_s = 0.4
+    time.sleep(rng.uniform(2.0, 8.0))
+    wire.slowness_s = 0.0
 
 
 def _broker(broker: Broker, number: signal.Signals, rng: random.Random) -> None:
