@@ -11,14 +11,17 @@ import pytest
 from edge.config.load import load_defaults
 from edge.model.trial import Heard, Rates
 from tools.training.augment import level, microphone, mix, room
+from tools.training.certainty import at_temperature, temperature
 from tools.training.choice import HITS, THRESHOLDS, Choice, choose, count, rules, tally
 from tools.training.delivery import delivered
 from tools.training.frontend import HOP_SAMPLES, PATCH_SAMPLES
+from tools.training.listening import Unseen
 from tools.training.names import aliases
 from tools.training.pool import _joined, _only
 from tools.training.recordings import LABELS, OTHER, RATE_HZ, read_clips
 from tools.training.stream import LABELS_OF_STREAM, STRETCH_S, stretches
 from tools.training.synthetic import alarm, babble, counter_example, hum, thumps, tone
+from tools.training.textures import texture
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -113,7 +116,7 @@ def test_a_tally_counts_what_the_detector_makes_of_a_stream() -> None:
     scores = [0.9] + [0.0] * 20 + [0.9, 0.9] + [0.0] * 20 + [0.5] * 3
     stream = heard(None, scores)
     counts = tallied([], [stream])["rain"].false_per_hour * stream.n_samples / RATE_HZ / 3600
-    assert counts.max(axis=1) == pytest.approx([3, 2, 1, 0])
+    assert counts.max(axis=1) == pytest.approx([3, 2, 1, 0, 0, 0])
 
 
 def test_an_event_of_what_may_be_in_a_sound_is_not_counted() -> None:
@@ -142,6 +145,32 @@ def test_a_mix_has_the_ratio_that_is_asked_for() -> None:
     added = mix(sound, 5.0 * noise, 5.0) - sound
     ratio = np.square(sound).mean() / np.square(added).mean()
     assert 10 * np.log10(ratio) == pytest.approx(5.0, abs=0.01)
+
+
+def test_scores_that_are_too_sure_are_made_as_sure_as_they_are_right() -> None:
+    rng = np.random.default_rng(0)
+    truth = rng.integers(0, len(LABELS[:10]), 400)
+    # Right four times in five; twice as sure of that, and of what it is not, as it may be.
+    said = np.where(rng.random(400) < 0.8, truth, (truth + 1) % 10)
+    unseen = []
+    for own, loudest in zip(truth, said, strict=True):
+        scores = np.full((1, len(LABELS)), 1.0 / (1.0 + np.exp(7.6)), np.float32)
+        scores[0, loudest] = 1.0 / (1.0 + np.exp(-2.8))
+        unseen.append(Unseen(Heard("clip", LABELS[own], scores, 16000), "official", 1))
+    divisor = temperature(unseen)
+    assert divisor == pytest.approx(2.0, abs=0.11)
+    cooled = at_temperature(unseen[0], divisor).heard.scores
+    assert cooled.max() == pytest.approx(1.0 / (1.0 + np.exp(-2.8 / divisor)), abs=1e-6)
+    assert cooled.argmax() == unseen[0].heard.scores.argmax()
+
+
+def test_textures_are_finite_of_one_loudness_and_never_the_same() -> None:
+    rng = np.random.default_rng(0)
+    heard = np.stack([texture(PATCH_SAMPLES, rng) for _ in range(40)])
+    assert np.isfinite(heard).all()
+    assert heard.std(axis=1) == pytest.approx(1.0, abs=1e-3)
+    alike = np.corrcoef(heard) - np.eye(len(heard))
+    assert np.abs(alike).max() < 0.9
 
 
 @pytest.mark.parametrize("change", [room, microphone, level])

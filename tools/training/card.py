@@ -99,13 +99,16 @@ and {", ".join(facts.gathered)}. Everything else is "other" and makes no events.
 - **Time**: {_patch_ms(info):.2f} ms of one x86-64 core per patch, one thread; more on a Pi.
 - **Network**: a small CNN on 96 frames x 64 bands of log-Mel (60-7800 Hz). The
   patch's mean is taken off, so the level of a microphone that nobody calibrated says nothing.
-  Sigmoid per label: several sounds at once are possible, and none. Weights are stored in 8 bits
-  and computed with in float. A second output, `embedding`, has 256 values for what others teach it.
+  Sigmoid per label: several sounds at once are possible, and none. Logits are divided by
+  {facts.temperature:g}, so that scores are as sure as they are right on clips that were not
+  heard (temperature scaling). Weights are stored in 8 bits and computed with in float. A second
+  output, `embedding`, has 256 values for what others teach it.
 - **Made by**: `{facts.made_by}` (PyTorch {torch.__version__.split("+")[0]}, one thread each).
 - **Data**: ESC-10, folds 1, 2 and 4 (CC0 and CC BY clips); field recordings of other collections
   as further examples and as counter-examples (CC0, CC BY, public domain, MIT/BSD); synthesised
-  noise, hum, tones, alarms, tunes, babble, thumps and silence. Authors and addresses:
-  `ATTRIBUTION.md`.
+  noise, hum, tones, alarms, tunes, babble, thumps and silence. Beside them, known only by what
+  the teachers say: the same recordings bent out of shape, and textures of chance. Authors and
+  addresses: `ATTRIBUTION.md`.
 - **Teachers**: while training, the network also imitates what two networks of others, trained on
   AudioSet, make of a patch: mn04 of EfficientAT (MIT) and the first blocks of YAMNet (Google,
   Apache-2.0). None of their weights is in the file.

@@ -41,10 +41,18 @@ MOST: Final = 127.0  # of the 8 bits
 FLOAT: Final = int(TensorProto.FLOAT)
 
 
-def export(
-    network: Network, path: Path, *, n_frames: int, n_mels: int, rows: Sequence[int]
+def export(  # noqa: PLR0913 - all but two by name
+    network: Network,
+    path: Path,
+    *,
+    n_frames: int,
+    n_mels: int,
+    rows: Sequence[int],
+    temperature: float = 1.0,
 ) -> None:
     """Write the network: patches in, scores of the head's `rows` and embedding out, in batches.
+
+    temperature : what the logits are divided by.
 
     Raises `ArithmeticError` if the file gives other scores than the network with its weights
     rounded.
@@ -54,7 +62,7 @@ def export(
     graph.node("Sub", ["log_mel", "mean"], "centred")
     graph.node("Unsqueeze", ["centred", graph.constant("channel", np.array([1]))], "maps")
     last = "maps"
-    network = _rounded(network, rows)
+    network = _rounded(network, rows, temperature)
     for number, (conv, norm) in enumerate(_convolutions(network.body)):
         last = graph.convolution(last, number, conv, norm.bias.detach().numpy())
     graph.node("ReduceMean", [last], "average", axes=[2, 3], keepdims=0)
@@ -86,7 +94,7 @@ def add_aliases(path: Path, aliases: Mapping[str, str]) -> None:
     path.write_bytes(model.SerializeToString(deterministic=True))
 
 
-def _rounded(network: Network, rows: Sequence[int]) -> Network:
+def _rounded(network: Network, rows: Sequence[int], temperature: float) -> Network:
     """Return a copy: batch norms folded, weights in steps of 8 bits, these rows of the head."""
     network = copy.deepcopy(network)
     with torch.no_grad():
@@ -99,8 +107,8 @@ def _rounded(network: Network, rows: Sequence[int]) -> Network:
             norm.weight.fill_(1.0)
         network.neck.weight.copy_(_on_grid(network.neck.weight))
         head = nn.Linear(network.head.in_features, len(rows))
-        head.weight.copy_(_on_grid(network.head.weight[list(rows)]))
-        head.bias.copy_(network.head.bias[list(rows)])
+        head.weight.copy_(_on_grid(network.head.weight[list(rows)] / temperature))
+        head.bias.copy_(network.head.bias[list(rows)] / temperature)
     return dataclasses.replace(network, head=head)
 
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 class Facts:
     """All that was measured.
 
+    temperature : what the logits are divided by.
     unseen : what networks that had not heard its fold made of it, scores of all `LABELS`.
     counted : clips and stream of each fold, with the events by each rule.
     rates : the rules of the shipped file, for those scores.
@@ -33,6 +34,7 @@ class Facts:
     """
 
     info: ModelInfo
+    temperature: float
     made_by: str
     unseen: Sequence[Unseen]
     clips: Sequence[Clip]

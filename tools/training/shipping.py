@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 from edge.model.registry import describe, read_model
 from edge.model.trial import Rates, try_out
 from tools.training import card
+from tools.training.certainty import at_temperature, temperature
 from tools.training.choice import Choice, choose, count, rules, tally
 from tools.training.delivery import delivered
 from tools.training.export import EMBEDDING, SCORES, add_aliases, export
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from tools.training.recordings import Clip
 
 MODEL_NAME: Final = "edge-esc10"
-VERSION: Final = "0.3.0"
+VERSION: Final = "0.4.0"
 RATES: Final = Rates(LABELS, {}, RATE_HZ, PATCH_SAMPLES, HOP_SAMPLES)
 LEAST_PRECISION: Final = 0.5  # average, on unseen recordings: under it a gathered label stays out
 
@@ -40,7 +41,7 @@ def hear_unseen(network: Network, clips: Sequence[Clip], fold: int, seed: int) -
     """Give what a network that had nothing of this fold makes of it, as a file of all labels."""
     print(f"fold {fold}: listening", flush=True)
     with tempfile.TemporaryDirectory() as folder:
-        info = _describe(network, Path(folder) / "fold.onnx", LABELS, "cross-validation", None)
+        info = _describe(network, Path(folder) / "fold.onnx", LABELS, "cross-validation")
         yield from listen(info.path, clips, fold, seed)
 
 
@@ -54,6 +55,8 @@ def ship(
 ) -> None:
     """Write everything; it replaces the old when all is finished."""
     print("choosing rules", flush=True)
+    divisor = temperature(unseen)
+    unseen = [at_temperature(one, divisor) for one in unseen]
     precisions = _precisions(unseen)
     offered = [
         label for label in LABELS[:OTHER] if label in ESC10 or precisions[label] >= LEAST_PRECISION
@@ -68,10 +71,11 @@ def ship(
     choice = choose(tallies)
     with delivered(out) as draft:
         info = _describe(
-            network, draft / f"{MODEL_NAME}.onnx", (*offered, "other"), made_by, choice
+            network, draft / f"{MODEL_NAME}.onnx", (*offered, "other"), made_by, choice, divisor
         )
         facts = Facts(
             info=info,
+            temperature=divisor,
             made_by=made_by,
             unseen=unseen,
             clips=clips,
@@ -117,8 +121,13 @@ def _judged(one: Unseen, offered: Sequence[str]) -> Unseen:
     return dataclasses.replace(one, heard=dataclasses.replace(one.heard, label=None))
 
 
-def _describe(
-    network: Network, path: Path, labels: Sequence[str], made_by: str, choice: Choice | None
+def _describe(  # noqa: PLR0913, PLR0917
+    network: Network,
+    path: Path,
+    labels: Sequence[str],
+    made_by: str,
+    choice: Choice | None = None,
+    divisor: float = 1.0,
 ) -> ModelInfo:
     export(
         network,
@@ -126,6 +135,7 @@ def _describe(
         n_frames=STUDENT.patch_frames,
         n_mels=STUDENT.front_end.n_mels,
         rows=[LABELS.index(label) for label in labels],
+        temperature=divisor,
     )
     describe(
         path,
