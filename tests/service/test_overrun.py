@@ -101,7 +101,7 @@ if "listen" in sys.orig_argv:
 def figures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], dict[str, Any]]:
     """Return what reads the newest figures of the listener that this test starts."""
     monkeypatch.setenv("RUNTIME_DIRECTORY", str(tmp_path / "run"))
-    return lambda: read_figures([tmp_path / "run"], "edge") or {}
+    return lambda: read_figures({"RUNTIME_DIRECTORY": str(tmp_path / "run")}, "edge") or {}
 
 
 def overrun(figures: Callable[[], dict[str, Any]]) -> str:
