@@ -72,6 +72,19 @@ def test_the_boxs_clips_are_analysed_and_each_is_told_once(
     assert leftovers(tmp_path) == []
 
 
+def test_a_box_that_is_not_to_analyse_runs_and_leaves_its_clips_alone(
+    analyze: Start, tmp_path: Path
+) -> None:
+    put(tmp_path, 1, made(tmp_path, 1.0))
+    analyzer = analyze("analysis.enabled=false")
+    wait_until(lambda: "nothing is to be done" in analyzer.log(), "the unit has looked")
+    time.sleep(1.0)  # in which a worker would long have been started
+    assert analyzer.child() is None
+    assert "analysis.enabled = false" in analyzer.log()
+    assert analyzer.stop() == 0
+    assert reports(tmp_path) == {}
+
+
 def test_the_parent_stays_light(analyze: Start, tmp_path: Path) -> None:
     put(tmp_path, 1, made(tmp_path, 1.0))
     analyzer = analyze()

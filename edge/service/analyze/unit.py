@@ -101,8 +101,11 @@ class Unit:
 
     def _work(self) -> None:
         idle_since_s = time.monotonic()
+        enabled = self._settings.analysis.enabled
+        if not enabled:
+            log.info("analysis.enabled = false: nothing will be analysed")
         while not self._ended:
-            clip = self._next()
+            clip = self._next() if enabled else None
             if clip is None:
                 self._say(self._inbox.unreadable or "nothing is to be done")
                 if time.monotonic() - idle_since_s > KEEP_WARM_S:
