@@ -129,9 +129,11 @@ def components(topics: Topics, shown: Shown) -> dict[str, Component]:
     }
 
 
-# The end of a sound is no event of its own: its binary sensor tells it.
+# The end of a sound is no event of its own: its binary sensor tells it. What waited in the outbox
+# may be of a label that went with its model.
 _ONSET: Final = (
-    "{% if value_json.event_type == 'onset' %}"
+    "{% if value_json.event_type == 'onset'"
+    " and value_json.label in this.attributes.get('event_types', []) %}"
     "{{ dict(value_json, event_type=value_json.label) | to_json }}{% endif %}"
 )
 

@@ -64,7 +64,7 @@ def heard(
     server = mosquitto()
     ear = server.subscribe()
     listener = listen(f'publish.url="{server.url}"', "record.post_roll_s=0.0")
-    ear.wait_for(TOPIC)
+    ear.wait_for(TOPIC, timeout_s=60)
     return server, ear, listener
 
 

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 PATIENCE_S: Final = 150.0  # Home Assistant connects late; the levels of a minute come each minute
 AWAY: Final = {"unavailable", "unknown", None}
 NEVER_HEARD: Final = {"event", "button"}  # unknown until the first time
-HELPLESS: Final = "edge_deaf"
 ALARMING: Final = "automation.something_breaks_or_an_alarm_sounds"
+DEAF: Final = "automation.the_box_does_not_hear_any_more"
 
 
 class Failure(Exception):  # noqa: N818 - what a check ends with
@@ -52,7 +52,8 @@ class Course:
         self._step("the button Record", self._record)
         self._step("a threshold", self._threshold)
         self._step("the switch Pause", self._pause)
-        self._step("the automation on an alarming sound", self._alarming)
+        self._step("the two automations", self._automations)
+        self._step("an event of a label that is gone", self._stranger)
         self._home.stop()
         self._home.start()
         self._step("Home Assistant started again", self._whole)
@@ -182,19 +183,31 @@ class Course:
         self._wait(lambda: self._state("event.edge_sound") != events, "events again")
         return "no event in 10 s, LAeq goes on; then events again"
 
-    def _alarming(self) -> str:
-        """Say as the box that glass breaks: the scene has none."""
+    def _say(self, label: str) -> None:
+        """Say as the box that it hears something: the scene has no glass."""
         last = self._ear.body("event/last")
-        event = last | {"event_type": "onset", "label": "glass", "onset_time": _now()}
+        event = last | {"event_type": "onset", "label": label, "onset_time": _now()}
         text = json.dumps(event).encode()
         deliver(Broker(url=self._url, client_id="test"), [Message("edge/edge/event", text, qos=1)])
+
+    def _stranger(self) -> str:
+        self._say("nonsense")
+        time.sleep(1.0)
+        heard = self._home.states()["event.edge_sound"]["attributes"]["event_type"]
+        if heard == "nonsense":
+            raise Failure("an event of a label that is none")
+        return "passed over, without a line in the log"
+
+    def _automations(self) -> str:
+        self._same(self._state(DEAF), "on", DEAF)
+        self._say("glass")
 
         def ran() -> str | None:
             found = self._home.states()[ALARMING]["attributes"]["last_triggered"]
             return str(found) if found else None
 
         self._wait(ran, "the automation ran")
-        return "ran"
+        return "both loaded; the one on an alarming sound ran"
 
     def _model(self) -> str:
         self._box.shelve("other", lambda label: "drizzle" if label == "rain" else label)

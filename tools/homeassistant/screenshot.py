@@ -26,7 +26,7 @@ def take(url: str, path: str, access: str, refresh: str, picture: str) -> None:
         browser = play.chromium.launch(
             executable_path="/usr/bin/chromium", args=["--no-sandbox", "--disable-gpu"]
         )
-        page = browser.new_page(viewport={"width": 1280, "height": 860})
+        page = browser.new_page(viewport={"width": 1500, "height": 900})
         stored = json.dumps(json.dumps(tokens))
         page.add_init_script(f"localStorage.setItem('hassTokens', {stored})")
         page.goto(url + path)
