@@ -58,7 +58,9 @@ class Course:
         self._home.start()
         self._step("Home Assistant started again", self._whole)
         self._broker.stop()
-        self._wait(lambda: self._state("sensor.edge_laeq") == "unavailable", "it is unavailable")
+        self._wait(
+            lambda: self._state("sensor.edge_laeq_dbfs") == "unavailable", "it is unavailable"
+        )
         self._broker.start()
         self._step("the broker started again, which had forgotten everything", self._whole)
         self._box.stop()
@@ -114,7 +116,8 @@ class Course:
         return [one for one in self._home.states() if re.match(r"\w+\.edge_", one)]
 
     def _units(self, unit: str, device_class: str | None) -> str:
-        levels = ("laeq", "laeq_1min", "lafmax", "l90", "lcpeak")
+        ending = "" if device_class else "_dbfs"
+        levels = [f"{one}{ending}" for one in ("laeq", "laeq_1min", "lafmax", "l90", "lcpeak")]
         for name in levels:
             state = self._home.states()[f"sensor.edge_{name}"]
             float(state["state"])
@@ -124,7 +127,7 @@ class Course:
         for name, entity in self._entities().items():
             found = self._home.states()[name]["attributes"]
             self._same(found.get("unit_of_measurement"), entity.get("unit_of_measurement"), name)
-        value = self._home.states()["sensor.edge_laeq"]["state"]
+        value = self._state(f"sensor.edge_laeq{ending}")
         return f"{len(levels)} levels in {unit}, LAeq {value}; every other unit as described"
 
     def _events(self) -> str:
@@ -177,7 +180,7 @@ class Course:
         events = self._state("event.edge_sound")
         time.sleep(10.0)
         self._same(self._state("event.edge_sound"), events, "no event in a pause")
-        float(str(self._state("sensor.edge_laeq")))
+        float(str(self._state("sensor.edge_laeq_dbfs")))
         self._home.call("switch.turn_off", "switch.edge_pause")
         self._wait(lambda: self._state("switch.edge_pause") == "off", "it goes on")
         self._wait(lambda: self._state("event.edge_sound") != events, "events again")

@@ -9,7 +9,8 @@ import time
 
 from playwright.sync_api import sync_playwright
 
-SETTLE_MS = 15_000
+LONGEST_MS = 120_000
+SETTLE_MS = 10_000
 
 
 def take(url: str, path: str, access: str, refresh: str, picture: str) -> None:
@@ -30,7 +31,8 @@ def take(url: str, path: str, access: str, refresh: str, picture: str) -> None:
         stored = json.dumps(json.dumps(tokens))
         page.add_init_script(f"localStorage.setItem('hassTokens', {stored})")
         page.goto(url + path)
-        page.wait_for_timeout(SETTLE_MS)
+        page.wait_for_selector("ha-gauge", timeout=LONGEST_MS)
+        page.wait_for_timeout(SETTLE_MS)  # the charts have come
         page.screenshot(path=picture)
         browser.close()
 
