@@ -351,5 +351,4 @@ def test_another_rule_judges_from_the_next_patch_on_and_an_open_event_goes_on() 
         events += detector.update(_scores(place * HOP, 0.7))
     assert _spans(events) == [(0, _end_of(0))], "under the new release, and under the threshold"
     assert not detector.active()
-    with pytest.raises(ValueError, match="makes no events"):
-        detector.change_rule("cat", RULE)
+    detector.change_rule("cat", RULE)  # of a model that is gone: nothing happens
