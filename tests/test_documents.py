@@ -23,6 +23,7 @@ REQUIRED = ("README.md", "edge/README.md")
 OPTIONAL = (
     "tools/README.md",
     "deploy/README.md",
+    "deploy/dashboards/home-assistant/README.md",
     "systemd/README.md",
     "tests/README.md",
     "CHANGELOG.md",

@@ -138,6 +138,6 @@ def test_the_listener_carries_nothing_that_reads_models_from_elsewhere() -> None
     """Neither onnx nor what reads foreign files or fetches them: only a command needs these."""
     parts = ("flatbuffer", "tflite", "importer", "converter", "bring", "fetch")
     heavy = ["onnx", "flatbuffers", *(f"edge.model.{part}" for part in parts)]
-    code = f"import sys, edge.service.listen; print([x for x in {heavy} if x in sys.modules])"
+    code = f"import sys, edge.service.unit; print([x for x in {heavy} if x in sys.modules])"
     shown = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert shown.stdout.strip() == "[]"

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import re
 import sys
 import tempfile
@@ -163,8 +165,13 @@ def _write(file: Path, old: str, new: str) -> None:
     if new == old:
         click.echo(f"{file} stays as it is")
         return
+    real = file.resolve()
     try:
-        replace_file(file, new.encode())
+        before = real.stat() if real.exists() else None
+        replace_file(real, new.encode(), mode=before.st_mode & 0o777 if before else 0o644)
+        if before:  # whoever could read it still can
+            with contextlib.suppress(PermissionError):
+                os.chown(real, before.st_uid, before.st_gid)
     except OSError as error:
         raise StorageError(f"{file} can't be written: {error.strerror}", "ask as root") from error
     click.echo(f"{file} is written")

@@ -6,6 +6,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+import tempfile
 import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
@@ -90,7 +91,9 @@ def hear(settings: Settings) -> str:
     from edge.types import Level
 
     highest = LOWEST_DBFS
-    with build_source(settings.capture) as source:
+    # Run as root: nothing in the unit's own folder is to be root's.
+    with tempfile.TemporaryDirectory() as folder, build_source(settings.capture) as source:
+        settings = replace(settings, state=replace(settings.state, directory=folder))
         meter = build_sound_meter(settings, source.format, updates_per_s=UPDATES_PER_S)
         end_s = time.monotonic() + HEAR_S
         while time.monotonic() < end_s and (item := source.read()):

@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 
 # What is shown, group by group; the rest of `health` is in --json.
 GROUPS: Final = {
-    "hears": ("microphone", "channels", "heard", "last_event", "uptime_s"),
+    "hears": ("microphone", "channels", "heard", "last_event", "paused", "uptime_s"),
     "lost": (
         *("gaps", "lost_samples", "xruns", "last_xrun", "last_xrun_lost_ms", "last_xrun_cause"),
         *("longest_read_delay_ms", "late_patches", "levels_lost", "clips_lost"),
     ),
     "messages": (
-        *("broker_connections", "messages_sent", "outbox_depth", "outbox_dropped"),
+        *("broker", "broker_connections", "messages_sent", "outbox_depth", "outbox_dropped"),
         *("live_dropped", "inbox_dropped", "refused", "unstored"),
     ),
     "box": (

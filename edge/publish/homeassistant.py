@@ -129,30 +129,41 @@ def components(topics: Topics, shown: Shown) -> dict[str, Component]:
     }
 
 
-# The end of a sound is no event of its own: its binary sensor tells it.
+# The end of a sound is no event of its own: its binary sensor tells it. What waited in the outbox
+# may be of a label that went with its model.
 _ONSET: Final = (
-    "{% if value_json.event_type == 'onset' %}"
+    "{% if value_json.event_type == 'onset'"
+    " and value_json.label in this.attributes.get('event_types', []) %}"
     "{{ dict(value_json, event_type=value_json.label) | to_json }}{% endif %}"
 )
 
 
 def _levels(topics: Topics, shown: Shown) -> dict[str, Component]:
+    """Return the levels; of a box that gets calibrated others, with a history of their own.
+
+    One entity whose unit changes would have no statistics any more, and who compares it with
+    55 dB means no dBFS.
+    """
     minute = topics.level_over("minute")
-    second = {"laeq": _level(topics.level, "laeq", "LAeq", 1.0, shown)} if shown.live else {}
+    ending = unit_of(0.0 if shown.calibrated else None)
+    second = (
+        {f"laeq_{ending}_second": _level(topics.level, "laeq", "LAeq", 1.0, shown)}
+        if shown.live
+        else {}
+    )
     names = {"laeq": "LAeq,1min", "lafmax": "LAFmax", "l90": "L90", "lcpeak": "LCpeak"}
     return second | {
-        f"{figure}_minute": _level(minute, figure, name, 60.0, shown)
+        f"{figure}_{ending}_minute": _level(minute, figure, name, 60.0, shown)
         for figure, name in names.items()
     }
 
 
 def _level(topic: str, figure: str, name: str, period_s: float, shown: Shown) -> Component:
-    unit = unit_of(0.0 if shown.calibrated else None)
-    entity = _measured(
-        topic, f"{figure}_{unit}", name, period_s, "dB" if shown.calibrated else "dBFS"
-    )
-    # Home Assistant's sound pressure is dB or dBA: what is relative to full scale is none.
-    return entity | ({"device_class": "sound_pressure"} if shown.calibrated else {})
+    if shown.calibrated:
+        level = _measured(topic, f"{figure}_db", name, period_s, "dB")
+        return level | {"device_class": "sound_pressure"}
+    # Home Assistant's sound pressure is in dB or dBA: what is relative to full scale is none.
+    return _measured(topic, f"{figure}_dbfs", f"{name} dBFS", period_s, "dBFS")
 
 
 def _measured(topic: str, figure: str, name: str, period_s: float, unit: str) -> Component:

@@ -96,8 +96,8 @@ class Thresholds:
         """Give the rules of the model at hand that have changed since the last call."""
         while self._news:
             model, label = self._news.popleft()
-            if model is self._model:
-                yield label, self.of(model)[label]
+            if model is self._model and (rule := self.of(model).get(label)):
+                yield label, rule
 
     def command(self, body: Body, reply: Reply) -> None:
         """Obey {"label": "dog", "value": 0.8}; null gives it back to the settings (mqtt thread).

@@ -13,7 +13,7 @@ from edge.led import Led
 from edge.service.awaiting import awaited_source
 from edge.service.figures import FiguresFile, runtime_directory
 from edge.service.lastwords import LastWords
-from edge.service.listen import Listener
+from edge.service.listener import Listener
 from edge.service.supervisor import Supervisor
 
 if TYPE_CHECKING:

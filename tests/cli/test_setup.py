@@ -105,6 +105,7 @@ def test_options_write_a_file_that_the_unit_takes_and_keep_what_else_is_in_it(
     desk: Desk, mosquitto: Callable[..., Mosquitto]
 ) -> None:
     server = mosquitto()
+    desk.file.chmod(0o640)
     done = desk.run(
         *("--yes", "--name", "The Hive 7", "--device", "edgemic", "--broker", server.url),
         *("--speech", "drop"),
@@ -112,6 +113,8 @@ def test_options_write_a_file_that_the_unit_takes_and_keep_what_else_is_in_it(
     assert done.returncode == 0, done.stderr
     text = desk.file.read_text()
     assert text.startswith("# mine\n")
+    assert desk.file.stat().st_mode & 0o777 == 0o640
+    assert not desk.state.exists(), "what root makes there the unit could not write"
     assert 'level="debug"' in text
     settings = load_settings(desk.file)
     assert (settings.node.name, settings.node.id) == ("The Hive 7", "the-hive-7")

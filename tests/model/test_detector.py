@@ -341,3 +341,14 @@ def test_a_group_s_events_are_named_as_it_is_though_a_label_is_spelled_alike() -
     detector = Detector(["Dog", "Howl", "dog"], {"dog": RULE}, RATE_HZ, "s1")
     (onset,) = detector.update(_scores(0, 0.9, 0.1, 0.9))
     assert onset.event_id == "s1-0-dog"
+
+
+def test_another_rule_judges_from_the_next_patch_on_and_an_open_event_goes_on() -> None:
+    events, detector = _run(RULE, [0.7])
+    detector.change_rule("Dog, bark", replace(RULE, threshold=0.9, release=0.8))
+    assert detector.active(), "it goes on"
+    for place in range(1, 6):
+        events += detector.update(_scores(place * HOP, 0.7))
+    assert _spans(events) == [(0, _end_of(0))], "under the new release, and under the threshold"
+    assert not detector.active()
+    detector.change_rule("cat", RULE)  # of a model that is gone: nothing happens

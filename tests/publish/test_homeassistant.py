@@ -87,21 +87,28 @@ def test_each_entity_has_the_keys_of_its_platform_and_an_id_of_its_own(*, calibr
 def test_a_level_has_a_class_and_decibels_only_where_it_is_a_sound_pressure() -> None:
     for calibrated, unit, ending in ((False, "dBFS", "dbfs"), (True, "dB", "db")):
         entities = components(TOPICS, replace(SHOWN, calibrated=calibrated))
-        for key in ("laeq", "laeq_minute", "lafmax_minute", "l90_minute", "lcpeak_minute"):
-            level = entities[key]
+        levels = {
+            key: one for key, one in entities.items() if "/level" in one.get("state_topic", "")
+        }
+        assert set(levels) == {
+            f"laeq_{ending}_second",
+            *(f"{figure}_{ending}_minute" for figure in ("laeq", "lafmax", "l90", "lcpeak")),
+        }, "of another unit means another entity"
+        for level in levels.values():
+            assert level["name"].endswith("dBFS") is not calibrated
             assert level["unit_of_measurement"] == unit
             assert level.get("device_class") == ("sound_pressure" if calibrated else None)
             assert f"_{ending}')" in level["value_template"]
 
 
 def test_a_level_that_is_not_sent_each_second_is_not_shown() -> None:
-    assert "laeq" not in components(TOPICS, replace(SHOWN, live=False))
+    assert "laeq_dbfs_second" not in components(TOPICS, replace(SHOWN, live=False))
 
 
 def test_what_is_not_told_any_more_expires() -> None:
     entities = components(TOPICS, replace(SHOWN, health_s=30.0))
-    assert entities["laeq"]["expire_after"] == 10
-    assert entities["l90_minute"]["expire_after"] == 180
+    assert entities["laeq_dbfs_second"]["expire_after"] == 10
+    assert entities["l90_dbfs_minute"]["expire_after"] == 180
     assert entities["xruns"]["expire_after"] == 90
 
 
@@ -125,10 +132,10 @@ def test_a_box_without_recorder_or_thermometer_shows_neither() -> None:
 
 
 def test_what_is_gone_keeps_only_its_platform_and_what_is_there_is_not_gone() -> None:
-    gone = {"detected_cat": "binary_sensor", "laeq": "sensor"}
+    gone = {"detected_cat": "binary_sensor", "laeq_dbfs_second": "sensor"}
     entities = told(gone=gone)["components"]
     assert entities["detected_cat"] == {"platform": "binary_sensor"}
-    assert entities["laeq"]["unit_of_measurement"] == "dBFS"
+    assert entities["laeq_dbfs_second"]["unit_of_measurement"] == "dBFS"
 
 
 def test_of_hundreds_of_labels_all_are_event_types_and_some_have_entities() -> None:

@@ -192,16 +192,22 @@ def test_with_the_shipped_access_list_a_box_speaks_and_hears_for_itself_alone(
     other = server.subscribe("#", "-u", "y", "-P", "y")
     with running(broker_of(server, user="x", password="x")) as run:  # noqa: S106 - of this test's broker
         run.publisher.offer(Message("edge/y/event", b"in a strange name", qos=1, durable=True))
+        for device in ("x", "y"):
+            topic = f"homeassistant/device/{device}/config"
+            run.publisher.offer(Message(topic, f"{device} by x".encode(), qos=1, retain=True))
         run.publisher.offer(event(1))
         watcher.wait_for("event-1.")
-        wait_until(lambda: run.publisher.depth == 0, "both are settled")
-        assert run.publisher.counters.refused == 1
+        watcher.wait_for("x by x")
+        wait_until(lambda: run.publisher.depth == 0, "all are settled")
+        assert run.publisher.counters.refused == 2
+        refused = {"edge/y/event", "homeassistant/device/y/config"}
+        assert set(run.publisher.refused_topics) == refused
     command = ["mosquitto_pub", "-h", "127.0.0.1", "-p", str(server.port), "-u", "watcher"]
     command += ["-P", "watcher", "-t", "edge/y/command/record", "-m", "for y"]
     subprocess.run(command, check=True)
     other.wait_for("for y")
     assert not [line for line in other.lines() if "edge/x/" in line]
-    assert not [line for line in watcher.lines() if "strange" in line]
+    assert not [line for line in watcher.lines() if "strange" in line or "y by x" in line]
 
 
 class TestReasons:

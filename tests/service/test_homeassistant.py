@@ -64,7 +64,7 @@ def heard(
     server = mosquitto()
     ear = server.subscribe()
     listener = listen(f'publish.url="{server.url}"', "record.post_roll_s=0.0")
-    ear.wait_for(TOPIC)
+    ear.wait_for(TOPIC, timeout_s=60)
     return server, ear, listener
 
 
@@ -172,7 +172,7 @@ def test_a_broker_that_refuses_the_description_is_named_and_the_rest_goes_on(
     server = mosquitto(ACL.format(file=acl))
     ear = server.subscribe()
     listener = listen(f'publish.url="{server.url}"')
-    ear.wait_for(f'"broker":"it refuses {TOPIC}"')
+    ear.wait_for(f'"broker":"it refuses {TOPIC}"', timeout_s=60)
     assert listener.log().count(f"the broker refuses {TOPIC} (not allowed") == 1
     ear.wait_for("/event {")
 

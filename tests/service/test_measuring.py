@@ -30,6 +30,7 @@ class Desk:
         self, rules: tuple[tuple[AlarmRule, bool], ...] = (), *, bands: bool = True
     ) -> None:
         self.offset_db: float | None = None
+        self.paused = False
         self.minutes: list[tuple[int, Summary]] = []
         self.events: list[Event] = []
         self.measuring = Measuring(
@@ -42,6 +43,7 @@ class Desk:
             tell=self.events.append,
             minute=lambda start, summary: self.minutes.append((start, summary)),
             hear=lambda _: None,
+            paused=lambda: self.paused,
         )
 
     def hear(self, seconds: range, laeq_dbfs: float = -50.0, *, bands: bool = True) -> None:
@@ -159,3 +161,17 @@ def test_its_thread_ends_with_everything_told() -> None:
     assert not thread.is_alive()
     assert [one.edge for one in desk.events] == ["onset", "offset"]
     assert [summary.heard_s for _, summary in desk.minutes] == [60.0, 10.0]
+
+
+def test_a_pause_ends_an_alarm_at_once_and_begins_none_and_minutes_go_on() -> None:
+    long = AlarmRule("loud", "level", -60.0, average_s=1, hold_s=3600, cooldown_s=0)
+    desk = Desk(((long, False),))
+    desk.hear(range(3))
+    assert [event.edge for event in desk.events] == ["onset"]
+    desk.paused = True
+    desk.hear(range(3, 130))
+    assert [event.edge for event in desk.events] == ["onset", "offset"]
+    assert [start for start, _ in desk.minutes] == [0, 60 * RATE_HZ]
+    desk.paused = False
+    desk.hear(range(130, 133))
+    assert [event.edge for event in desk.events] == ["onset", "offset", "onset"]

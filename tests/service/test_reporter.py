@@ -155,3 +155,12 @@ def test_states_that_nobody_has_are_not_told() -> None:
     box = Box()
     box.reporter.silence(["dog"])
     assert box.states() == [("dog", b"OFF")]
+
+
+def test_the_newest_event_is_told_again_retained() -> None:
+    box = Box()
+    box.reporter.event(Event("onset", "e-1", "dog", 0.9, RATE_HZ))
+    told, again = (one for one in box.sent if "/event" in one.topic)
+    assert (told.topic, told.retain, told.durable) == ("edge/hive/event", False, True)
+    assert (again.topic, again.retain, again.durable) == ("edge/hive/event/last", True, False)
+    assert again.payload == told.payload

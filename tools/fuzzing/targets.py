@@ -22,6 +22,7 @@ from edge.publish.spool import collect
 from edge.record.folder import read_sidecar
 from edge.service.calibrated import PATIENCE_S, Calibrated, CalibrationDesk
 from edge.service.commands import Orders
+from edge.service.pausing import Pausing
 from edge.service.sounding import Sounding
 from edge.types import Level, Message, Moment, StreamFormat, Utc
 from tools.fuzzing.card import OddCard
@@ -104,6 +105,8 @@ class CommandTarget:
         "keep": {"clip": 1, "keep": True},
         "play": {"sound": "alarm", "seconds": 1.0},
         "calibrate": {"level_db": 94},
+        "pause": {"seconds": 60},
+        "resume": {},
         "nobody": {},
     }
 
@@ -114,11 +117,14 @@ class CommandTarget:
         self._desk = CalibrationDesk(
             Calibrated(settings, "fuzz"), stream, bands=True, now=lambda: NOON, told=lambda _: None
         )
+        self._topics = Topics("edge", "fuzz")
+        pausing = Pausing(self._topics, self._answers.append)
         more = {
             "play": (Sounding(None, stream.rate_hz).play, "sound"),
             "calibrate": (self._desk.request, "level_db"),
+            "pause": (pausing.pause, "seconds"),
+            "resume": (pausing.resume, ""),
         }
-        self._topics = Topics("edge", "fuzz")
         self._commands = Orders(None, 60.0, more).commands(self._topics, self._answers.append)
 
     def feed(self, rng: random.Random) -> None:

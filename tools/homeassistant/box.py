@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -85,10 +86,11 @@ class Box:
     def __init__(self, folder: Path, broker_port: int) -> None:
         self._log = folder / "listen.log"
         self.state = folder / "state"
+        shutil.rmtree(folder, ignore_errors=True)  # a box that was never anywhere
+        folder.mkdir(parents=True)
         raw = folder / "scene.raw"
-        if not raw.exists():
-            samples, _ = synthesise_scene(SCENE_S, RATE_HZ, seed=0)
-            raw.write_bytes(np.round(samples * 32767).astype("<i2").tobytes())
+        samples, _ = synthesise_scene(SCENE_S, RATE_HZ, seed=0)
+        raw.write_bytes(np.round(samples * 32767).astype("<i2").tobytes())
         self._microphone = VirtualMicrophone(folder / "microphone", raw, loop=True)
         self._settings = [
             "--set",

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 PATIENCE_S: Final = 150.0  # Home Assistant connects late; the levels of a minute come each minute
 AWAY: Final = {"unavailable", "unknown", None}
 NEVER_HEARD: Final = {"event", "button"}  # unknown until the first time
-HELPLESS: Final = "edge_deaf"
 ALARMING: Final = "automation.something_breaks_or_an_alarm_sounds"
+DEAF: Final = "automation.the_box_does_not_hear_any_more"
 
 
 class Failure(Exception):  # noqa: N818 - what a check ends with
@@ -52,12 +52,15 @@ class Course:
         self._step("the button Record", self._record)
         self._step("a threshold", self._threshold)
         self._step("the switch Pause", self._pause)
-        self._step("the automation on an alarming sound", self._alarming)
+        self._step("the two automations", self._automations)
+        self._step("an event of a label that is gone", self._stranger)
         self._home.stop()
         self._home.start()
         self._step("Home Assistant started again", self._whole)
         self._broker.stop()
-        self._wait(lambda: self._state("sensor.edge_laeq") == "unavailable", "it is unavailable")
+        self._wait(
+            lambda: self._state("sensor.edge_laeq_dbfs") == "unavailable", "it is unavailable"
+        )
         self._broker.start()
         self._step("the broker started again, which had forgotten everything", self._whole)
         self._box.stop()
@@ -113,7 +116,8 @@ class Course:
         return [one for one in self._home.states() if re.match(r"\w+\.edge_", one)]
 
     def _units(self, unit: str, device_class: str | None) -> str:
-        levels = ("laeq", "laeq_1min", "lafmax", "l90", "lcpeak")
+        ending = "" if device_class else "_dbfs"
+        levels = [f"{one}{ending}" for one in ("laeq", "laeq_1min", "lafmax", "l90", "lcpeak")]
         for name in levels:
             state = self._home.states()[f"sensor.edge_{name}"]
             float(state["state"])
@@ -123,7 +127,7 @@ class Course:
         for name, entity in self._entities().items():
             found = self._home.states()[name]["attributes"]
             self._same(found.get("unit_of_measurement"), entity.get("unit_of_measurement"), name)
-        value = self._home.states()["sensor.edge_laeq"]["state"]
+        value = self._state(f"sensor.edge_laeq{ending}")
         return f"{len(levels)} levels in {unit}, LAeq {value}; every other unit as described"
 
     def _events(self) -> str:
@@ -176,25 +180,37 @@ class Course:
         events = self._state("event.edge_sound")
         time.sleep(10.0)
         self._same(self._state("event.edge_sound"), events, "no event in a pause")
-        float(str(self._state("sensor.edge_laeq")))
+        float(str(self._state("sensor.edge_laeq_dbfs")))
         self._home.call("switch.turn_off", "switch.edge_pause")
         self._wait(lambda: self._state("switch.edge_pause") == "off", "it goes on")
         self._wait(lambda: self._state("event.edge_sound") != events, "events again")
         return "no event in 10 s, LAeq goes on; then events again"
 
-    def _alarming(self) -> str:
-        """Say as the box that glass breaks: the scene has none."""
+    def _say(self, label: str) -> None:
+        """Say as the box that it hears something: the scene has no glass."""
         last = self._ear.body("event/last")
-        event = last | {"event_type": "onset", "label": "glass", "onset_time": _now()}
+        event = last | {"event_type": "onset", "label": label, "onset_time": _now()}
         text = json.dumps(event).encode()
         deliver(Broker(url=self._url, client_id="test"), [Message("edge/edge/event", text, qos=1)])
+
+    def _stranger(self) -> str:
+        self._say("nonsense")
+        time.sleep(1.0)
+        heard = self._home.states()["event.edge_sound"]["attributes"]["event_type"]
+        if heard == "nonsense":
+            raise Failure("an event of a label that is none")
+        return "passed over, without a line in the log"
+
+    def _automations(self) -> str:
+        self._same(self._state(DEAF), "on", DEAF)
+        self._say("glass")
 
         def ran() -> str | None:
             found = self._home.states()[ALARMING]["attributes"]["last_triggered"]
             return str(found) if found else None
 
         self._wait(ran, "the automation ran")
-        return "ran"
+        return "both loaded; the one on an alarming sound ran"
 
     def _model(self) -> str:
         self._box.shelve("other", lambda label: "drizzle" if label == "rain" else label)

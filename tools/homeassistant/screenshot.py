@@ -9,7 +9,8 @@ import time
 
 from playwright.sync_api import sync_playwright
 
-SETTLE_MS = 15_000
+LONGEST_MS = 120_000
+SETTLE_MS = 10_000
 
 
 def take(url: str, path: str, access: str, refresh: str, picture: str) -> None:
@@ -26,11 +27,12 @@ def take(url: str, path: str, access: str, refresh: str, picture: str) -> None:
         browser = play.chromium.launch(
             executable_path="/usr/bin/chromium", args=["--no-sandbox", "--disable-gpu"]
         )
-        page = browser.new_page(viewport={"width": 1280, "height": 860})
+        page = browser.new_page(viewport={"width": 1500, "height": 900})
         stored = json.dumps(json.dumps(tokens))
         page.add_init_script(f"localStorage.setItem('hassTokens', {stored})")
         page.goto(url + path)
-        page.wait_for_timeout(SETTLE_MS)
+        page.wait_for_selector("ha-gauge", timeout=LONGEST_MS)
+        page.wait_for_timeout(SETTLE_MS)  # the charts have come
         page.screenshot(path=picture)
         browser.close()
 

@@ -41,7 +41,7 @@ MOST: Final = 127.0  # of the 8 bits
 FLOAT: Final = int(TensorProto.FLOAT)
 
 
-def export(  # noqa: PLR0913 - all but two by name
+def export(
     network: Network,
     path: Path,
     *,

@@ -121,7 +121,7 @@ def _judged(one: Unseen, offered: Sequence[str]) -> Unseen:
     return dataclasses.replace(one, heard=dataclasses.replace(one.heard, label=None))
 
 
-def _describe(  # noqa: PLR0913, PLR0917
+def _describe(  # noqa: PLR0917
     network: Network,
     path: Path,
     labels: Sequence[str],

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""`edge listen`: builds every object, starts the threads in order, stops them in reverse.
+"""The listening unit: builds every object, starts the threads in order, stops them in reverse.
 
 ==========  =============================================  ==========================
 thread      does                                           blocks on
@@ -12,6 +12,7 @@ playback    the filtered sound, and sounds on command      the output card
 publish     outbox and broker                              its inbox
 mqtt        the client's network loop, commands            the broker
 model       opens another model, while it changes          the model
+thresholds  keeps those that are told, while it does       the disk
 main        watchdog, health, signals                      nothing
 ==========  =============================================  ==========================
 """
@@ -32,9 +33,9 @@ from edge.service.calibrated import Calibrated
 from edge.service.commands import Orders
 from edge.service.ears import Place
 from edge.service.hearing import hearing_of
-from edge.service.homeassistant import HomeAssistant, shown
 from edge.service.inference import Inference
 from edge.service.instrument import Instrument
+from edge.service.introducing import Introduction
 from edge.service.memory import settle_memory
 from edge.service.models import Models
 from edge.service.notify import Manager, tell
@@ -44,7 +45,6 @@ from edge.service.recording import build_recorder, recording_figures
 from edge.service.reporter import Reporter
 from edge.service.sounding import Sounding
 from edge.service.stream import StreamWatch
-from edge.service.supervisor import Supervisor
 from edge.service.thresholds import Thresholds
 from edge.service.uplink import Uplink
 from edge.service.vitals import Vitals
@@ -123,12 +123,10 @@ class Listener:
         self._recorder = self._build_recorder(stream_id) if settings.record.enabled else None
         self._pausing = Pausing(self._topics, self._send)
         self._thresholds = Thresholds(
-            lambda: self._models.settings, settings.state.path, supervisor, self._tell_info
-        )
-        self._homeassistant = (
-            HomeAssistant(settings, self._topics, self._send, self._tell_again)
-            if settings.publish.url and settings.homeassistant.enabled
-            else None
+            lambda: self._models.settings,
+            settings.state.path,
+            supervisor,
+            changed=self._tell_info,
         )
         self._instrument = Instrument(
             settings,
@@ -141,7 +139,23 @@ class Listener:
             tell=lambda event: self._hand_on_events([event]),
             send=self._send,
             paused=lambda: self._pausing.active,
-            calibration_told=self._show,
+            calibration_told=self._describe,
+        )
+        self._vitals = Vitals(
+            settings, time.monotonic(), file=file, figures=self._figures, tell=self._tell_health
+        )
+        self._introduction = Introduction(
+            settings,
+            topics=self._topics,
+            source=source,
+            models=self._models,
+            thresholds=self._thresholds,
+            calibrated=self._calibrated,
+            alarms=self._instrument.alarms,
+            weighting_class=self._pipeline.weighting_class,
+            thermometer=self._vitals.thermometer,
+            send=self._send,
+            again=self._tell_again,
         )
         self._playback = build.build_playback(settings, stream)
         more: dict[str, tuple[Handler, str]] = {
@@ -155,6 +169,7 @@ class Listener:
         refuse = self._pausing.refuse
         orders = Orders(self._recorder, settings.record.max_command_s, more, refuse)
         commands = orders.commands(self._topics, self._send)
+        self._homeassistant = self._introduction.homeassistant
         born = self._homeassistant.born if self._homeassistant else None
         self._uplink = Uplink(settings, commands.received, born) if settings.publish.url else None
         self._reporter = Reporter(
@@ -175,9 +190,6 @@ class Listener:
         self._measuring = self._instrument.measuring
         self._hearing = hearing_of(settings)
         self._trouble_told = ""  # what was last said of the recorder
-        self._vitals = Vitals(
-            settings, time.monotonic(), file=file, figures=self._figures, tell=self._tell_health
-        )
         self._inference = Inference(
             self._settings,
             rate_hz=stream.rate_hz,
@@ -207,7 +219,7 @@ class Listener:
     def _start(self) -> None:
         if self._uplink:
             self._uplink.start(self._supervisor)
-        self._tell_info()
+        self._introduction.tell_info()
         self._pausing.tell()
         if before := self._words.before:
             log.error("the last run was not ended in order: %s", before["how"])
@@ -306,39 +318,18 @@ class Listener:
                     self._measuring.bands(output)
 
     def _model_changed(self) -> None:
-        self._tell_info()
-        self._show()
+        self._introduction.tell_all()
         settle_memory()
 
-    def _show(self) -> None:
-        """Describe the box to Home Assistant as it is now."""
-        if not self._homeassistant:
-            return
-        settings, model = self._models.settings, self._models.classifier.info
-        what = shown(
-            settings,
-            f"{model.name} {model.version}",
-            build.build_rules(settings, model),
-            self._instrument.alarms,
-            calibrated=self._calibrated.offset_db() is not None,
-            thermometer=self._vitals.thermometer,
-        )
-        self._homeassistant.tell(what)
+    def _tell_info(self) -> None:
+        self._introduction.tell_info()
+
+    def _describe(self) -> None:
+        self._introduction.describe()
 
     def _tell_again(self) -> None:
         if self._uplink:
             self._uplink.tell_again()
-
-    def _tell_info(self) -> None:
-        model = self._models.classifier.info
-        facts = build.describe_box(
-            self._models.settings,
-            self._source,
-            model,
-            self._thresholds.of(model),
-            weighting_class=self._pipeline.weighting_class,
-        )
-        self._send(payloads.info(self._topics, facts))
 
     def _hand_on_events(self, events: list[Event]) -> None:
         for event in events:
