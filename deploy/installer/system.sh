@@ -45,7 +45,7 @@ first_settings() {
 settings_fit() {
     local edge=$RELEASES/$1/bin/edge mistakes
     if [ ! -e "$SETTINGS" ] || [ ! -x "$edge" ]; then return; fi
-    mistakes=$(runuser -u edge -- timeout 120 "$edge" config 2>&1 >/dev/null) && return
+    mistakes=$(setpriv --reuid=edge --regid=edge --init-groups timeout 120 "$edge" config 2>&1 >/dev/null) && return
     say "$mistakes"
     die "the settings do not fit edge $1 (above). They are kept as they are, and ${2:-nothing} goes on running: mend $SETTINGS, then run this again"
 }

@@ -44,8 +44,8 @@ def build(place: Path) -> Path:
         shutil.rmtree(base, ignore_errors=True)
         _run("mmdebstrap", "--variant=minbase", f"--include={','.join(PACKAGES)}", SUITE, base)
         (base / "complete").touch()
-    wanted = ("--requirement", REPOSITORY / "deploy" / "requirements.txt", "setuptools>=77")
-    _run(sys.executable, "-m", "pip", "wheel", "--quiet", "--wheel-dir", wheels, *wanted)
+    pins = REPOSITORY / "deploy" / "requirements.txt"
+    _run(sys.executable, "-m", "pip", "wheel", "-q", "--wheel-dir", wheels, "--requirement", pins)
     shutil.rmtree(root, ignore_errors=True)
     _run("cp", "-a", "--reflink=auto", base, root)
     _furnish(root, wheels)
@@ -91,8 +91,6 @@ def _next_versions(root: Path) -> None:
     """Put three more trees beside the first: a good one, a failing one, one that reads others."""
     release = next((root / "opt/edge/releases").iterdir())
     lend_libraries(Path("/") / release.relative_to(root), root / "root" / "few")
-    for wheel in (root / "root" / "wheels").glob("setuptools-*.whl"):
-        shutil.copy2(wheel, root / "root" / "few")
     for name, change in CHANGES.items():
         tree = root / "root" / name
         shutil.copytree(root / "root" / "edge", tree)
