@@ -23,8 +23,13 @@ put_files() {
     if [ ! -d /etc/edge/edge.d ]; then
         act "make /etc/edge" systemd-tmpfiles --create "$PWD/systemd/edge.tmpfiles.conf"
     fi
-    if [ ! -e "$COMMAND" ]; then act "link $COMMAND" ln -s -f "$HOME_OF_EDGE/current/bin/edge" "$COMMAND"; fi
+    if [ ! -e "$COMMAND" ]; then act "link $COMMAND" link_command; fi
     if [ ! -e "$SETTINGS" ]; then act "write $SETTINGS" first_settings; fi
+}
+
+link_command() {
+    mkdir -p "$(dirname "$COMMAND")"
+    ln -s -f "$HOME_OF_EDGE/current/bin/edge" "$COMMAND"
 }
 
 reload_managers() {
