@@ -50,7 +50,7 @@ class Box:
                 *("--bind-ro=/etc/ld.so.cache", "--bind-ro=/var/lib/dpkg"),
                 "--tmpfs=/usr/local:mode=755",
                 f"--bind-ro={shared}:/trees",
-                f"--bind-ro={REPOSITORY / '.venv'}:{LENT}",
+                f"--bind-ro={(REPOSITORY / '.venv').resolve()}:{LENT}",
                 "systemd.firstboot=off",
             ],
             stdin=subprocess.DEVNULL,

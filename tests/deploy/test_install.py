@@ -101,12 +101,16 @@ def test_a_second_run_changes_nothing(box: Box) -> None:
 
 
 def test_settings_that_do_not_fit_are_kept_and_the_old_version_goes_on(box: Box) -> None:
-    settings, before, pid = box.path(SETTINGS).read_text(), release(box), main_pid(box)
-    done = box.install("misfit")
+    before, pid, file = release(box), main_pid(box), box.path(SETTINGS)
+    settings = file.read_text()
+    misfit = settings.replace("url =", "uri =")
+    file.write_text(misfit)
+    done = box.install("good")
     assert done.returncode == 1
-    assert "publish.url: unknown key" in done.stdout
-    assert "are kept as they are" in done.stdout
-    assert (box.path(SETTINGS).read_text(), release(box), main_pid(box)) == (settings, before, pid)
+    assert "publish.uri: unknown key" in done.stdout
+    assert f"kept as they are, and {before} goes on running" in done.stdout
+    assert (file.read_text(), release(box), main_pid(box)) == (misfit, before, pid)
+    file.write_text(settings)
 
 
 def test_an_upgrade_is_one_turn_of_a_link_and_keeps_the_settings(box: Box) -> None:
