@@ -41,7 +41,9 @@ reload_managers() {
 # Two boxes may not have one name on one broker: the machine's own is the best guess.
 first_settings() {
     local name
-    name=$(uname -n | tr -c 'A-Za-z0-9_\n-' - | cut -c 1-64)
+    # Where an image is made the running kernel has another's name.
+    name=$(cat /etc/hostname 2>/dev/null || uname -n)
+    name=$(echo "$name" | tr -c 'A-Za-z0-9_\n-' - | cut -c 1-64)
     sed "s/@NAME@/$name/" deploy/edge.toml >"$SETTINGS.new"
     mv "$SETTINGS.new" "$SETTINGS"
 }
