@@ -102,10 +102,12 @@ def _next_versions(root: Path) -> None:
         make_version(tree, *change)
 
 
+# Never ready, never dead: what crashes is noticed by more than one sign.
+HANG: Final = "    while True:\n        import time; time.sleep(1)"
 # A version, and what it changes: file, text, other text.
 CHANGES: Final = {
     "good": ("8.0.0", "edge/cli/listen.py", "Run the listening unit until", "Listen until"),
-    "failing": ("9.0.0", "edge/cli/listen.py", "    return run(settings)", "    return 1"),
+    "failing": ("9.0.0", "edge/cli/listen.py", "    return run(settings)", HANG),
     "misfit": ("9.9.0", "edge/config/default.toml", "[publish]\nurl =", "[publish]\nuri ="),
 }
 
