@@ -43,5 +43,9 @@ need_packages() {
 act_if_missing() {
     local missing
     mapfile -t missing < <(missing_packages "$@")
-    [ ${#missing[@]} = 0 ] || act "install Debian packages: ${missing[*]}" ensure_packages "$@"
+    [ ${#missing[@]} = 0 ] || act "install Debian packages: ${missing[*]}" fetch_packages "$@"
+}
+
+fetch_packages() {
+    (ensure_packages "$@") || die "Debian packages could not be fetched (above): mend network or disk, or bring a folder of wheels (--offline WHEELS); nothing else was changed"
 }

@@ -42,15 +42,22 @@ fill_release() {
 
 # Each step's failure counts: `set -e` sleeps inside an `if`.
 make_environment() {
-    local place=$1 source from=(--disable-pip-version-check --no-input --no-cache-dir --retries 2)
+    local place=$1 from=(--disable-pip-version-check --no-input --no-cache-dir --retries 2)
     [ -z "$offline" ] || from+=(--no-index --find-links "$offline")
-    source=$(mktemp -d)
-    # A copy, since a build leaves its own files in the tree.
-    cp -r pyproject.toml README.md LICENSE edge "$source" &&
-        "$python" -m venv "$place" &&
+    "$python" -m venv "$place" &&
         "$place/bin/python" -m pip install "${from[@]}" --requirement deploy/requirements.txt &&
-        "$place/bin/python" -m pip install "${from[@]}" --no-deps "$source" &&
-        rm -rf "$source"
+        copy_program "$place"
+}
+
+# edge itself needs no building, so no build tools either.
+copy_program() {
+    local site
+    site=$("$1/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))') &&
+        cp -r edge "$site" &&
+        find "$site/edge" -name __pycache__ -prune -exec rm -rf {} + &&
+        "$1/bin/python" -m compileall -q "$site/edge" &&
+        printf '#!%s/bin/python\nfrom edge.cli import main\n\nmain()\n' "$1" >"$1/bin/edge" &&
+        chmod +x "$1/bin/edge"
 }
 
 explain_failure() {

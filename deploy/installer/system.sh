@@ -23,8 +23,13 @@ put_files() {
     if [ ! -d /etc/edge/edge.d ]; then
         act "make /etc/edge" systemd-tmpfiles --create "$PWD/systemd/edge.tmpfiles.conf"
     fi
-    if [ ! -e "$COMMAND" ]; then act "link $COMMAND" ln -s -f "$HOME_OF_EDGE/current/bin/edge" "$COMMAND"; fi
+    if [ ! -e "$COMMAND" ]; then act "link $COMMAND" link_command; fi
     if [ ! -e "$SETTINGS" ]; then act "write $SETTINGS" first_settings; fi
+}
+
+link_command() {
+    mkdir -p "$(dirname "$COMMAND")"
+    ln -s -f "$HOME_OF_EDGE/current/bin/edge" "$COMMAND"
 }
 
 reload_managers() {
@@ -36,7 +41,9 @@ reload_managers() {
 # Two boxes may not have one name on one broker: the machine's own is the best guess.
 first_settings() {
     local name
-    name=$(uname -n | tr -c 'A-Za-z0-9_\n-' - | cut -c 1-64)
+    # Where an image is made the running kernel has another's name.
+    name=$(cat /etc/hostname 2>/dev/null || uname -n)
+    name=$(echo "$name" | tr -c 'A-Za-z0-9_\n-' - | cut -c 1-64)
     sed "s/@NAME@/$name/" deploy/edge.toml >"$SETTINGS.new"
     mv "$SETTINGS.new" "$SETTINGS"
 }
@@ -45,7 +52,7 @@ first_settings() {
 settings_fit() {
     local edge=$RELEASES/$1/bin/edge mistakes
     if [ ! -e "$SETTINGS" ] || [ ! -x "$edge" ]; then return; fi
-    mistakes=$(runuser -u edge -- timeout 120 "$edge" config 2>&1 >/dev/null) && return
+    mistakes=$(setpriv --reuid=edge --regid=edge --init-groups timeout 120 "$edge" config 2>&1 >/dev/null) && return
     say "$mistakes"
     die "the settings do not fit edge $1 (above). They are kept as they are, and ${2:-nothing} goes on running: mend $SETTINGS, then run this again"
 }

@@ -1,0 +1,198 @@
+# SPDX-License-Identifier: MIT
+"""The installer on a real systemd: install, again, upgrade, back, and away."""
+
+from __future__ import annotations
+
+import os
+import re
+import threading
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from tests.deploy.conftest import Box
+
+# Others use the processor too.
+pytestmark = pytest.mark.timeout(600)
+
+SETTINGS = "/etc/edge/edge.toml"
+CLIPS = "/var/lib/edge/clips/*/*.flac"
+SETTLED = (
+    "[ ! -e /opt/edge/pending ] && systemctl is-active edge-listen"
+    " && systemctl is-active edge-analyze"
+)
+PYTHON = "$(readlink -f /usr/bin/python3)"
+
+
+def release(box: Box) -> str:
+    return os.path.basename(os.readlink(box.path("/opt/edge/current")))  # noqa: PTH119, PTH115 - a link inside
+
+
+def main_pid(box: Box) -> str:
+    return box.run("systemctl show --value --property=MainPID edge-listen")
+
+
+def test_a_dry_run_says_what_it_would_do_and_does_nothing(bare: Box) -> None:
+    done = bare.install("first", "--dry-run")
+    assert done.returncode == 0
+    assert "would build release 7.0.0-" in done.stdout
+    assert f"would write {SETTINGS}" in done.stdout
+    bare.run("[ ! -e /opt/edge ] && [ ! -e /etc/edge ] && ! id edge 2>/dev/null")
+
+
+@pytest.mark.parametrize(
+    ("trouble", "advice"),
+    [
+        ("echo 'echo armhf' >/run/x; chmod +x /run/x; mount --bind /run/x /usr/bin/dpkg", "64-bit"),
+        (f"echo 'exit 1' >/run/x; chmod +x /run/x; mount --bind /run/x {PYTHON}", "3.11 or newer"),
+        ("mkdir -p /opt/edge; mount -t tmpfs -o size=50m none /opt/edge", "make room"),
+    ],
+)
+def test_a_box_that_can_not_hold_edge_is_told_why(bare: Box, trouble: str, advice: str) -> None:
+    inside = f"{trouble}\n/trees/first/deploy/install.sh --offline /trees/wheels"
+    done = bare.attempt(f"unshare --mount --propagation private bash <<'END'\n{inside}\nEND")
+    bare.attempt("rmdir /opt/edge")
+    assert done.returncode == 1
+    assert advice in done.stdout
+    assert "build release" not in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "advice"),
+    [("--offline /run", "/run does not hold all that is needed"), ("", "there is no network")],
+)
+def test_libraries_that_can_not_be_had_leave_nothing_behind(
+    bare: Box, arguments: str, advice: str
+) -> None:
+    done = bare.attempt(f"/trees/first/deploy/install.sh {arguments}")
+    assert done.returncode == 1
+    assert advice in done.stdout
+    assert bare.run("ls /opt/edge/releases") == ""
+
+
+def test_an_install_that_was_cut_off_is_begun_again(bare: Box) -> None:
+    start = (
+        "setsid /trees/first/deploy/install.sh --offline /trees/wheels >/dev/null 2>&1 & echo $!"
+    )
+    number = bare.run(start)
+    bare.wait("ls /opt/edge/releases/*/lib")
+    bare.run(f"kill -KILL -- -{number}")
+    assert bare.run("ls /opt/edge") == "releases"
+
+
+def test_it_runs_within_its_sandbox_and_saves_what_it_hears(box: Box) -> None:
+    assert release(box).startswith("7.0.0-")
+    box.wait(f"ls {CLIPS}")
+    assert box.run(
+        "systemctl show --value --property=NRestarts edge-listen edge-analyze"
+    ).split() == ["0", "0"]
+
+
+def test_the_log_has_fields_and_is_readable(box: Box) -> None:
+    assert "listening to synthetic scene" in box.run("journalctl --no-pager -u edge-listen")
+    about = box.run("journalctl --no-pager -u edge-listen THREAD_NAME=MainThread -o verbose -n 1")
+    assert re.search(r"LOGGER=edge\.service", about)
+    assert re.search(r"PRIORITY=\d", about)
+
+
+def test_a_second_run_changes_nothing(box: Box) -> None:
+    look = (
+        "find /opt/edge/releases -maxdepth 1 -printf '%p %T@ '"
+        " ; ls -l --full-time /etc/edge /usr/local/lib/systemd/system"
+    )
+    before, pid = box.run(look), main_pid(box)
+    done = box.install("first")
+    assert done.stdout.strip().endswith("nothing to change")
+    assert (box.run(look), main_pid(box)) == (before, pid)
+
+
+def test_settings_that_do_not_fit_are_kept_and_the_old_version_goes_on(box: Box) -> None:
+    before, pid, file = release(box), main_pid(box), box.path(SETTINGS)
+    settings = file.read_text()
+    misfit = settings.replace("url =", "uri =")
+    file.write_text(misfit)
+    done = box.install("good")
+    assert done.returncode == 1
+    assert "publish.uri: unknown key" in done.stdout
+    assert f"kept as they are, and {before} goes on running" in done.stdout
+    assert (file.read_text(), release(box), main_pid(box)) == (misfit, before, pid)
+    file.write_text(settings)
+
+
+def test_an_upgrade_is_one_turn_of_a_link_and_keeps_the_settings(box: Box) -> None:
+    settings, before, pid = box.path(SETTINGS).read_text(), release(box), main_pid(box)
+    seen: set[str] = set()
+    ended = threading.Event()
+
+    def look() -> None:
+        while not ended.wait(0.0001):
+            try:
+                seen.add(release(box))
+            except OSError:
+                seen.add("nothing")
+
+    looker = threading.Thread(target=look)
+    looker.start()
+    box.judge_within(150)
+    done = box.install("good")
+    ended.set()
+    looker.join()
+    assert done.returncode == 0, done.stdout
+    assert release(box).startswith("8.0.0-")
+    assert seen == {before, release(box)}
+    assert box.path(SETTINGS).read_text() == settings
+    assert main_pid(box) != pid
+    box.run(SETTLED)
+
+
+def test_an_upgrade_that_does_not_run_is_left_again(box: Box) -> None:
+    settings, before = box.path(SETTINGS).read_text(), release(box)
+    box.judge_within(6)
+    done = box.install("failing")
+    assert done.returncode == 1
+    assert f"was not healthy, {before} is in use again" in done.stdout
+    box.wait(SETTLED)
+    assert release(box) == before
+    assert box.path(SETTINGS).read_text() == settings
+
+
+def test_a_boot_goes_on_judging_an_upgrade_that_was_cut_off(box: Box) -> None:
+    """As after a power cut between the turn of the link and the restart of the units."""
+    before = release(box)
+    failing = box.run("basename $(ls -d /opt/edge/releases/9.0.0-*)")
+    box.run(f"echo {before} >/opt/edge/pending; cd /opt/edge; ln -sfn releases/{failing} current")
+    box.run("systemctl restart edge-listen --no-block")
+    box.attempt("systemctl start edge-upgrade-check")
+    box.wait(SETTLED)
+    assert release(box) == before
+
+
+def test_a_version_that_takes_the_box_down_is_left_at_the_fourth_boot(box: Box) -> None:
+    before = release(box)
+    failing = box.run("basename $(ls -d /opt/edge/releases/9.0.0-*)")
+    box.run(
+        f"printf '{before}\\nbegun\\nbegun\\nbegun\\n' >/opt/edge/pending;"
+        f" cd /opt/edge; ln -sfn releases/{failing} current"
+    )
+    assert box.attempt("EDGE_WITHIN_S=0 /opt/edge/current/edge-upgrade-check").returncode == 1
+    assert release(box) == before
+    box.wait(SETTLED)
+
+
+def test_systemd_finds_no_fault_with_the_units(box: Box) -> None:
+    units = "edge-listen.service edge-analyze.service edge-upgrade-check.service"
+    assert box.run(f"systemd-analyze verify --man=no {units}") == ""
+
+
+def test_uninstalling_leaves_what_was_heard_unless_told(box: Box) -> None:
+    kept = f"ls {SETTINGS} {CLIPS}"
+    box.wait(kept)
+    done = box.attempt("/trees/first/deploy/install.sh uninstall")
+    assert done.returncode == 0, done.stdout
+    box.run("[ ! -e /opt/edge ] && [ ! -e /usr/local/bin/edge ]")
+    assert box.attempt("systemctl cat edge-listen").returncode
+    box.run(kept)
+    assert box.attempt("/trees/first/deploy/install.sh uninstall --purge").returncode == 0
+    box.run("[ ! -e /var/lib/edge ] && [ ! -e /etc/edge ] && ! id edge 2>/dev/null")
+    assert "nothing to change" in box.run("/trees/first/deploy/install.sh uninstall --purge")
