@@ -81,6 +81,7 @@ def soak(place: Path, hours: float, more: list[str], running: ExitStack) -> Soak
         f'state.directory="{state}"',
         f'publish.url="mqtt://127.0.0.1:{broker.port}"',
         "retention.max_total_mb=20",
+        "retention.min_per_label=0",  # else so little room is soon full of what may not go
         *more,
     ]
     command = [sys.executable, "-m", "edge", "listen"]
