@@ -103,11 +103,16 @@ def _look(pid: int, state: Path, result: Soak) -> None:
         resident = int((proc / "statm").read_text().split()[1]) * PAGE_MB
         files = len(list((proc / "fd").iterdir()))
         threads = len(list((proc / "task").iterdir()))
-        disk = sum(one.stat().st_size for one in state.rglob("*") if one.is_file()) / 1e6
+        disk = sum(one.stat().st_size for one in _files(state)) / 1e6
     except OSError:  # it has ended, or a clip has gone, between two looks
         return
     for name, value in zip(MOST_GROWTH, (resident, files, threads, disk), strict=True):
         result.seen[name].append(float(value))
+
+
+def _files(state: Path) -> list[Path]:
+    """Return what the unit keeps, but for the minutes: `level.days` of them are there to stay."""
+    return [one for one in state.rglob("*") if one.is_file() and one.parent.name != "levels"]
 
 
 def _spark(values: list[float]) -> str:
