@@ -18,7 +18,7 @@ from tools.lab.microphone import VirtualMicrophone
 from tools.storm.broker import Broker
 
 NICE: Final = -10
-"""As the unit's, whose CPUWeight=1000 is as much for its group; who may not have it goes without."""
+"""As the unit's; CPUWeight=1000 is as much for its group. Who may not have it goes without."""
 
 LOOK_S: Final = 5.0
 STARTS_WITHIN_S: Final = 60.0
