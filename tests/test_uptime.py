@@ -22,8 +22,8 @@ from tests.test_pipeline import noise, pipeline
 
 RATE_HZ = 48000
 SOON = RATE_HZ * 60
-LATE = RATE_HZ * 86400 * 60
-"""Two months: over 32 bits, and where a float32 knows only every 16384th sample."""
+LATE = RATE_HZ * 60 * (1440 * 60 + 1)
+"""Two months and a minute: over 32 bits, and no float32, which knows every 16384th sample there."""
 
 
 def heard(start: int) -> list[Level | Bands | Patch]:

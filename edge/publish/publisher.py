@@ -101,6 +101,7 @@ class Publisher:
         self._look_s = 0.0
         self._inbox: queue.Queue[Message | None] = queue.Queue(INBOX)
         self._acknowledged: deque[_Acknowledged] = deque()
+        self._nudged = False  # one nudge waits in the inbox: another would only make it longer
         self._stopping = threading.Event()
         self._states: dict[str, Message] = {}  # retained messages by topic: the newest of each
         self._again = False  # all of them are to be told again
@@ -170,14 +171,21 @@ class Publisher:
             self._step()
 
     def _nudge(self) -> None:
+        if self._nudged:
+            return
+        self._nudged = True
         with contextlib.suppress(queue.Full):  # then the thread has no need of it
             self._inbox.put_nowait(None)
 
     def _step(self) -> None:
-        """Take one message, and do whatever else is due."""
+        """Take what has come, and do whatever else is due."""
         with contextlib.suppress(queue.Empty):
-            if message := self._inbox.get(timeout=DRAIN_S):
-                self._take(message)
+            # All of it: what is sent meanwhile must not make a live value wait for its turn.
+            for number in range(INBOX):
+                message = self._inbox.get(block=number == 0, timeout=DRAIN_S)
+                if message:
+                    self._take(message)
+        self._nudged = False
         while self._acknowledged:
             self._settle(self._acknowledged.popleft())
         # Each by itself: a disk that can't be written keeps nobody from sending what is in memory.
@@ -318,10 +326,10 @@ class Publisher:
             log.error("the broker refuses %s (%s)", topic, refused.value)
 
     def _forget_settled(self) -> None:
-        while self._settled:
-            box, row_id = self._settled[0]
-            box.done(row_id)  # what fails here is tried again at the next step
-            self._settled.popleft()
+        for box in (self._outbox, self._spare):
+            if rows := [row_id for one, row_id in self._settled if one is box]:
+                box.done(*rows)  # what fails here is tried again at the next step
+                self._settled = deque(item for item in self._settled if item[0] is not box)
 
     def _unsent(self) -> bool:
         return time.monotonic() >= self._pause_until_s and any(

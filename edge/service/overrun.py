@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 LOOK_S: Final = 1.0
-PROGRAMS_S: Final = 5.0
+PROGRAMS_S: Final = 10.0  # some milliseconds on a small box
 REMEMBERED: Final = 8  # looks
 SHARE: Final = 0.4
 """Who had so much of the time in which nothing was read has made it so."""

@@ -65,8 +65,10 @@ class Running:
 
 
 @contextmanager
-def running(broker: Broker, path: Path | None = None) -> Iterator[Running]:
-    run = Running(broker, Outbox(path, max_bytes=10_000_000))
+def running(
+    broker: Broker, path: Path | None = None, outbox: Outbox | None = None
+) -> Iterator[Running]:
+    run = Running(broker, outbox or Outbox(path, max_bytes=10_000_000))
     for thread in run.threads:
         thread.start()
     try:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from contextlib import closing
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,7 @@ from edge.publish.broker import Broker, Refusal
 from edge.publish.mqtt import Link
 from edge.publish.outbox import Outbox
 from edge.publish.publisher import IN_FLIGHT, Publisher
-from edge.types import Moment
+from edge.types import Message, Moment
 from tests.conftest import Mosquitto, wait_until
 from tests.publish.test_mqtt import broker_of, event, running
 
@@ -151,3 +152,33 @@ def test_what_returns_from_memory_keeps_the_moment_of_its_coming(tmp_path: Path)
         (None, 951.0, "a"),
         (1002.0, None, None),
     ]
+
+
+class SlowDisk(Outbox):
+    """Needs 10 ms for each time that it forgets something, as an SD card does."""
+
+    def done(self, *row_ids: int) -> None:
+        time.sleep(0.01)
+        super().done(*row_ids)
+
+
+def test_a_backlog_on_a_slow_disk_does_not_delay_live_values(
+    mosquitto: Callable[..., Mosquitto], tmp_path: Path
+) -> None:
+    server = mosquitto()
+    ear = server.subscribe("edge/x/level")
+    outbox = SlowDisk(tmp_path / "o.sqlite", max_bytes=10_000_000)
+    late_s = []
+    with running(broker_of(server), outbox=outbox) as run:
+        wait_until(lambda: run.link.connected, "connected")
+        for number in range(600):
+            run.publisher.offer(event(number))
+        number = 0
+        while run.publisher.depth or not number:
+            began_s = time.monotonic()
+            run.publisher.offer(Message("edge/x/level", b"live-%d." % number))
+            ear.wait_for(f"live-{number}.")
+            late_s.append(time.monotonic() - began_s)
+            number += 1
+    assert len(late_s) > 3
+    assert sorted(late_s)[len(late_s) // 2] < 0.5

@@ -14,6 +14,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
 
+from tools.storm.backlog import backlog
 from tools.storm.books import Books, balance
 from tools.storm.box import Box
 from tools.storm.broker import Broker, Ear, Wire
@@ -44,6 +45,10 @@ def main() -> int:
     parser.add_argument(
         "--load", type=float, metavar="MINUTES", help="instead: other programs on each processor"
     )
+    parser.add_argument(
+        "--backlog", action="store_true", help="instead: a busy day's messages, sent at once"
+    )
+    parser.add_argument("--set", action="append", default=[], help="of --soak: KEY=VALUE")
     asked = parser.parse_args()
     if asked.soak and not 0.0 < asked.soak <= LONGEST_H:
         parser.error(f"--soak takes up to {LONGEST_H:g} hours")
@@ -52,7 +57,9 @@ def main() -> int:
         if asked.kills:
             return _kill(place, asked.kills, asked.seed, running)
         if asked.soak:
-            return _soak(place, asked.soak, running)
+            return _soak(place, asked.soak, asked.set, running)
+        if asked.backlog:
+            return _backlog(place, running)
         if asked.load:
             return _load(place, asked.load, asked.seed, running)
         storm = Storm(place, asked.seed, running)
@@ -162,10 +169,18 @@ def _kill(place: Path, rounds: int, seed: int, running: ExitStack) -> int:
     return 1 if result.wrong else 0
 
 
-def _soak(place: Path, hours: float, running: ExitStack) -> int:
+def _backlog(place: Path, running: ExitStack) -> int:
+    result = backlog(place, running)
+    print(result)
+    print("\n".join(result.wrong) or "every one arrived")
+    return 1 if result.wrong else 0
+
+
+def _soak(place: Path, hours: float, settings: list[str], running: ExitStack) -> int:
     began_s = time.monotonic()
-    result = soak(place, hours, running)
+    result = soak(place, hours, settings, running)
     print(result.plot())
+    print(result.counts(hours))
     print("\n".join(result.wrong) or "nothing grew", f"({time.monotonic() - began_s:.0f} s)")
     return 1 if result.wrong else 0
 

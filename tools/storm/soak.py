@@ -23,6 +23,7 @@ LOOK_S: Final = 0.5
 LONGEST_H: Final = 24.0  # as capture.seconds allows
 # Growth from the second quarter to the last that is still flat: the history fills up in the first.
 MOST_GROWTH: Final = {"memory_mb": 1.05, "files": 1.0, "threads": 1.0, "disk_mb": 1.2}
+COUNTS: Final = ("events", "clips_saved", "messages_sent", "late_patches", "disk_written_mb")
 PAGE_MB: Final = 4096 / 1e6
 
 
@@ -31,6 +32,7 @@ class Soak:
     """What was seen of the process, look by look."""
 
     seen: dict[str, list[float]] = field(default_factory=lambda: {name: [] for name in MOST_GROWTH})
+    figures: dict[str, str] = field(default_factory=dict)
     code: int = 0
 
     def growth(self, name: str) -> float:
@@ -57,9 +59,18 @@ class Soak:
             if values
         )
 
+    def counts(self, hours: float) -> str:
+        """Return what happened, and what the disk was given for it; `write_bytes` of proc(5)."""
+        known = (f"{name} {self.figures[name]}" for name in COUNTS if name in self.figures)
+        written_mb = float(self.figures.get("disk_written_mb", 0.0))
+        return f"{', '.join(known)}: {written_mb / hours * 24.0:.0f} MB a day"
 
-def soak(place: Path, hours: float, running: ExitStack) -> Soak:
-    """Run the unit over so much sound, with a broker, clips, alarms and retention."""
+
+def soak(place: Path, hours: float, more: list[str], running: ExitStack) -> Soak:
+    """Run the unit over so much sound, with a broker, clips, alarms and retention.
+
+    `more` are settings.
+    """
     broker = Broker(place, running)
     state = place / "state"
     settings = [
@@ -70,6 +81,8 @@ def soak(place: Path, hours: float, running: ExitStack) -> Soak:
         f'state.directory="{state}"',
         f'publish.url="mqtt://127.0.0.1:{broker.port}"',
         "retention.max_total_mb=20",
+        "retention.min_per_label=0",  # else so little room is soon full of what may not go
+        *more,
     ]
     command = [sys.executable, "-m", "edge", "listen"]
     command += [part for one in settings for part in ("--set", one)]
@@ -79,6 +92,8 @@ def soak(place: Path, hours: float, running: ExitStack) -> Soak:
             _look(unit.pid, state, result)
             time.sleep(LOOK_S)
     result.code = unit.returncode
+    told = (place / "soak.log").read_text(errors="replace").rpartition(" stats ")[2]
+    result.figures = dict(pair.partition("=")[::2] for pair in told.split("\n")[0].split())
     return result
 
 
@@ -88,11 +103,16 @@ def _look(pid: int, state: Path, result: Soak) -> None:
         resident = int((proc / "statm").read_text().split()[1]) * PAGE_MB
         files = len(list((proc / "fd").iterdir()))
         threads = len(list((proc / "task").iterdir()))
-        disk = sum(one.stat().st_size for one in state.rglob("*") if one.is_file()) / 1e6
+        disk = sum(one.stat().st_size for one in _files(state)) / 1e6
     except OSError:  # it has ended, or a clip has gone, between two looks
         return
     for name, value in zip(MOST_GROWTH, (resident, files, threads, disk), strict=True):
         result.seen[name].append(float(value))
+
+
+def _files(state: Path) -> list[Path]:
+    """Return what the unit keeps, but for the minutes: `level.days` of them are there to stay."""
+    return [one for one in state.rglob("*") if one.is_file() and one.parent.name != "levels"]
 
 
 def _spark(values: list[float]) -> str:
