@@ -83,6 +83,10 @@ class Mosquitto:
     def freeze(self) -> None:
         self._signal(signal.SIGSTOP)
 
+    def reload(self) -> None:
+        """Make it read its access list anew."""
+        self._signal(signal.SIGHUP)
+
     def thaw(self) -> None:
         self._signal(signal.SIGCONT)
 

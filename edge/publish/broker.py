@@ -24,7 +24,8 @@ class Refusal(enum.Enum):
 
     NOT = "taken"
     FOR_NOW = "not now"
-    FOR_EVER = "not allowed or not understood"
+    NOT_ALLOWED = "not allowed"  # until somebody mends the broker's access list
+    FOR_EVER = "not understood"
 
 
 @dataclass(frozen=True, slots=True)

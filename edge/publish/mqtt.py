@@ -29,8 +29,12 @@ if TYPE_CHECKING:
 RECONNECT_DELAYS_S: Final = (1, 60)
 PATIENT_DELAYS_S: Final = (20, 60)
 
-# Not authorized, topic invalid, payload invalid: asking again would change nothing.
-_FINAL_REASONS: Final = {0x87, 0x90, 0x99}
+_REASONS: Final = {
+    0x87: Refusal.NOT_ALLOWED,
+    # Topic invalid, payload invalid: asking again would change nothing.
+    0x90: Refusal.FOR_EVER,
+    0x99: Refusal.FOR_EVER,
+}
 
 
 def _ignore(*_: object) -> None:
@@ -166,8 +170,7 @@ class Link:
     ) -> None:
         refused = Refusal.NOT
         if reason.is_failure:
-            final = reason.value in _FINAL_REASONS
-            refused = Refusal.FOR_EVER if final else Refusal.FOR_NOW
+            refused = _REASONS.get(reason.value, Refusal.FOR_NOW)
         self._handlers.acknowledged(mid, refused)
 
     def _on_message(self, _client: Client, _data: object, message: MQTTMessage) -> None:

@@ -34,6 +34,7 @@ GOODBYE_S: Final = 2.0
 LOOK_S: Final = 1.0  # between two looks into the spool
 MOST_REFUSED: Final = 100  # topics that are named
 AGAIN_S: Final = 60.0  # of silence once the broker could not take a message
+HELD_S: Final = 3600.0  # between two tries of topics that the broker does not allow
 OLD_S: Final = 60.0  # between two looks for what is too old
 
 
@@ -110,6 +111,8 @@ class Publisher:
         self._in_flight: dict[int, tuple[Outbox, int]] = {}  # by the broker's number: row ids
         self._settled: deque[tuple[Outbox, int]] = deque()  # the broker has them: to forget
         self._pause_until_s = 0.0  # refused for now
+        self._held: set[str] = set()  # topics that are not allowed: what is durable waits
+        self._held_until_s = 0.0
         self._old_s = 0.0
         self._last_sent = {outbox: 0, spare: 0}
         self._connections_seen = 0
@@ -272,10 +275,14 @@ class Publisher:
         if self._connections_seen != self._sender.connections or self._again:
             self._connections_seen = self._sender.connections
             self._again = False
+            self._held_until_s = 0.0
             for state in self._states.values():  # the broker may have forgotten them
                 self._publish(state)
         if time.monotonic() < self._pause_until_s:
             return
+        if self._held and time.monotonic() >= self._held_until_s:
+            self._held.clear()
+            self._last_sent = dict.fromkeys(self._last_sent, 0)
         for box in (self._outbox, self._spare):
             try:
                 self._send_waiting(box)
@@ -288,6 +295,8 @@ class Publisher:
             return
         for row in box.waiting(after=self._last_sent[box], limit=room):
             self._last_sent[box] = row.row_id
+            if row.message.topic in self._held:
+                continue
             # After a refusal the reading goes back, over some that are sent already.
             if not self._is_sent(box, row.row_id):
                 message = corrected(row, self._now())
@@ -305,12 +314,17 @@ class Publisher:
 
     def _settle(self, item: _Acknowledged) -> None:
         waiting = self._in_flight.pop(item.mid, None)
-        self._note_refusal(self._topics.pop(item.mid, ""), item.refused)
+        topic = self._topics.pop(item.mid, "")
+        self._note_refusal(topic, item.refused)
         if item.refused is Refusal.FOR_NOW:
             self._pause_until_s = time.monotonic() + AGAIN_S
         if waiting and item.refused is Refusal.FOR_NOW:
             box, row_id = waiting
             self._last_sent[box] = min(self._last_sent[box], row_id - 1)
+        elif waiting and item.refused is Refusal.NOT_ALLOWED:
+            # Somebody may mend the access list; nothing is lost by it until the outbox is full.
+            self._held.add(topic)
+            self._held_until_s = time.monotonic() + HELD_S
         elif waiting:
             self._settled.append(waiting)
 
