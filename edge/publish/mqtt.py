@@ -83,6 +83,8 @@ class Link:
         ]
         self._reason = ""
         self.connections = 0
+        self.unheard: tuple[str, ...] = ()
+        """Topic filters that the broker does not let us hear."""
         self._client = client = new_client(broker, broker.client_id)
         client.reconnect_delay_set(*RECONNECT_DELAYS_S)
         if will:
@@ -94,6 +96,7 @@ class Link:
         client.on_connect_fail = self._on_connect_fail
         client.on_disconnect = self._on_disconnect
         client.on_publish = self._on_publish
+        client.on_subscribe = self._on_subscribe
         client.on_message = self._on_message
 
     @property
@@ -172,6 +175,17 @@ class Link:
         if reason.is_failure:
             refused = _REASONS.get(reason.value, Refusal.FOR_NOW)
         self._handlers.acknowledged(mid, refused)
+
+    def _on_subscribe(
+        self,
+        _client: Client,
+        _data: object,
+        _mid: int,
+        reasons: list[ReasonCode],
+        _props: Properties | None,
+    ) -> None:
+        answers = zip(self._subscribe, reasons, strict=False)
+        self.unheard = tuple(topic for (topic, _), reason in answers if reason.is_failure)
 
     def _on_message(self, _client: Client, _data: object, message: MQTTMessage) -> None:
         self._handlers.received(message.topic, bytes(message.payload))

@@ -99,6 +99,8 @@ class Uplink:
         if refused := self._publisher.refused_topics:
             more = f" and {len(refused) - 1} more" if len(refused) > 1 else ""
             return f"it refuses {refused[0]}{more}"
+        if unheard := self._link.unheard:
+            return f"it does not let us hear {', '.join(unheard)}"
         return ""
 
     def changed(self) -> bool:

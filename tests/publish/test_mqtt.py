@@ -3,11 +3,13 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 import subprocess
 import threading
 import time
 from contextlib import closing, contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -29,7 +31,6 @@ from tests.conftest import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
 WILL = Message("edge/x/status", b"offline", qos=1, retain=True)
 
@@ -191,6 +192,28 @@ def test_what_the_access_list_denies_blocks_nothing_and_waits_until_it_is_allowe
         clips = [line for line in ear.lines() if "clip-" in line]
         assert [line.split()[-1] for line in clips] == [f"clip-{n}." for n in range(denied)]
         assert run.publisher.refused_topics == ()
+
+
+def test_a_subscription_that_the_broker_refuses_is_known(
+    mosquitto: Callable[..., Mosquitto], tmp_path: Path
+) -> None:
+    rules = tmp_path / "rules.json"
+    allowed = {"publishClientSend": True, "publishClientReceive": True, "subscribe": False}
+    everybody = {"groupname": "all", "roles": []}
+    document = {"defaultACLAccess": allowed, "groups": [everybody], "anonymousGroup": "all"}
+    rules.write_text(json.dumps(document))
+    (plugin,) = Path("/usr/lib").glob("*/mosquitto_dynamic_security.so")
+    server = mosquitto(
+        f"allow_anonymous true\nplugin {plugin}\nplugin_opt_config_file {rules}",
+    )
+    link = Link(broker_of(server), subscribe={"edge/x/command/+": False, "edge/x/run": True})
+    thread = threading.Thread(target=link.run)
+    thread.start()
+    try:
+        wait_until(lambda: link.unheard == ("edge/x/command/+", "edge/x/run"), "it knows")
+    finally:
+        link.stop()
+        thread.join()
 
 
 def test_with_the_shipped_access_list_a_box_speaks_and_hears_for_itself_alone(
