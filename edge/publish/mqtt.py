@@ -117,9 +117,9 @@ class Link:
         done = self._client.publish(message.topic, message.payload, message.qos, message.retain)
         return done.mid
 
-    def be_patient(self) -> None:
+    def be_patient(self, *, patient: bool) -> None:
         """Connect less often from now on: two clients of one id take turns at each connection."""
-        self._client.reconnect_delay_set(*PATIENT_DELAYS_S)
+        self._client.reconnect_delay_set(*(PATIENT_DELAYS_S if patient else RECONNECT_DELAYS_S))
 
     def stop(self) -> None:
         """Leave with the will said: however much still waits, nobody takes us for online."""

@@ -58,7 +58,8 @@ class Uplink:
         self._birth = birth_topic(settings.homeassistant.prefix)
         self._run = uuid4().hex
         self._claimed = False  # it has been at the broker
-        self._twin_s = float("-inf")
+        self._strange_s = float("-inf")  # another run was seen there behind ours
+        self._twin_s = float("-inf")  # and again within an hour
         self._trouble_told = ""
         # A command that a broker has kept would be obeyed again at every connection.
         subscribe = {f"{self._topics.command}/+": False, self._topics.run: True}
@@ -94,7 +95,7 @@ class Uplink:
     @property
     def trouble(self) -> str:
         """What is wrong between box and broker, though they are connected; empty: nothing."""
-        if time.monotonic() - self._twin_s < REMEMBERED_S:
+        if self._has_twin():
             return f"another box tells as {self._topics.root} too: one needs another node.id"
         if refused := self._publisher.refused_topics:
             more = f" and {len(refused) - 1} more" if len(refused) > 1 else ""
@@ -108,6 +109,7 @@ class Uplink:
         if not self._link.connected or self.trouble == self._trouble_told:
             return False
         self._trouble_told = self.trouble
+        self._link.be_patient(patient=self._has_twin())
         return True
 
     def stop(self, supervisor: Supervisor, *, within_s: float) -> None:
@@ -149,16 +151,22 @@ class Uplink:
         """Notice another box of our name: the broker lets one in and puts the other out.
 
         Each claims the name anew at each of its connections. What was there before our first
-        one is of the run before; what comes after ours is of another that runs now.
+        one is of the run before; what comes after ours, twice, is of another that runs now. Once
+        may be a broker that has died and remembers an older run.
         """
         if payload == self._run.encode():
             self._claimed = True
         elif self._claimed and payload:
-            known = time.monotonic() - self._twin_s < REMEMBERED_S
-            self._twin_s = time.monotonic()
-            self._link.be_patient()
-            if not known:
+            known, now_s = self._has_twin(), time.monotonic()
+            if now_s - self._strange_s < REMEMBERED_S:
+                self._twin_s = now_s
+            self._strange_s = now_s
+            if self._has_twin() and not known:
+                self._link.be_patient(patient=True)
                 log.error("%s", self.trouble)
+
+    def _has_twin(self) -> bool:
+        return time.monotonic() - self._twin_s < REMEMBERED_S
 
     def _acknowledged(self, mid: int, refused: Refusal) -> None:
         self._publisher.acknowledged(mid, refused)
