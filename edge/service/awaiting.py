@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Final
 
 from edge.capture.reopening import FIRST_RETRY_S, LONGEST_RETRY_S, ReopeningSource
 from edge.clock import utc_now
-from edge.errors import DeviceAwayError
+from edge.errors import DeviceAwayError, EdgeError
 from edge.health import BoxHealth
 from edge.publish import payloads
 from edge.service import build
 from edge.service.commands import CommandError, Commands
+from edge.service.homeassistant import HomeAssistant, shown
 from edge.service.notify import Every, tell, watchdog_interval_s
 from edge.service.uplink import Uplink
 
@@ -73,12 +74,14 @@ class _Awaiting:
             shorthand=dict.fromkeys(COMMANDS, "value"),
             send=self._send,
         )
+        self._settings = settings
         self._uplink = Uplink(settings, commands.received) if settings.publish.url else None
         self._health = Every(settings.health.interval_s, 0.0)
 
     def run(self) -> Source | None:
         if self._uplink:
             self._uplink.start(self._supervisor)
+            self._introduce(self._uplink)
         log.error("%s; waiting for it", self._trouble)
         tell(READY=1)
         began_s = time.monotonic()
@@ -103,6 +106,31 @@ class _Awaiting:
                 self._trouble = error
             retry_s = min(2.0 * retry_s, LONGEST_RETRY_S)
         return None
+
+    def _introduce(self, uplink: Uplink) -> None:
+        """End what the run before left sounding, and show a box that has never heard."""
+        settings = self._settings
+        try:
+            model = build.described_model(settings)
+            rules = build.build_rules(settings, model)
+        except EdgeError as error:
+            log.warning("%s", error)
+            return
+        alarms = [alarm.name for alarm in settings.level.alarms]
+        for label in (*build.state_labels(settings, model), *alarms):
+            self._send(payloads.detected(self._topics, label, on=False))
+        self._send(payloads.paused(self._topics, on=False))
+        if settings.homeassistant.enabled:
+            shower = HomeAssistant(settings, self._topics, self._send, uplink.tell_again)
+            # What is known already stays as it was: whether levels are calibrated depends on
+            # the microphone that is not here.
+            if shower.is_new:
+                name = f"{model.name} {model.version}"
+                thermometer = self._box.has_thermometer
+                what = shown(
+                    settings, name, rules, alarms, calibrated=False, thermometer=thermometer
+                )
+                shower.tell(what)
 
     def _report_health(self) -> None:
         figures = self._box.read() | {"microphone": "absent"}

@@ -114,6 +114,11 @@ class HomeAssistant:
         self._telling = threading.Lock()
         self._due_s = float("inf")
 
+    @property
+    def is_new(self) -> bool:
+        """Whether the box was never described."""
+        return not self._known
+
     def tell(self, what: Shown) -> None:
         """Describe the box as it is now; waits for the disk where its entities have changed."""
         with self._telling:

@@ -273,6 +273,22 @@ def test_a_microphone_that_is_absent_at_boot_is_waited_for(
     assert listener.stop() == 0
 
 
+def test_who_waits_for_a_microphone_ends_what_stood_and_shows_itself(
+    listen: Start, microphone: VirtualMicrophone, mosquitto: Callable[..., Mosquitto]
+) -> None:
+    server = mosquitto()
+    kept = ("mosquitto_pub", "-p", str(server.port), "-r", "-m", "ON", "-t")
+    subprocess.run([*kept, "edge/edge/detected/rain"], check=True)
+    subprocess.run([*kept, "edge/edge/paused"], check=True)
+    microphone.unplug()
+    listener = listen(f'publish.url="{server.url}"')
+    listener.wait_ready()
+    ear = server.subscribe()
+    for state in ("detected/rain OFF", "paused OFF", "detected_rain"):
+        ear.wait_for(state)
+    assert listener.stop() == 0
+
+
 def test_who_waits_for_a_microphone_can_be_stopped(
     listen: Start, microphone: VirtualMicrophone
 ) -> None:
