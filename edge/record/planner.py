@@ -88,6 +88,7 @@ class ClipPlanner:
         self._lengths = lengths
         self._wishes: dict[str, Wish] = {}
         self._cut: tuple[int, int] | None = None  # where the last clip was cut, and its start
+        self._pause = (0, 0)
 
     @property
     def commands(self) -> int:
@@ -102,14 +103,24 @@ class ClipPlanner:
         """Take an onset, or the offset of an event that was taken before."""
         start = max(event.onset_index - self._lengths.pre_roll, 0)
         if event.offset_index is None:
-            self._wishes[event.event_id] = Wish(event.event_id, start, math.inf, event)
+            self._wish(Wish(event.event_id, start, math.inf, event))
         elif known := self._wishes.get(event.event_id):
             stop = event.offset_index + self._lengths.post_roll
-            self._wishes[event.event_id] = replace(known, stop=stop, event=event)
+            self._wish(replace(known, stop=stop, event=event))
 
     def command(self, name: str, start: int, n_samples: int) -> None:
         """Take a person's wish: samples [start, start + n_samples), without pre- and post-roll."""
-        self._wishes[name] = Wish(name, start, start + n_samples, None)
+        self._wish(Wish(name, start, start + n_samples, None))
+
+    def pause(self, start: int, stop: int) -> None:
+        """Take nothing of samples [`start`, `stop`): what began before ends there.
+
+        Later rolls begin behind it. Pauses that touch are one.
+        """
+        began, ended = self._pause
+        self._pause = (start, stop) if start > ended else (began, max(ended, stop))
+        for wish in list(self._wishes.values()):
+            self._wish(wish)
 
     def advance(self, index: int) -> list[Plan]:
         """Return the clips that are settled now that everything before `index` was heard."""
@@ -122,6 +133,17 @@ class ClipPlanner:
         }
         self._wishes = {name: one for name, one in ended.items() if one.stop > one.start}
         return self._give(index)
+
+    def _wish(self, wish: Wish) -> None:
+        """Note what is left of a wish outside the last pause."""
+        began, ended = self._pause
+        if wish.start < began:
+            wish = replace(wish, stop=min(wish.stop, began))
+        else:
+            wish = replace(wish, start=max(wish.start, ended))
+        self._wishes[wish.name] = wish
+        if wish.stop <= wish.start:
+            del self._wishes[wish.name]
 
     def _give(self, settled: int) -> list[Plan]:
         plans = []

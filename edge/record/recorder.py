@@ -43,6 +43,11 @@ class _Missed(NamedTuple):
     end_index: int
 
 
+class _Paused(NamedTuple):
+    start: int
+    stop: int
+
+
 class _Request(NamedTuple):
     name: str
     start: int
@@ -69,7 +74,7 @@ class NewModel(NamedTuple):
     known_after: int
 
 
-_Item = Event | _Missed | Level | Scores | NewModel | _Request | _Mark | None
+_Item = Event | _Missed | _Paused | Level | Scores | NewModel | _Request | _Mark | None
 
 
 class Recorder:
@@ -138,6 +143,10 @@ class Recorder:
     def miss(self, end_index: int) -> None:
         """Note that nothing more will be heard of what lies before `end_index`."""
         self._inbox.put(_Missed(end_index))
+
+    def pause(self, start: int, stop: int) -> None:
+        """Keep samples [`start`, `stop`) out of every clip."""
+        self._inbox.put(_Paused(start, stop))
 
     def event(self, what: Event) -> None:
         """Take an onset or an offset."""
@@ -218,6 +227,8 @@ class Recorder:
             case _Missed():
                 self._writer.write(self._planner.advance(item.end_index))
                 self._going_on = self._planner.commands
+            case _Paused():
+                self._planner.pause(item.start, item.stop)
             case Level():
                 self._logbook.level(item)
             case Scores():

@@ -108,7 +108,9 @@ class Inference:
                 self._take_over()
             for label, rule in self._thresholds.news():
                 self._pipeline.change_rule(label, rule)
-            if self._shedding.classifies() and not self._paused():
+            if self._paused():
+                self._pause(item)
+            elif self._shedding.classifies():
                 self._classify(item)
             else:
                 self._pass_over(item.sample_index)
@@ -143,6 +145,12 @@ class Inference:
         if self._recorder:
             self._recorder.scores(scores)
         self._inferences += 1
+
+    def _pause(self, patch: Patch) -> None:
+        """Let nobody hear this patch, nor find it in a clip."""
+        if self._recorder:  # first: what ends with it ends before it
+            self._recorder.pause(patch.sample_index, patch.sample_index + patch.n_samples)
+        self._pass_over(patch.sample_index)
 
     def _pass_over(self, end_index: int) -> None:
         """End what nobody hears any more, events and clips."""

@@ -100,6 +100,31 @@ def test_a_command_has_no_rolls_and_shares_a_clip_with_an_event() -> None:
     assert [event.label for event in plan.events] == ["a"]
 
 
+def test_nothing_of_a_pause_is_in_a_clip() -> None:
+    planner = ClipPlanner(LENGTHS)
+    planner.command("person", 90, 200)
+    planner.event(onset("rain", 100))
+    planner.event(onset("wind", 120))
+    planner.event(offset("wind", 120, 145))
+    for start in range(150, 400, 48):
+        planner.pause(start, start + 100)
+    paused_to = 390 + 100
+    planner.event(offset("rain", 100, 500))
+    planner.event(onset("dog", paused_to + 10))
+    planner.event(offset("dog", paused_to + 10, paused_to + 40))
+    assert spans(planner.advance(5000)) == [(70, 150), (paused_to, paused_to + 60)]
+
+
+def test_what_was_only_of_a_pause_makes_no_clip() -> None:
+    planner = ClipPlanner(LENGTHS)
+    planner.pause(100, 200)
+    planner.event(onset("rain", 140))
+    planner.event(offset("rain", 140, 150))
+    planner.command("person", 110, 50)
+    assert planner.finish(5000) == []
+    assert planner.commands == 0
+
+
 def test_the_end_of_a_stream_ends_what_is_open() -> None:
     planner = ClipPlanner(LENGTHS)
     planner.event(onset("a", 100))

@@ -101,8 +101,9 @@ def test_home_assistant_that_starts_is_told_everything_again(
     ear.wait_for("detected/rain")
     say(server, "homeassistant/status", "offline")
     say(server, "homeassistant/status", "online")
-    wait_until(lambda: len(descriptions(ear)) > 1, "it is described again")
+    ear.wait_for("homeassistant/status online")
     asked = ear.lines().index("homeassistant/status online")
+    wait_until(lambda: any(TOPIC in one for one in ear.lines()[asked:]), "it is described again")
     wait_until(lambda: "edge/edge/status online" in ear.lines()[asked:], "its states too")
     later = ear.lines()[asked:]
     answers = [line for line in later if line.startswith("edge/edge/command/")]
