@@ -107,8 +107,14 @@ class LastWords:
             self._file.flush()
 
     def _count(self) -> int:
-        """Return how many runs in a row failed at their start; a power cut is no failure."""
+        """Return how many runs in a row failed at their start.
+
+        A power cut is no failure, and those of another version are not this one's: what was
+        installed to mend them must not wait.
+        """
         if self.before is None or self.before["how"] == "power cut":
+            return 0
+        if self.before.get("version") != __version__:
             return 0
         return self.before["failures"] + 1 if self.before["lasted_s"] < QUICK_S else 0
 

@@ -56,7 +56,7 @@ class _Wish(NamedTuple):
 class Thresholds:
     """What the command `threshold` has set, over what the settings and the model say.
 
-    A model is known by its own name: another one's scores mean something else.
+    A model is known by its own name and version: another one's scores mean something else.
 
     Parameters
     ----------
@@ -84,12 +84,15 @@ class Thresholds:
 
     def of(self, model: ModelInfo) -> dict[str, Rule]:
         """Return the rules in force with a model."""
-        return build.build_rules(self._settings(), model, self._kept.get(model.name, {}))
+        return build.build_rules(self._settings(), model, self._kept.get(_key(model), {}))
 
     def begin(self, model: ModelInfo) -> dict[str, Rule]:
         """Take commands for a model from now on; return the rules that were told for it."""
         self._model = model
-        told = self._kept.get(model.name, {})
+        told = self._kept.get(_key(model), {})
+        if told:
+            listed = ", ".join(f"{label} {value:g}" for label, value in told.items())
+            log.info("thresholds that were told by command: %s", listed)
         return {label: rule for label, rule in self.of(model).items() if label in told}
 
     def news(self) -> Iterator[tuple[str, Rule]]:
@@ -148,16 +151,20 @@ class Thresholds:
             return None
 
     def _keep(self, wish: _Wish) -> None:
-        told = dict(self._kept.get(wish.model.name, {}))
+        told = dict(self._kept.get(_key(wish.model), {}))
         told.pop(wish.label, None)
         if wish.value is not None:
             told[wish.label] = wish.value
-        kept = {**self._kept, wish.model.name: told}
+        kept = {**self._kept, _key(wish.model): told}
         try:
             replace_file(self._path, json.dumps(kept, ensure_ascii=False, indent=1).encode())
         except OSError as error:
             raise StorageError(f"{self._path} can't be written: {error.strerror}") from error
         self._kept = kept
+
+
+def _key(model: ModelInfo) -> str:
+    return f"{model.name} {model.version}"
 
 
 def _value(body: Body) -> float | None:

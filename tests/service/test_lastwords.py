@@ -76,6 +76,18 @@ def test_after_a_thousand_failures_a_run_still_starts(tmp_path: Path) -> None:
     assert words.wait_s == LONGEST_WAIT_S
 
 
+def test_a_version_that_is_to_mend_a_failing_one_does_not_wait_for_it(tmp_path: Path) -> None:
+    for _ in range(5):
+        words = LastWords(tmp_path, after(1.0))
+        words.end(in_order=False)
+    assert words.wait_s > 0.0
+    path = tmp_path / NAME
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"version": "0.0.1"}) + "\n")
+    mending = LastWords(tmp_path, after(1.0))
+    mending.end(in_order=True)
+    assert mending.wait_s == 0.0
+
+
 def test_words_are_kept_until_they_are_told(tmp_path: Path) -> None:
     first = LastWords(tmp_path, None)
     first.say(ZeroDivisionError("by nothing"))

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 MODEL = read_model(shipped_model())
 OTHER = replace(MODEL, name="other")
+NEWER = replace(MODEL, version="99")
+KEY = f"{MODEL.name} {MODEL.version}"
 
 
 class Told:
@@ -73,7 +75,7 @@ def test_a_threshold_outlasts_a_restart(told: Told, tmp_path: Path) -> None:
 
 def test_a_threshold_belongs_to_one_model(told: Told) -> None:
     told.tell({"label": "rain", "value": 0.5})
-    assert told.thresholds.begin(OTHER) == {}
+    assert told.thresholds.begin(OTHER) == told.thresholds.begin(NEWER) == {}
     assert told.news() == {}, "it was for the model before"
     assert told.thresholds.of(OTHER)["rain"].threshold == MODEL.thresholds["rain"]
     assert told.thresholds.begin(MODEL)["rain"].threshold == 0.5
@@ -132,7 +134,10 @@ def test_what_can_not_be_kept_is_not_in_force(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "[]", "{", "[" * 100_000, '{"edge-esc10": 3}', '{"edge-esc10": {"rain": 7, "dog": "x"}}'],
+    [
+        *("", "[]", "{", "[" * 100_000, f'{{"{KEY}": 3}}'),
+        f'{{"{KEY}": {{"rain": 7, "dog": "x"}}}}',
+    ],
 )
 def test_a_damaged_file_is_no_threshold(tmp_path: Path, text: str) -> None:
     (tmp_path / FILE).write_text(text)
@@ -140,5 +145,5 @@ def test_a_damaged_file_is_no_threshold(tmp_path: Path, text: str) -> None:
 
 
 def test_a_label_that_makes_no_events_any_more_is_left_alone(tmp_path: Path) -> None:
-    (tmp_path / FILE).write_text(json.dumps({MODEL.name: {"gone": 0.5, "rain": 0.4}}))
+    (tmp_path / FILE).write_text(json.dumps({KEY: {"gone": 0.5, "rain": 0.4}}))
     assert list(Told(tmp_path).thresholds.begin(MODEL)) == ["rain"]
