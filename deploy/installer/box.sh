@@ -36,7 +36,8 @@ need_packages() {
     fi
     "$python" -c 'import ensurepip, venv' 2>/dev/null ||
         die "python3-venv is missing and --offline fetches nothing: install its .deb file, or run once with a network"
-    ldconfig -p | grep -q 'libasound\.so\.2' ||
+    # No pipe into `grep -q`: it ends at the first hit, and who still writes then fails the whole.
+    [[ $(ldconfig -p) == *libasound.so.2* ]] ||
         die "alsa-lib is missing and --offline fetches nothing: install the .deb file of libasound2 (Debian 13: libasound2t64), or run once with a network"
 }
 

@@ -7,7 +7,7 @@ SETTINGS=/etc/edge/edge.toml
 COMMAND=/usr/local/bin/edge
 
 make_user() {
-    if ! id -nG edge 2>/dev/null | grep -qw audio; then
+    if [[ " $(id -nG edge 2>/dev/null || true) " != *' audio '* ]]; then
         act "make the user edge, of the group audio" systemd-sysusers "$1"
     fi
 }

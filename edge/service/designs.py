@@ -14,6 +14,7 @@ import logging
 import os
 import subprocess
 import sys
+import time
 from dataclasses import asdict, fields
 from typing import TYPE_CHECKING, Final
 from zipfile import BadZipFile
@@ -22,6 +23,7 @@ import numpy as np
 
 from edge.dsp.spec import CoreDesign, CoreSpec
 from edge.errors import EXIT_CONFIG, ConfigError, EdgeError
+from edge.service.notify import tell
 from edge.types import FilterSpec
 
 if TYPE_CHECKING:
@@ -33,6 +35,7 @@ log = logging.getLogger(__name__)
 
 VERSION: Final = 4  # of what `edge.dsp.design` computes: a new one makes every kept file stale
 CHILD_LIMIT_S: Final = 120  # a cold Pi Zero takes some 20
+FEED_EVERY_S: Final = 5.0  # of the 20 s in which the unit's watchdog barks
 
 
 def core_design(
@@ -88,22 +91,41 @@ def _keep(path: Path, data: bytes) -> None:
 
 def _design_in_child(text: str, limit_s: float) -> bytes:
     try:
-        child = subprocess.run(
+        child = subprocess.Popen(
             [sys.executable, "-m", "edge.service.designs"],
-            input=text.encode(),
-            capture_output=True,
-            timeout=limit_s,
-            check=False,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
         )
-    except (OSError, subprocess.TimeoutExpired) as error:
+    except OSError as error:
         raise EdgeError(f"the filter designer failed: {error}") from error
+    with child:
+        made, said = _await(child, text.encode(), time.monotonic() + limit_s)
     if child.returncode == EXIT_CONFIG:
-        raise ConfigError(child.stderr.decode().strip(), "check core.highpass_hz and core.filters")
+        raise ConfigError(said.decode().strip(), "check core.highpass_hz and core.filters")
     if child.returncode:
         raise EdgeError(
-            f"the filter designer failed: {child.stderr.decode(errors='replace').strip()[-500:]}"
+            f"the filter designer failed: {said.decode(errors='replace').strip()[-500:]}"
         )
-    return child.stdout
+    return made
+
+
+def _await(child: subprocess.Popen[bytes], asked: bytes, until_s: float) -> tuple[bytes, bytes]:
+    """Return what the child prints; the unit's watchdog is fed meanwhile.
+
+    A microphone that came late finds a unit that is ready and is watched already.
+    """
+    unasked: bytes | None = asked
+    while True:
+        tell(WATCHDOG=1)
+        left_s = until_s - time.monotonic()
+        try:
+            return child.communicate(unasked, timeout=min(FEED_EVERY_S, max(left_s, 0.0)))
+        except subprocess.TimeoutExpired as error:
+            unasked = None  # it is on its way
+            if left_s <= FEED_EVERY_S:
+                child.kill()
+                raise EdgeError(f"the filter designer failed: {error}") from error
 
 
 def design(spec: CoreSpec) -> CoreDesign:

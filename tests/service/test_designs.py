@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 import os
+import socket
 import sys
 from dataclasses import astuple
 from pathlib import Path
@@ -89,3 +90,15 @@ def test_a_designer_that_hangs_or_can_not_run_is_an_error_in_words(
     monkeypatch.setattr(sys, "executable", str(fake))
     with pytest.raises(EdgeError, match="the filter designer failed"):
         core_design(SPEC, None, limit_s=0.2)
+
+
+def test_the_watchdog_is_fed_while_the_child_designs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A microphone that comes late finds a unit that is watched already; a slow box takes 20 s."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(tmp_path / "notify"))
+        manager.settimeout(5.0)
+        monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+        core_design(SPEC, None)
+        assert manager.recv(100) == b"WATCHDOG=1"

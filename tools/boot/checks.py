@@ -22,29 +22,28 @@ EXPOSURE: Final = {"edge-listen": 1.5, "edge-analyze": 2.0}
 def boots_deaf(lab: Lab) -> str:
     """No sound card is there: the units run, the box says what it lacks."""
     lab.settle()
-    since = lab.ear.now()
     lab.ear.wait("status", lambda value: value == "online", 0, 300.0)
     lab.box.until(ACTIVE, 200.0)
     lab.health(0, 200.0, microphone="absent")
-    return f"password by credential, {lab.ear.now() - since} messages"
+    return "says `absent`; password by credential"
 
 
 def hears_later(lab: Lab) -> str:
     """A card that comes after the start is opened: the sandbox must know of sound cards before."""
     since, began_s = lab.ear.now(), time.monotonic()
     lab.plug()
-    at_s, _ = lab.health(since, 60.0, microphone="ok")
+    at_s, _ = lab.health(since, 300.0, microphone="ok")
     return f"after {at_s - began_s:.1f} s"
 
 
 def tells_what_it_hears(lab: Lab) -> str:
     """A scene comes back as events, a clip and its analysis."""
-    onset = lab.ear.wait("event", lambda value: value["event_type"] == "onset", 0, 120.0)
+    onset = lab.ear.wait("event", lambda value: value["event_type"] == "onset", 0, 300.0)
     clip = lab.ear.wait("clip", lambda _: True, 0, 200.0)
     lab.box.run("systemctl stop player")  # what is heard keeps analysis waiting
     lab.ear.wait("analysis", lambda value: value["clip_id"] == clip.value["clip_id"], 0, 500.0)
     lab.box.run("ls /var/lib/edge/clips/*/*.flac /var/lib/edge/clips/*/*.analysis.png")
-    lab.box.run("systemd-analyze --no-pager >/dev/null; edge clips list", 120.0)
+    lab.box.run("edge clips list")
     labels = sorted({one.value["label"] for one in lab.ear.heard if one.topic == "event"})
     lab.plug()
     return f"first {onset.value['label']}; {', '.join(labels)}; clip {clip.value['duration_s']} s"
