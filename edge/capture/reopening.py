@@ -55,7 +55,6 @@ class ReopeningSource:
         self._notes = self._source.notes
         self._xruns = 0  # of the devices before this one
         self._timeline = Timeline(self._format.rate_hz)
-        self._timeline.observe(_now_s(), 0)
         self._sample_index = 0
         self._shift = 0  # from the source's sample index to the stream's
         self._returned = False  # nothing was read since it was opened again
@@ -127,6 +126,8 @@ class ReopeningSource:
         self._source = None
         if not self._returned:  # else it has been away since before it was opened
             self._lost_s = _now_s()
+        if not self._timeline.known:  # a card counts from its first read: none was whole
+            self._timeline.observe(_now_s(), 0)
         self._put_off()
         source.close()
 

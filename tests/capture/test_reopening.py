@@ -89,6 +89,31 @@ def test_an_unplugged_microphone_is_a_hole_as_long_as_it_was_away(
     assert behind[0].samples[0, 0] < behind[-1].samples[0, 0]
 
 
+def test_a_unit_that_needs_long_to_begin_does_not_make_the_first_hole_longer(
+    plug_in: PlugIn, ramp: NDArray[np.int32]
+) -> None:
+    """A card counts from the first read, not from when it was opened."""
+    microphone = plug_in(ramp, sample_format="S32_LE")
+    with ReopeningSource(opener(microphone)) as source:
+        time.sleep(2.0)
+        items = read_for(source, 0.3)
+        microphone.unplug()
+        items += read_for(source, 0.5)
+    lost = sum(item.lost_samples for item in items if isinstance(item, Gap))
+    assert lost / RATE_HZ == pytest.approx(0.5, abs=0.4)
+
+
+def test_what_is_lost_before_its_first_sample_is_a_hole_too(
+    plug_in: PlugIn, ramp: NDArray[np.int32]
+) -> None:
+    microphone = plug_in(ramp, sample_format="S32_LE")
+    with ReopeningSource(opener(microphone)) as source:
+        microphone.unplug()
+        items = read_for(source, 0.6)
+    assert items
+    assert all(isinstance(item, Gap) for item in items)
+
+
 def test_while_it_is_away_nobody_waits_longer_than_a_moment(
     plug_in: PlugIn, ramp: NDArray[np.int32]
 ) -> None:
