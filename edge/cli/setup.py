@@ -5,10 +5,9 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
+import subprocess
 import sys
 import tempfile
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,8 +17,11 @@ from edge.config.edit import edited
 from edge.config.load import SYSTEM_FILE, load_settings
 from edge.durable import replace_file
 from edge.errors import EXIT_OK, ConfigError, EdgeError, ModelError, StorageError
+from edge.publish.broker import CREDENTIAL
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
     from edge.cli.setup_ask import Answers
     from edge.config.schema import Settings
 
@@ -76,18 +78,49 @@ def setup(  # noqa: PLR0917 - click names them
         model=model,
         speech=speech,
     )
-    answers = given if yes else ask(given, before, config_file.parent)
-    new = edited(text, _changes(answers, before))
-    settings = _checked(new, config_file)
-    if answers.model:
-        _find_model(settings, answers.model)
-    if yes:
-        _try(settings)
-    _write(config_file, text, new)
-    if answers.model:
-        _choose_model(settings, answers.model)
-    _say_what_follows(settings, config_file)
+    with unit_stopped(config_file):
+        answers = given if yes else ask(given, before)
+        new = edited(text, changes := _changes(answers, before, config_file))
+        settings = _checked(new, config_file)
+        _refuse_what_is_overruled(changes, settings, config_file)
+        if answers.model:
+            _find_model(settings, answers.model)
+        if yes:
+            _try(settings)
+        follows = _what_follows(settings)
+        if answers.password:
+            _write_password(_password_file(config_file), answers.password)
+        _write(config_file, text, new)
+        if answers.model:
+            _choose_model(settings, answers.model)
+    for line in (*follows, f"next: edge check --config {config_file}"):
+        click.echo(line)
     return EXIT_OK
+
+
+@contextlib.contextmanager
+def unit_stopped(config_file: Path) -> Iterator[None]:
+    """Stop this machine's unit meanwhile, if it runs and we may: it holds the microphone."""
+    runs = config_file == SYSTEM_FILE and not os.geteuid() and _systemctl("is-active")
+    if not runs:
+        yield
+        return
+    click.echo("edge-listen stops meanwhile, and starts again with the new settings")
+    _systemctl("stop")
+    try:
+        yield
+    finally:
+        _systemctl("start")
+
+
+def _systemctl(verb: str) -> bool:
+    """Return whether it is done, or so; not where there is no systemd."""
+    try:
+        command = ["systemctl", "--quiet", verb, "edge-listen"]
+        done = subprocess.run(command, check=False)  # noqa: S603 - ours
+    except FileNotFoundError:
+        return False
+    return not done.returncode
 
 
 def _text(file: Path) -> str:
@@ -115,11 +148,17 @@ def _checked(text: str, file: Path) -> Settings:
             raise ConfigError(message, error.help) from None
 
 
-def _changes(answers: Answers, before: Settings) -> dict[tuple[str, str], object]:
+def _changes(answers: Answers, before: Settings, file: Path) -> dict[tuple[str, str], object]:
     """Return what differs from the settings in force, by section and key."""
+    from edge.cli.setup_ask import usual_id
+
     node = answers.node
-    if node is None and answers.name and before.node.id == "edge":
-        node = re.sub(r"[^a-z0-9]+", "-", answers.name.lower()).strip("-")[:64] or None
+    if node is None and answers.name:
+        node = usual_id(answers.name, before.node.id)
+    password_file = answers.password_file
+    if answers.password:
+        kept = _password_file(file)
+        password_file = "" if kept == CREDENTIAL else str(kept)
     wanted = {
         ("node", "name"): (answers.name, before.node.name),
         ("node", "id"): (node, before.node.id),
@@ -127,10 +166,35 @@ def _changes(answers: Answers, before: Settings) -> dict[tuple[str, str], object
         ("capture", "device"): (answers.device, before.capture.device),
         ("publish", "url"): (answers.broker, before.publish.url),
         ("publish", "user"): (answers.user, before.publish.user),
-        ("publish", "password_file"): (answers.password_file, before.publish.password_file),
+        ("publish", "password_file"): (password_file, before.publish.password_file),
         ("speech", "action"): (answers.speech, before.speech.action),
     }
     return {key: new for key, (new, old) in wanted.items() if new is not None and new != old}
+
+
+def _refuse_what_is_overruled(
+    changes: Mapping[tuple[str, str], object], settings: Settings, file: Path
+) -> None:
+    for (section, key), value in changes.items():
+        if getattr(getattr(settings, section), key) != value:
+            raise ConfigError(
+                f"{section}.{key} is set in {file.stem}.d beside {file} too, which counts more",
+                "change it there, or take it out",
+            )
+
+
+def _password_file(config_file: Path) -> Path:
+    """Return where a password goes: for the unit, which may not read it otherwise, a credential."""
+    system = config_file == SYSTEM_FILE and not os.geteuid()
+    return CREDENTIAL if system else config_file.parent.resolve() / "mqtt-password"
+
+
+def _write_password(file: Path, password: str) -> None:
+    try:
+        file.parent.mkdir(mode=0o700, exist_ok=True)
+        replace_file(file, f"{password}\n".encode(), mode=0o600)
+    except OSError as error:
+        raise StorageError(f"{file} can't be written: {error.strerror}", "ask as root") from error
 
 
 def _find_model(settings: Settings, name: str) -> None:
@@ -177,20 +241,22 @@ def _write(file: Path, old: str, new: str) -> None:
     click.echo(f"{file} is written")
 
 
-def _say_what_follows(settings: Settings, file: Path) -> None:
+def _what_follows(settings: Settings) -> list[str]:
+    """Return what Home Assistant will show."""
     from edge.publish.homeassistant import components
     from edge.service import build
     from edge.service.homeassistant import shown
 
-    if settings.publish.url and settings.homeassistant.enabled:
-        model = build.described_model(settings)
-        alarms = [alarm.name for alarm in settings.level.alarms]
-        rules = build.build_rules(settings, model)
-        what = shown(settings, model.name, rules, alarms, calibrated=False, thermometer=False)
-        entities = components(build.build_topics(settings), replace(what))
-        click.echo(f'Home Assistant, at the same broker, will show "{what.name}" with')
-        for platform in dict.fromkeys(str(one["platform"]) for one in entities.values()):
-            names = [str(one["name"]) for one in entities.values() if one["platform"] == platform]
-            more = f" and {len(names) - 8} more" if len(names) > 8 else ""
-            click.echo(f"  {platform:14} {'; '.join(names[:8])}{more}")
-    click.echo(f"next: edge check --config {file}; systemctl restart edge-listen")
+    if not (settings.publish.url and settings.homeassistant.enabled):
+        return []
+    model = build.described_model(settings)
+    alarms = [alarm.name for alarm in settings.level.alarms]
+    rules = build.build_rules(settings, model)
+    what = shown(settings, model.name, rules, alarms, calibrated=False, thermometer=False)
+    entities = components(build.build_topics(settings), what)
+    lines = [f'Home Assistant, at the same broker, will show "{what.name}" with']
+    for platform in dict.fromkeys(str(one["platform"]) for one in entities.values()):
+        names = [str(one["name"]) for one in entities.values() if one["platform"] == platform]
+        more = f" and {len(names) - 8} more" if len(names) > 8 else ""
+        lines.append(f"  {platform:14} {'; '.join(names[:8])}{more}")
+    return lines

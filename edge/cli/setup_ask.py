@@ -3,23 +3,20 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
+import re
+import socket
 import sys
 import tempfile
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 import click
 
 from edge.cli.quiet import quiet_stderr
-from edge.durable import replace_file
-from edge.errors import EdgeError, StorageError
+from edge.errors import EdgeError
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from edge.config.schema import Settings
 
 HEAR_S: Final = 4.0
@@ -31,7 +28,10 @@ QUIET_DBFS: Final = -80.0
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """What was answered; None: it stays as it is."""
+    """What was answered; None: it stays as it is.
+
+    password : not in any file yet.
+    """
 
     name: str | None
     node: str | None
@@ -41,14 +41,28 @@ class Answers:
     password_file: str | None
     model: str | None
     speech: str | None
+    password: str | None = field(default=None, repr=False)
 
 
-def ask(given: Answers, before: Settings, folder: Path) -> Answers:
-    """Ask for what was not given; `folder` is where a password is put."""
+def usual_id(name: str, before: str) -> str:
+    """Return what a box of this name is called in topics, unless somebody chose `before`."""
+    host = slug(socket.gethostname())
+    made = before in {"edge", host} or before.startswith(f"{host}-")
+    return slug(name) or before if made else before
+
+
+def slug(name: str) -> str:
+    """Return a name as an id."""
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:64].rstrip("-")
+
+
+def ask(given: Answers, before: Settings) -> Answers:
+    """Ask for what was not given."""
     name = given.name or click.prompt("What is this box called", default=before.node.name)
-    answers = replace(given, name=name, device=given.device or _ask_device(before))
+    node = given.node or click.prompt("Id, in topics", default=usual_id(name, before.node.id))
+    answers = replace(given, name=name, node=node, device=given.device or _ask_device(before))
     if answers.broker is None:
-        answers = _ask_broker(answers, before, folder)
+        answers = _ask_broker(answers, before)
     if answers.model is None:
         answers = replace(answers, model=_ask_model(before))
     if answers.speech is None:
@@ -70,7 +84,9 @@ def _ask_device(before: Settings) -> str | None:
     for number, device in enumerate(found, 1):
         click.echo(f"  {number}  {device.name}: {device.offer}")
     while True:
-        number = click.prompt("Microphone", type=click.IntRange(1, len(found)), default=1)
+        settings = [device.setting for device in found]
+        now = settings.index(before.capture.device) if before.capture.device in settings else 0
+        number = click.prompt("Microphone", type=click.IntRange(1, len(found)), default=now + 1)
         setting = found[number - 1].setting
         capture = replace(before.capture, source="alsa", device=setting)
         click.echo("Make a noise:")
@@ -114,7 +130,7 @@ def _draw(laeq_dbfs: float) -> None:
         click.echo(f"\r{'█' * filled:{BAR}} {laeq_dbfs:6.1f} dBFS ", nl=False)
 
 
-def _ask_broker(given: Answers, before: Settings, folder: Path) -> Answers:
+def _ask_broker(given: Answers, before: Settings) -> Answers:
     """Ask for a broker until one answers, or it is to be kept all the same."""
     while True:
         url = click.prompt(
@@ -123,18 +139,16 @@ def _ask_broker(given: Answers, before: Settings, folder: Path) -> Answers:
         if url == "-":
             return replace(given, broker="")
         user = given.user or click.prompt("User", default=before.publish.user, show_default=True)
-        file = given.password_file
-        if user and file is None:
-            file = _ask_password(folder)
-        answers = replace(given, broker=url, user=user, password_file=file)
+        password = None
+        if user and given.password_file is None:
+            password = _ask_password()
+        answers = replace(given, broker=url, user=user, password=password)
+        file = given.password_file or before.publish.password_file
         publish = replace(
-            before.publish,
-            url=url,
-            user=user,
-            password_file=before.publish.password_file if file is None else file,
+            before.publish, url=url, user=user, password_file="" if password else file
         )
         try:
-            click.echo(f"  {try_broker(replace(before, publish=publish))}")
+            click.echo(f"  {try_broker(replace(before, publish=publish), password)}")
         except EdgeError as error:
             click.echo(f"  {error}")
             if not click.confirm("Keep it all the same", default=False):
@@ -142,31 +156,23 @@ def _ask_broker(given: Answers, before: Settings, folder: Path) -> Answers:
         return answers
 
 
-def _ask_password(folder: Path) -> str | None:
-    """Return the file that the password is in now; None: the one that there is."""
-    password = click.prompt(
+def _ask_password() -> str | None:
+    """Return another password; None: it stays as it is."""
+    answer: str = click.prompt(
         "Password (nothing: as it is)", default="", hide_input=True, show_default=False
     )
-    if not password:
-        return None
-    path = folder / "mqtt-password"
-    try:
-        replace_file(path, f"{password}\n".encode(), mode=0o640)
-        with contextlib.suppress(PermissionError):  # who reads the settings reads this
-            os.chown(path, -1, folder.stat().st_gid)
-    except OSError as error:
-        raise StorageError(f"{path} can't be written: {error.strerror}", "ask as root") from error
-    return str(path)
+    return answer or None
 
 
-def try_broker(settings: Settings) -> str:
+def try_broker(settings: Settings, password: str | None = None) -> str:
     """Connect and leave; return where. Raises `EdgeError`."""
     from edge.publish.mqtt import probe
     from edge.service.build import build_broker
 
     if not settings.publish.url:
         return "none: nothing is sent"
-    probe(build_broker(settings))
+    broker = build_broker(settings)
+    probe(replace(broker, password=password) if password else broker)
     return f"{settings.publish.url} answers"
 
 

@@ -35,10 +35,13 @@ def edited(text: str, changes: Changes) -> str:
         if not isinstance(table, dict):
             raise ConfigError(f"{section} is no table", f"write [{section}]")
         table[key] = value
-    if _parsed(text) != wanted:
-        keys = ", ".join(".".join(key) for key in changes)
-        raise ConfigError("the file is written in a way that is not edited here", f"set {keys}")
-    return text
+    try:
+        if tomllib.loads(text) == wanted:
+            return text
+    except tomllib.TOMLDecodeError:
+        pass  # what was added does not fit: as below
+    keys = ", ".join(".".join(key) for key in changes)
+    raise ConfigError("the file is written in a way that is not edited here", f"set {keys}")
 
 
 def toml_value(value: object) -> str:

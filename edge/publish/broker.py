@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 CONNECT_TIMEOUT_S: Final = 5.0
+CREDENTIAL: Final = Path("/etc/credstore/edge.mqtt-password")  # as in edge-listen.service
 PORTS: Final = {"mqtt": 1883, "mqtts": 8883}
 
 
@@ -92,18 +93,23 @@ def explain(error: BaseException | None, broker: Broker) -> str:
 def read_password(file: str, credentials: Mapping[str, str]) -> str:
     """Return the password in `file`, or in the unit's credential `mqtt-password`, or "".
 
+    Root, outside of the unit, has what the unit is given.
+
     Parameters
     ----------
     file : from the settings; empty: only the credential is looked for.
     credentials : the environment; systemd names the directory in CREDENTIALS_DIRECTORY.
     """
     directory = credentials.get("CREDENTIALS_DIRECTORY", "")
-    path = Path(file) if file else Path(directory, "mqtt-password")
-    if not file and not (directory and path.is_file()):
-        return ""
+    given = Path(directory, "mqtt-password") if directory else CREDENTIAL
+    path = Path(file) if file else given
     try:
+        if not file and not path.is_file():
+            return ""
         return path.read_text(encoding="utf-8").strip("\r\n")
     except (OSError, UnicodeDecodeError) as error:
+        if path == CREDENTIAL and isinstance(error, PermissionError):
+            return ""  # it is not for this user
         reason = error.strerror if isinstance(error, OSError) else "it is no text"
         raise PublishError(
             f"the password file {path} can't be read: {reason}",

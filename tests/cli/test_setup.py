@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import pty
+import socket
 import subprocess
 import sys
 import threading
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from edge.cli.setup_ask import usual_id
 from edge.config.load import load_settings
 from edge.errors import EXIT_CONFIG, EXIT_MODEL, EXIT_USAGE
 from tests.conftest import wait_until
@@ -50,7 +52,7 @@ class Desk:
             check=False,
         )
 
-    def talk(self, answers: list[tuple[str, str]]) -> str:
+    def talk(self, answers: list[tuple[str, str]], code: int = 0) -> str:
         """Answer each question in a terminal; return all that was shown."""
         ours, theirs = pty.openpty()
         process = subprocess.Popen(
@@ -86,8 +88,8 @@ class Desk:
                     30,
                 )
                 time.sleep(0.1)
-                os.write(ours, f"{answer}\n".encode())
-            assert process.wait(30) == 0, "".join(shown)
+                os.write(ours, answer.encode() if answer == "\x04" else f"{answer}\n".encode())
+            assert process.wait(30) == code, "".join(shown)
         finally:
             process.kill()
             process.wait()
@@ -183,6 +185,7 @@ def test_a_person_is_asked_hears_the_microphone_and_gets_the_same_file(
     shown = desk.talk(
         [
             ("What is this box called", "Garden"),
+            ("Id, in topics [garden]", ""),
             ("Microphone", "1"),
             ("Is this the one", "y"),
             ("MQTT broker", "mqtt://127.0.0.1:1"),
@@ -202,4 +205,64 @@ def test_a_person_is_asked_hears_the_microphone_and_gets_the_same_file(
     password = desk.file.parent / "mqtt-password"
     assert settings.publish.password_file == str(password)
     assert password.read_text() == "secret\n"
-    assert password.stat().st_mode & 0o777 == 0o640
+    assert password.stat().st_mode & 0o777 == 0o600
+
+
+def test_who_gives_up_keeps_the_password_that_works(
+    desk: Desk, mosquitto: Callable[..., Mosquitto]
+) -> None:
+    server = mosquitto("allow_anonymous true")
+    password = desk.file.parent / "mqtt-password"
+    password.write_text("works\n")
+    before = desk.file.read_text()
+    desk.talk(
+        [
+            ("What is this box called", "Garden"),
+            ("Id, in topics", ""),
+            ("Microphone", "1"),
+            ("Is this the one", "y"),
+            ("MQTT broker", server.url),
+            ("User", "garden"),
+            ("Password", "a slip of the pen"),
+            ("Speech", "\x04"),
+        ],
+        code=130,  # as after Ctrl-C
+    )
+    assert password.read_text() == "works\n"
+    assert desk.file.read_text() == before
+
+
+def test_an_answer_that_another_file_overrules_is_refused(desk: Desk) -> None:
+    folder = desk.file.parent / "edge.d"
+    folder.mkdir()
+    (folder / "10-site.toml").write_text('[node]\nid = "site"\n')
+    before = desk.file.read_text()
+    done = desk.run("--yes", "--id", "garden")
+    assert done.returncode == EXIT_CONFIG
+    assert "node.id is set in edge.d" in done.stderr
+    assert desk.file.read_text() == before
+
+
+@pytest.mark.parametrize(
+    ("name", "before", "made"),
+    [
+        ("The Hive 7", "edge", "the-hive-7"),
+        ("Garden", socket.gethostname().lower(), "garden"),
+        ("Garden", f"{socket.gethostname().lower()}-1a2b", "garden"),
+        ("Garden", "chosen", "chosen"),
+        ("***", "edge", "edge"),
+    ],
+)
+def test_an_id_is_made_of_the_name_until_somebody_chose_one(
+    name: str, before: str, made: str
+) -> None:
+    assert usual_id(name, before) == made
+
+
+@pytest.mark.parametrize("text", ['node.id = "a"\n', '["node"]\nid = "a"\n'])
+def test_what_is_not_edited_is_not_called_wrong(desk: Desk, text: str) -> None:
+    desk.file.write_text(text)
+    done = desk.run("--yes", "--id", "garden")
+    assert done.returncode == EXIT_CONFIG
+    assert "not edited here" in done.stderr
+    assert desk.file.read_text() == text
