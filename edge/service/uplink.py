@@ -5,11 +5,12 @@ from __future__ import annotations
 
 import logging
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid4
 
 from edge.clock import moment_now
-from edge.errors import StorageError
+from edge.errors import PublishError, StorageError
 from edge.publish import payloads
 from edge.publish.homeassistant import birth_topic
 from edge.publish.mqtt import Handlers, Link
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from edge.config.schema import Settings
-    from edge.publish.broker import Refusal
+    from edge.publish.broker import Broker, Refusal
     from edge.service.supervisor import Supervisor
     from edge.types import Message
 
@@ -36,8 +37,8 @@ SPARE_BYTES: Final = 4_000_000  # messages kept in memory while the disk fails
 class Uplink:
     """Link, outbox and publisher of a box that reports.
 
-    Raises `PublishError` where the secrets or certificates can't be read; a
-    broker that is away is no error, and neither is a disk that can't be written.
+    Raises `PublishError` where certificates can't be used; a broker that is away is no
+    error, nor is a password that can't be read, nor a disk that can't be written.
 
     Parameters
     ----------
@@ -52,7 +53,7 @@ class Uplink:
         born: Callable[[bytes], None] | None = None,
     ) -> None:
         self._topics = build.build_topics(settings)
-        broker = build.build_broker(settings)
+        broker = _broker(settings)
         self._received = received
         self._born = born
         self._birth = birth_topic(settings.homeassistant.prefix)
@@ -170,6 +171,16 @@ class Uplink:
 
     def _acknowledged(self, mid: int, refused: Refusal) -> None:
         self._publisher.acknowledged(mid, refused)
+
+
+def _broker(settings: Settings) -> Broker:
+    """Return the broker, without a password that can't be read: the box hears all the same."""
+    try:
+        return build.build_broker(settings)
+    except PublishError as error:
+        log.error("%s; until the next start it waits in the outbox", error)  # noqa: TRY400 - told
+        publish = replace(settings.publish, password_file="")
+        return build.build_broker(replace(settings, publish=publish))
 
 
 def _open_outbox(settings: Settings) -> Outbox:

@@ -273,6 +273,25 @@ def test_a_microphone_that_is_absent_at_boot_is_waited_for(
     assert listener.stop() == 0
 
 
+def test_a_password_that_can_not_be_read_costs_the_way_out_and_not_the_ears(
+    listen: Start, mosquitto: Callable[..., Mosquitto], tmp_path: Path
+) -> None:
+    server = mosquitto("allow_anonymous false")
+    missing = tmp_path / "none"
+    listener = listen(
+        f'publish.url="{server.url}"',
+        'publish.user="box"',
+        f'publish.password_file="{missing}"',
+        "record.enabled=true",
+    )
+    listener.wait_ready()
+    assert f"{missing} can't be read" in listener.log()
+    wait_until(lambda: "the broker refuses us" in listener.log(), "it tries without")
+    clips = listener.state / "clips"
+    wait_until(lambda: list(clips.rglob("*.flac")), "it hears and records")
+    assert listener.stop() == 0
+
+
 def test_who_waits_for_a_microphone_ends_what_stood_and_shows_itself(
     listen: Start, microphone: VirtualMicrophone, mosquitto: Callable[..., Mosquitto]
 ) -> None:
