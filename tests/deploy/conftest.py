@@ -47,7 +47,7 @@ class Box:
                 *("systemd-nspawn", "-D", "/", "--volatile=yes", "--boot", "--register=no"),
                 *("--keep-unit", "--private-network", "--console=read-only", "--quiet"),
                 f"--machine=edge-test-{os.getpid()}",
-                *("--bind-ro=/etc/ld.so.cache", "--bind-ro=/var/lib/dpkg"),
+                *("--bind-ro=/etc/ld.so.cache", "--bind-ro=/var/lib/dpkg", "--bind-ro=/etc/ssl"),
                 "--tmpfs=/usr/local:mode=755",
                 f"--bind-ro={shared}:/trees",
                 f"--bind-ro={(REPOSITORY / '.venv').resolve()}:{LENT}",

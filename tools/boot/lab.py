@@ -20,11 +20,14 @@ CARD: Final = "hw:CARD=Loopback,DEV={}"
 ACTIVE: Final = (
     "systemctl is-active --quiet edge-listen && systemctl is-active --quiet edge-analyze"
 )
+# Bands are most of a listener's work, and an emulated processor is slow enough.
 SETTINGS: Final = """\
 [node]
 id = "box"
 [capture]
 device = "{device}"
+[level]
+bands = false
 [publish]
 url = "mqtt://{host}:{port}"
 user = "box"
