@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 
 LOOK_S: Final = 1.0
 PROGRAMS_S: Final = 10.0  # some milliseconds on a small box
-REMEMBERED: Final = 8  # looks
+REMEMBERED: Final = 32  # looks: longer than the watchdog lets anything stand still
 SHARE: Final = 0.4
 """Who had so much of the time in which nothing was read has made it so."""
 
