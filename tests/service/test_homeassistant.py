@@ -130,6 +130,18 @@ def test_a_pause_ends_events_and_clips_and_levels_go_on(
     assert "edge/edge/paused OFF" in ear.lines()[since - 3 :]
 
 
+def test_what_a_person_asked_to_record_ends_where_a_pause_begins(
+    heard: tuple[Mosquitto, Subscriber, Listener],
+) -> None:
+    server, ear, _ = heard
+    assert tell(server, ear, "record", "25")["ok"] is True
+    wait_until(lambda: sum("/level {" in one for one in ear.lines()) >= 4, "it goes on", 20)
+    assert tell(server, ear, "pause", "600")["ok"] is True
+    ear.wait_for('"reason":"command"')
+    clip = body_of(ear, "clip")
+    assert 0.0 < clip["duration_s"] < 20.0
+
+
 def _open_events(ear: Subscriber) -> int:
     lines = ear.lines()
     onsets = sum('"event_type":"onset"' in line for line in lines if "/event {" in line)
