@@ -28,6 +28,7 @@ THRESHOLD_STEP: Final = 0.01
 PAUSE_S: Final = 3600  # of the switch
 LEAST_EXPIRY_S: Final = 10  # a busy Wi-Fi holds back a second's level for longer than three
 PERIODS: Final = 3  # without a message: then what was told is no longer so
+OLD_S: Final = 180  # what waited longer for the broker says nothing of now
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,11 +130,21 @@ def components(topics: Topics, shown: Shown) -> dict[str, Component]:
     }
 
 
+def _is_old(time: str) -> str:
+    """Return the condition that a message of the outbox waited there for long.
+
+    Only where the box knew the time: one that is never told it would show nothing at all.
+    """
+    age_s = f"as_timestamp(now()) - as_timestamp(value_json.{time})"
+    return f"value_json.clock_synchronised and {age_s} > {OLD_S}"
+
+
 # The end of a sound is no event of its own: its binary sensor tells it. What waited in the outbox
 # may be of a label that went with its model.
 _ONSET: Final = (
     "{% if value_json.event_type == 'onset'"
-    " and value_json.label in this.attributes.get('event_types', []) %}"
+    " and value_json.label in this.attributes.get('event_types', [])"
+    f" and not ({_is_old('onset_time')}) %}}"
     "{{ dict(value_json, event_type=value_json.label) | to_json }}{% endif %}"
 )
 
@@ -153,8 +164,16 @@ def _levels(topics: Topics, shown: Shown) -> dict[str, Component]:
     )
     names = {"laeq": "LAeq,1min", "lafmax": "LAFmax", "l90": "L90", "lcpeak": "LCpeak"}
     return second | {
-        f"{figure}_{ending}_minute": _level(minute, figure, name, 60.0, shown)
+        f"{figure}_{ending}_minute": _only_new(_level(minute, figure, name, 60.0, shown))
         for figure, name in names.items()
+    }
+
+
+def _only_new(level: Component) -> Component:
+    """Return a level that is unknown while old ones come: the last known would be old, too."""
+    template = level["value_template"]
+    return level | {
+        "value_template": f"{{% if {_is_old('time')} %}}None{{% else %}}{template}{{% endif %}}"
     }
 
 
