@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     Component = dict[str, Any]
 
+COMMON_BASE: Final = "edge"  # `publish.base_topic` that is not part of where a box is described
 MOST_LABELS: Final = 100
 """Labels with entities of their own; a model without groups may have hundreds."""
 THRESHOLD_STEP: Final = 0.01
@@ -55,9 +56,15 @@ class Shown:
     thermometer: bool
 
 
-def discovery_topic(prefix: str, node: str) -> str:
-    """Return where the box describes itself."""
-    return f"{prefix}/device/{node}/config"
+def discovery_topic(prefix: str, topics: Topics) -> str:
+    """Return where the box describes itself.
+
+    Boxes of one name may be at one broker under other base topics; a level of its own for the
+    base keeps the name alone in its level, as an access list's pattern wants it.
+    """
+    base, _, node = topics.root.rpartition("/")
+    site = "" if base == COMMON_BASE else f"{base.replace('/', '-')}/"
+    return f"{prefix}/device/{site}{node}/config"
 
 
 def birth_topic(prefix: str) -> str:
@@ -65,9 +72,7 @@ def birth_topic(prefix: str) -> str:
     return f"{prefix}/status"
 
 
-def discovery(
-    prefix: str, node: str, topics: Topics, shown: Shown, gone: Mapping[str, str]
-) -> Message:
+def discovery(prefix: str, topics: Topics, shown: Shown, gone: Mapping[str, str]) -> Message:
     """Return the description of a box.
 
     Parameters
@@ -95,12 +100,7 @@ def discovery(
     }
     text = json.dumps(body, ensure_ascii=False, separators=(",", ":"))
     payload = text.encode(errors="replace")
-    return Message(discovery_topic(prefix, node), payload, qos=1, retain=True)
-
-
-def removal(prefix: str, node: str) -> Message:
-    """Return what makes Home Assistant forget the box."""
-    return Message(discovery_topic(prefix, node), b"", qos=1, retain=True)
+    return Message(discovery_topic(prefix, topics), payload, qos=1, retain=True)
 
 
 def components(topics: Topics, shown: Shown) -> dict[str, Component]:

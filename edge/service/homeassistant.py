@@ -25,7 +25,7 @@ from edge import __version__
 from edge.durable import replace_file
 from edge.errors import EdgeError
 from edge.publish import homeassistant, payloads
-from edge.publish.homeassistant import Shown, removal
+from edge.publish.homeassistant import Shown, discovery_topic
 from edge.service import build
 
 if TYPE_CHECKING:
@@ -82,7 +82,8 @@ def all_that_is_kept(settings: Settings) -> list[Message]:
         *(topics.last_event, topics.picture),
     )
     states = [payloads.forgotten(topic) for topic in (*sorted(kept), *own, topics.status)]
-    return [removal(settings.homeassistant.prefix, settings.node.id), *states]
+    device = discovery_topic(settings.homeassistant.prefix, topics)
+    return [payloads.forgotten(device), *states]
 
 
 class HomeAssistant:
@@ -105,7 +106,6 @@ class HomeAssistant:
         again: Callable[[], None],
     ) -> None:
         self._prefix = settings.homeassistant.prefix
-        self._node = settings.node.id
         self._topics = topics
         self._path = settings.state.path / FILE
         self._send = send
@@ -127,9 +127,7 @@ class HomeAssistant:
             known = self._known | now
             if known != self._known:
                 self._keep(known)
-            message = homeassistant.discovery(
-                self._prefix, self._node, self._topics, what, gone=known
-            )
+            message = homeassistant.discovery(self._prefix, self._topics, what, gone=known)
             self._send(message)
 
     def born(self, payload: bytes) -> None:

@@ -19,7 +19,6 @@ from edge.publish.homeassistant import (
     components,
     discovery,
     discovery_topic,
-    removal,
 )
 from edge.publish.payloads import Topics
 
@@ -58,7 +57,7 @@ STATE_OWNERS = {"sensor", "binary_sensor", "event", "switch", "number"}
 
 
 def told(shown: Shown = SHOWN, gone: dict[str, str] | None = None) -> dict[str, Any]:
-    message = discovery("homeassistant", "hive-7", TOPICS, shown, gone or {})
+    message = discovery("homeassistant", TOPICS, shown, gone or {})
     assert message.retain
     assert message.qos == 1
     body: dict[str, Any] = json.loads(message.payload)
@@ -66,12 +65,22 @@ def told(shown: Shown = SHOWN, gone: dict[str, str] | None = None) -> dict[str, 
 
 
 def test_a_box_is_described_where_home_assistant_looks() -> None:
-    assert discovery_topic("homeassistant", "hive-7") == "homeassistant/device/hive-7/config"
+    assert discovery_topic("homeassistant", TOPICS) == "homeassistant/device/hive-7/config"
     assert birth_topic("homeassistant") == "homeassistant/status"
     body = told()
     assert body["device"]["identifiers"] == ["edge-hive-7"]
     assert body["origin"]["name"] == "edge"
     assert body["availability"] == [{"topic": "edge/hive-7/status"}]
+
+
+def test_boxes_of_one_name_at_two_sites_are_two_devices() -> None:
+    sites = ("edge", "north", "south/barn")
+    topics = [discovery_topic("homeassistant", Topics(site, "hive-7")) for site in sites]
+    assert topics == [
+        "homeassistant/device/hive-7/config",
+        "homeassistant/device/north/hive-7/config",
+        "homeassistant/device/south-barn/hive-7/config",
+    ], "of the form that Home Assistant takes, with the box's name alone in its level"
 
 
 @pytest.mark.parametrize("calibrated", [True, False])
@@ -193,12 +202,3 @@ def test_what_waited_for_long_is_no_sound_of_now(
     assert (json.loads(told)["event_type"] == "dog_bark") if is_new else told == ""
     assert rendered("sound", body | {"event_type": "offset"}) == ""
     assert rendered("sound", body | {"label": "cat"}) == ""
-
-
-def test_a_box_that_goes_leaves_an_empty_description() -> None:
-    message = removal("homeassistant", "hive-7")
-    assert (message.topic, message.payload, message.retain) == (
-        "homeassistant/device/hive-7/config",
-        b"",
-        True,
-    )
