@@ -19,7 +19,7 @@ import logging
 import random
 import threading
 import time
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Final
 
 from edge import __version__
@@ -93,7 +93,7 @@ def withdraw(settings: Settings, send: Callable[[Message], None]) -> None:
     path = settings.state.path / FILE
     told = _read(path)
     if told.topic:
-        send(_removal(told.topic))
+        send(payloads.forgotten(told.topic))
         _keep(path, _Told("", told.entities))
 
 
@@ -103,11 +103,6 @@ class _Told:
 
     topic: str
     entities: dict[str, str]
-
-
-def _removal(topic: str) -> Message:
-    """Return what removes a device, once: later another box may have its name."""
-    return replace(payloads.forgotten(topic), durable=True)
 
 
 class HomeAssistant:
@@ -153,7 +148,7 @@ class HomeAssistant:
             before = self._told
             known = now if self.is_new else before.entities | now
             if before.topic and self.is_new:
-                self._send(_removal(before.topic))
+                self._send(payloads.forgotten(before.topic))
             self._told = _Told(self._topic, known)
             if self._told != before:
                 _keep(self._path, self._told)
