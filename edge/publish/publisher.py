@@ -226,6 +226,8 @@ class Publisher:
             return
         if message.retain:
             self._states[message.topic] = message
+            if self._connections_seen != self._sender.connections:
+                return  # all states are told at the start of a connection, this one too
         if self._sender.connected:
             self._publish(message)
             self.counters.sent += 1
