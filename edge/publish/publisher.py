@@ -225,6 +225,8 @@ class Publisher:
             return
         if message.retain:
             self._states[message.topic] = message
+            if self._connections_seen != self._sender.connections:
+                return  # all states are told at the start of a connection, this one too
         if self._sender.connected:
             self._publish(message)
             self.counters.sent += 1
@@ -315,6 +317,9 @@ class Publisher:
         waiting = self._in_flight.pop(item.mid, None)
         topic = self._topics.pop(item.mid, "")
         self._note_refusal(topic, item.refused)
+        state = self._states.get(topic)
+        if state and not state.payload and item.refused is Refusal.NOT:
+            del self._states[topic]  # forgotten: what comes there later is another box's
         if item.refused is Refusal.FOR_NOW:
             self._pause_until_s = time.monotonic() + AGAIN_S
         if waiting and item.refused is Refusal.FOR_NOW:
