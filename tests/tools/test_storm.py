@@ -139,6 +139,13 @@ def test_who_was_killed_owes_what_he_was_given_until_he_told_his_figures() -> No
     assert compare([replace(told, told_s=29.0)]).wrong
 
 
+def test_the_smallest_hole_is_missed_in_a_life_that_was_killed_too() -> None:
+    spans = ((10.0, 20.0), (20.0 + BUFFER_S, 30.0))
+    assert compare([life(*spans, lost=0, told_s=27.0, in_order=False)]).wrong
+    freshly = life(*spans, lost=0, told_s=20.0 + 1.5 * BUFFER_S, in_order=False)
+    assert not compare([freshly]).wrong, "its end may not have been read yet"
+
+
 def test_a_silence_is_as_long_as_the_card_says() -> None:
     killed = life((10, 20), (21, 30), lost=RATE_HZ, in_order=False)
     lives = [killed, life((33, 40), lost=0)]

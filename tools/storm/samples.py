@@ -43,6 +43,13 @@ class Life:
         """When the card was played, and the unit was not given it."""
         return [(one.ended_s, after.began_s) for one, after in pairwise(self.stretches)]
 
+    @property
+    def told_of_a_fresh_hole(self) -> bool:
+        """Whether it was killed, and its last figures are of a hole, or of before its end was read."""
+        return not self.in_order and any(
+            start < self.told_s < stop + BUFFER_S for start, stop in self.holes
+        )
+
     def played(self) -> tuple[float, float]:
         """Return how many samples were given and lost, by the card, as the figures were told."""
         until_s = self.stretches[-1].ended_s if self.in_order else self.told_s
@@ -88,13 +95,13 @@ def compare(lives: Sequence[Life]) -> Counted:
 def _entries(life: Life, given: float, lost: float) -> list[tuple[str, int, float, float]]:
     """Return what was told, what was real, and how far off it may be."""
     holes, rate_hz = len(life.holes), life.stretches[0].rate_hz
-    # A period that was read just as its card went, or the unit ended, is counted nowhere. Who
-    # was killed had told figures while up to a buffer waited to be read, or a piece to be over.
-    borne = PERIOD * (holes + 1) + (0.0 if life.in_order else (BUFFER_S + PIECE_S) * rate_hz)
+    borne = PERIOD * (holes + 1)  # what was read just as a card went, or the unit ended
+    waits = 0.0 if life.in_order else BUFFER_S * rate_hz
+    fresh = (BUFFER_S + PIECE_S) * rate_hz if life.told_of_a_fresh_hole else 0.0
     heard = life.samples - life.lost_samples
     return [
-        ("heard", heard, given, borne),
-        ("lost", life.lost_samples, lost, borne + HOLE_S * holes * rate_hz),
+        ("heard", heard, given, borne + waits),
+        ("lost", life.lost_samples, lost, borne + fresh + HOLE_S * holes * rate_hz),
     ]
 
 
