@@ -45,7 +45,7 @@ class Life:
 
     @property
     def told_of_a_fresh_hole(self) -> bool:
-        """Whether it was killed, and its last figures are of a hole, or of before its end was read."""
+        """Whether a kill left figures of a hole, or of a time before its end was read."""
         return not self.in_order and any(
             start < self.told_s < stop + BUFFER_S for start, stop in self.holes
         )
