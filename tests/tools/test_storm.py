@@ -146,6 +146,14 @@ def test_the_smallest_hole_is_missed_in_a_life_that_was_killed_too() -> None:
     assert not compare([freshly]).wrong, "its end may not have been read yet"
 
 
+def test_books_without_figures_do_not_balance() -> None:
+    told = life((10, 20), lost=0)
+    silent = replace(told, samples=0, lost_samples=0)
+    assert compare([silent]).wrong
+    assert compare([told, silent]).wrong
+    assert compare([told, replace(silent, in_order=False)]).wrong == []
+
+
 def test_a_silence_is_as_long_as_the_card_says() -> None:
     killed = life((10, 20), (21, 30), lost=RATE_HZ, in_order=False)
     lives = [killed, life((33, 40), lost=0)]

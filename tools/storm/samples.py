@@ -79,7 +79,10 @@ def compare(lives: Sequence[Life]) -> Counted:
     """Compare the unit's `samples` and `lost_samples` with the card's, in each life."""
     counted = Counted()
     for life in lives:
-        if not life.stretches or not life.samples:  # it did not live to tell anything
+        if not life.stretches:
+            continue
+        if not life.samples:  # killed, it did not live to tell anything
+            counted.wrong += ["the unit ended in order and told no figures"] * life.in_order
             continue
         given, lost = life.played()
         counted.given += given
@@ -89,6 +92,8 @@ def compare(lives: Sequence[Life]) -> Counted:
             if abs(told - real) > borne:
                 said = f"the unit counted {told} samples {name}, the card {real:.0f}"
                 counted.wrong.append(f"{said} ({borne:.0f} off is borne)")
+    if not counted.given:
+        counted.wrong.append("no life has told its samples")
     return counted
 
 
