@@ -157,8 +157,12 @@ def test_a_threshold_that_is_told_is_obeyed_shown_and_kept(
         answer = tell(server, ear, "threshold", json.dumps({"label": label, "value": 1.0}))
         assert answer == {"ok": True, "label": label, "value": 1.0}
     wait_until(lambda: _open_events(ear) == 0, "what sounded has ended")
-    infos = [line for line in ear.lines() if "/info {" in line]
-    assert set(json.loads(infos[-1].partition(" ")[2])["thresholds"].values()) == {1.0}
+
+    def told() -> set[float]:
+        infos = [line for line in ear.lines() if "/info {" in line]
+        return set(json.loads(infos[-1].partition(" ")[2])["thresholds"].values())
+
+    wait_until(lambda: told() == {1.0}, "info tells all of them")
     since = len(ear.lines())
     wait_until(lambda: sum("/scores {" in one for one in ear.lines()[since:]) > 15, "it hears")
     assert not any("/event {" in line for line in ear.lines()[since:])
