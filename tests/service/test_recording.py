@@ -252,7 +252,7 @@ def test_settings_that_do_not_fit_are_refused(
 def test_what_the_judge_hears_around_a_clip_is_kept_and_counted(data: Path, tmp_path: Path) -> None:
     voice_model = f'speech.model="{data / "models/silero_vad.onnx"}"'
     shared = (f'state.directory="{tmp_path}"', voice_model, 'speech.action="drop"')
-    for min_s, needed in ((0.25, "10.9"), (10.0, "14.2")):
+    for min_s, needed in ((0.25, "10.9"), (10.0, "15.2")):
         settings = load_settings(None, [*shared, f"speech.min_s={min_s}", "record.memory_mb=10"])
         with pytest.raises(ConfigError, match=f"need {needed} MB"):
             build_recorder(
