@@ -139,7 +139,9 @@ def test_settings_that_a_power_cut_emptied_are_written_with_a_name_of_the_box(bo
     settings = file.read_text()
     file.write_text("")
     assert box.install("first").returncode == 0
-    name = box.run("echo $(cat /etc/hostname 2>/dev/null || uname -n)-$(cut -c 1-4 /etc/machine-id)")
+    name = box.run(
+        "echo $(cat /etc/hostname 2>/dev/null || uname -n)-$(cut -c 1-4 /etc/machine-id)"
+    )
     assert f'id = "{name}"' in file.read_text()
     file.write_text(settings)
 
