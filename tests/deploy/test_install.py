@@ -157,7 +157,7 @@ def test_clips_go_to_another_disk_that_a_drop_in_allows(box: Box) -> None:
         " printf '[record]\\ndirectory = \"/mnt/clips\"\\n' >/etc/edge/edge.d/clips.toml;"
         " systemctl daemon-reload; systemctl restart edge-listen edge-analyze"
     )
-    box.wait("ls /mnt/clips/*/*.flac && ls /mnt/clips/*/*.analysis.json")
+    box.wait("ls /mnt/clips/*/*.flac")
     box.run(
         "rm /etc/systemd/system/edge-*.service.d/clips.conf /etc/edge/edge.d/clips.toml;"
         " systemctl daemon-reload; systemctl restart edge-listen edge-analyze"
@@ -198,10 +198,12 @@ def test_an_upgrade_is_one_turn_of_a_link_and_keeps_the_settings(box: Box) -> No
     for one in threads:
         one.start()
     box.judge_within(150)
-    done = box.install("good")
-    ended.set()
-    for one in threads:
-        one.join()
+    try:
+        done = box.install("good")
+    finally:
+        ended.set()
+        for one in threads:
+            one.join()
     assert done.returncode == 0, done.stdout
     assert box.run("find /opt/edge/current/ ! -type l ! -perm -o=r") == ""
     assert release(box).startswith("8.0.0-")
