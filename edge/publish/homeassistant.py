@@ -22,12 +22,14 @@ if TYPE_CHECKING:
 
     Component = dict[str, Any]
 
+COMMON_BASE: Final = "edge"  # `publish.base_topic` that is not part of where a box is described
 MOST_LABELS: Final = 100
 """Labels with entities of their own; a model without groups may have hundreds."""
 THRESHOLD_STEP: Final = 0.01
 PAUSE_S: Final = 3600  # of the switch
 LEAST_EXPIRY_S: Final = 10  # a busy Wi-Fi holds back a second's level for longer than three
 PERIODS: Final = 3  # without a message: then what was told is no longer so
+OLD_S: Final = 180  # what waited longer for the broker says nothing of now
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +56,15 @@ class Shown:
     thermometer: bool
 
 
-def discovery_topic(prefix: str, node: str) -> str:
-    """Return where the box describes itself."""
-    return f"{prefix}/device/{node}/config"
+def discovery_topic(prefix: str, topics: Topics) -> str:
+    """Return where the box describes itself.
+
+    Boxes of one name may be at one broker under other base topics; a level of its own for the
+    base keeps the name alone in its level, as an access list's pattern wants it.
+    """
+    base, _, node = topics.root.rpartition("/")
+    site = "" if base == COMMON_BASE else f"{base.replace('/', '-')}/"
+    return f"{prefix}/device/{site}{node}/config"
 
 
 def birth_topic(prefix: str) -> str:
@@ -64,9 +72,7 @@ def birth_topic(prefix: str) -> str:
     return f"{prefix}/status"
 
 
-def discovery(
-    prefix: str, node: str, topics: Topics, shown: Shown, gone: Mapping[str, str]
-) -> Message:
+def discovery(prefix: str, topics: Topics, shown: Shown, gone: Mapping[str, str]) -> Message:
     """Return the description of a box.
 
     Parameters
@@ -94,12 +100,7 @@ def discovery(
     }
     text = json.dumps(body, ensure_ascii=False, separators=(",", ":"))
     payload = text.encode(errors="replace")
-    return Message(discovery_topic(prefix, node), payload, qos=1, retain=True)
-
-
-def removal(prefix: str, node: str) -> Message:
-    """Return what makes Home Assistant forget the box."""
-    return Message(discovery_topic(prefix, node), b"", qos=1, retain=True)
+    return Message(discovery_topic(prefix, topics), payload, qos=1, retain=True)
 
 
 def components(topics: Topics, shown: Shown) -> dict[str, Component]:
@@ -129,11 +130,21 @@ def components(topics: Topics, shown: Shown) -> dict[str, Component]:
     }
 
 
+def _is_old(time: str) -> str:
+    """Return the condition that a message of the outbox waited there for long.
+
+    Only where the box knew the time: one that is never told it would show nothing at all.
+    """
+    age_s = f"as_timestamp(now()) - as_timestamp(value_json.{time})"
+    return f"value_json.clock_synchronised and {age_s} > {OLD_S}"
+
+
 # The end of a sound is no event of its own: its binary sensor tells it. What waited in the outbox
 # may be of a label that went with its model.
 _ONSET: Final = (
     "{% if value_json.event_type == 'onset'"
-    " and value_json.label in this.attributes.get('event_types', []) %}"
+    " and value_json.label in this.attributes.get('event_types', [])"
+    f" and not ({_is_old('onset_time')}) %}}"
     "{{ dict(value_json, event_type=value_json.label) | to_json }}{% endif %}"
 )
 
@@ -153,8 +164,16 @@ def _levels(topics: Topics, shown: Shown) -> dict[str, Component]:
     )
     names = {"laeq": "LAeq,1min", "lafmax": "LAFmax", "l90": "L90", "lcpeak": "LCpeak"}
     return second | {
-        f"{figure}_{ending}_minute": _level(minute, figure, name, 60.0, shown)
+        f"{figure}_{ending}_minute": _only_new(_level(minute, figure, name, 60.0, shown))
         for figure, name in names.items()
+    }
+
+
+def _only_new(level: Component) -> Component:
+    """Return a level that is unknown while old ones come: the last known would be old, too."""
+    template = level["value_template"]
+    return level | {
+        "value_template": f"{{% if {_is_old('time')} %}}None{{% else %}}{template}{{% endif %}}"
     }
 
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -17,6 +18,7 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from edge.errors import PublishError
 from edge.publish.broker import CONNECT_TIMEOUT_S, Broker, Refusal, explain, tls_context
+from edge.publish.caution import Caution
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 
 RECONNECT_DELAYS_S: Final = (1, 60)
 PATIENT_DELAYS_S: Final = (20, 60)
+_TAKEN_OVER: Final = 0x8E  # by another client of our id
 
 _REASONS: Final = {
     0x87: Refusal.NOT_ALLOWED,
@@ -65,6 +68,7 @@ class Link:
     will : what the broker says when we are gone.
     handlers : what is called.
     subscribe : topic filters, and whether what the broker keeps under each is received too.
+    doubtful : prefix of topics that the broker may throw us out for, as in `caution`.
     """
 
     def __init__(
@@ -74,6 +78,7 @@ class Link:
         will: Message | None = None,
         handlers: Handlers | None = None,
         subscribe: Mapping[str, bool] = MappingProxyType({}),
+        doubtful: str = "",
     ) -> None:
         self._broker = broker
         self._handlers = handlers or Handlers()
@@ -81,7 +86,9 @@ class Link:
             (topic, SubscribeOptions(qos=1, retainHandling=0 if retained else 2))
             for topic, retained in subscribe.items()
         ]
+        self._asked = self._subscribe  # of this connection
         self._reason = ""
+        self.caution = Caution(doubtful)
         self.connections = 0
         self.unheard: tuple[str, ...] = ()
         """Topic filters that the broker does not let us hear."""
@@ -113,9 +120,14 @@ class Link:
         self._client.loop_forever(retry_first_connection=True)
 
     def publish(self, message: Message) -> int:
-        """Hand `message` to the network thread; return its acknowledgement's number."""
-        done = self._client.publish(message.topic, message.payload, message.qos, message.retain)
-        return done.mid
+        """Hand `message` to the network thread; return its acknowledgement's number.
+
+        0, which is none's: it was left out.
+        """
+        said = self.caution.dressed(message, time.monotonic())
+        if said is None:
+            return 0
+        return self._client.publish(said.topic, said.payload, said.qos, said.retain).mid
 
     def be_patient(self, *, patient: bool) -> None:
         """Connect less often from now on: two clients of one id take turns at each connection."""
@@ -137,8 +149,10 @@ class Link:
             self._lost(f"the broker refuses us: {reason}")
             return
         self._reason = ""
-        if self._subscribe:
-            client.subscribe(self._subscribe)
+        self.caution.connected(time.monotonic())
+        self._asked = [one for one in self._subscribe if self.caution.allows(one[0])]
+        if self._asked:
+            client.subscribe(self._asked)
         # Last: whoever publishes from now on does so behind the subscription.
         self.connections += 1
         self._handlers.connected()
@@ -155,6 +169,8 @@ class Link:
         reason: ReasonCode,
         _props: Properties | None,
     ) -> None:
+        if reason.value != _TAKEN_OVER:
+            self.caution.lost(time.monotonic())
         if reason.is_failure:
             self._lost(f"the connection broke: {reason}")
 
@@ -184,7 +200,7 @@ class Link:
         reasons: list[ReasonCode],
         _props: Properties | None,
     ) -> None:
-        answers = zip(self._subscribe, reasons, strict=False)
+        answers = zip(self._asked, reasons, strict=False)
         self.unheard = tuple(topic for (topic, _), reason in answers if reason.is_failure)
 
     def _on_message(self, _client: Client, _data: object, message: MQTTMessage) -> None:

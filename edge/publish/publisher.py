@@ -34,7 +34,7 @@ GOODBYE_S: Final = 2.0
 LOOK_S: Final = 1.0  # between two looks into the spool
 MOST_REFUSED: Final = 100  # topics that are named
 AGAIN_S: Final = 60.0  # of silence once the broker could not take a message
-HELD_S: Final = 3600.0  # between two tries of topics that the broker does not allow
+HELD_S: Final = 3600.0  # until what the broker did not allow is tried again
 OLD_S: Final = 60.0  # between two looks for what is too old
 
 
@@ -111,8 +111,7 @@ class Publisher:
         self._in_flight: dict[int, tuple[Outbox, int]] = {}  # by the broker's number: row ids
         self._settled: deque[tuple[Outbox, int]] = deque()  # the broker has them: to forget
         self._pause_until_s = 0.0  # refused for now
-        self._held: set[str] = set()  # topics that are not allowed: what is durable waits
-        self._held_until_s = 0.0
+        self._held_until_s = float("inf")  # what is not allowed, and durable, waits until then
         self._old_s = 0.0
         self._last_sent = {outbox: 0, spare: 0}
         self._connections_seen = 0
@@ -226,6 +225,8 @@ class Publisher:
             return
         if message.retain:
             self._states[message.topic] = message
+            if self._connections_seen != self._sender.connections:
+                return  # all states are told at the start of a connection, this one too
         if self._sender.connected:
             self._publish(message)
             self.counters.sent += 1
@@ -248,8 +249,9 @@ class Publisher:
         if not self._spare.depth:
             return
         for row in self._spare.waiting(after=self._last_sent[self._spare], limit=self._spare.depth):
-            self._outbox.put(row.message, row.moment)
-            self._spare.done(row.row_id)
+            if not self._is_sent(self._spare, row.row_id):
+                self._outbox.put(row.message, row.moment)
+                self._spare.done(row.row_id)
 
     def _disk_fails(self, error: StorageError) -> None:
         if not self._disk_failed:
@@ -275,13 +277,14 @@ class Publisher:
         if self._connections_seen != self._sender.connections or self._again:
             self._connections_seen = self._sender.connections
             self._again = False
-            self._held_until_s = 0.0
+            if self._held_until_s < float("inf"):
+                self._held_until_s = 0.0
             for state in self._states.values():  # the broker may have forgotten them
                 self._publish(state)
         if time.monotonic() < self._pause_until_s:
             return
-        if self._held and time.monotonic() >= self._held_until_s:
-            self._held.clear()
+        if time.monotonic() >= self._held_until_s:
+            self._held_until_s = float("inf")
             self._last_sent = dict.fromkeys(self._last_sent, 0)
         for box in (self._outbox, self._spare):
             try:
@@ -295,8 +298,6 @@ class Publisher:
             return
         for row in box.waiting(after=self._last_sent[box], limit=room):
             self._last_sent[box] = row.row_id
-            if row.message.topic in self._held:
-                continue
             # After a refusal the reading goes back, over some that are sent already.
             if not self._is_sent(box, row.row_id):
                 message = corrected(row, self._now())
@@ -316,6 +317,9 @@ class Publisher:
         waiting = self._in_flight.pop(item.mid, None)
         topic = self._topics.pop(item.mid, "")
         self._note_refusal(topic, item.refused)
+        state = self._states.get(topic)
+        if state and not state.payload and item.refused is Refusal.NOT:
+            del self._states[topic]  # forgotten: what comes there later is another box's
         if item.refused is Refusal.FOR_NOW:
             self._pause_until_s = time.monotonic() + AGAIN_S
         if waiting and item.refused is Refusal.FOR_NOW:
@@ -323,8 +327,7 @@ class Publisher:
             self._last_sent[box] = min(self._last_sent[box], row_id - 1)
         elif waiting and item.refused is Refusal.NOT_ALLOWED:
             # Somebody may mend the access list; nothing is lost by it until the outbox is full.
-            self._held.add(topic)
-            self._held_until_s = time.monotonic() + HELD_S
+            self._held_until_s = min(self._held_until_s, time.monotonic() + HELD_S)
         elif waiting:
             self._settled.append(waiting)
 

@@ -16,7 +16,7 @@ from edge.health import BoxHealth
 from edge.publish import payloads
 from edge.service import build
 from edge.service.commands import CommandError, Commands
-from edge.service.homeassistant import HomeAssistant, shown
+from edge.service.homeassistant import HomeAssistant, shown, withdraw
 from edge.service.notify import Every, tell, watchdog_interval_s
 from edge.service.uplink import Uplink
 
@@ -131,6 +131,8 @@ class _Awaiting:
                     settings, name, rules, alarms, calibrated=False, thermometer=thermometer
                 )
                 shower.tell(what)
+        else:
+            withdraw(settings, self._send)
 
     def _report_health(self) -> None:
         figures = self._box.read() | {"microphone": "absent"}

@@ -19,13 +19,14 @@ import logging
 import random
 import threading
 import time
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Final
 
 from edge import __version__
 from edge.durable import replace_file
 from edge.errors import EdgeError
 from edge.publish import homeassistant, payloads
-from edge.publish.homeassistant import Shown, removal
+from edge.publish.homeassistant import Shown, discovery_topic
 from edge.service import build
 
 if TYPE_CHECKING:
@@ -75,21 +76,41 @@ def all_that_is_kept(settings: Settings) -> list[Message]:
         labels += build.state_labels(settings, build.described_model(settings))
     kept = {topics.detected(label) for label in labels}
     # What was told of other models; a topic's word is the end of the key.
-    told = (key.partition("_") for key in _read(settings.state.path / FILE))
-    kept |= {topics.detected(word) for kind, _, word in told if kind == "detected"}
+    told = _read(settings.state.path / FILE)
+    keys = (key.partition("_") for key in told.entities)
+    kept |= {topics.detected(word) for kind, _, word in keys if kind == "detected"}
     own = (
         *(topics.info, topics.run, topics.calibration, topics.paused),
         *(topics.last_event, topics.picture),
     )
     states = [payloads.forgotten(topic) for topic in (*sorted(kept), *own, topics.status)]
-    return [removal(settings.homeassistant.prefix, settings.node.id), *states]
+    devices = {discovery_topic(settings.homeassistant.prefix, topics), told.topic} - {""}
+    return [*(payloads.forgotten(device) for device in sorted(devices)), *states]
+
+
+def withdraw(settings: Settings, send: Callable[[Message], None]) -> None:
+    """Take away the device of a box that is not shown any more; waits for the disk if it was."""
+    path = settings.state.path / FILE
+    told = _read(path)
+    if told.topic:
+        send(payloads.forgotten(told.topic))
+        _keep(path, _Told("", told.entities))
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """Where the box was described last, and the platforms of its entities there, by key."""
+
+    topic: str
+    entities: dict[str, str]
 
 
 class HomeAssistant:
     """Tells the description of the box, and tells it again when Home Assistant starts.
 
-    Which entities were told stands in `<state>/homeassistant.json`: what is not there any more,
-    after another model or other settings, is removed by name, after a restart too.
+    Which entities were told, and where, stands in `<state>/homeassistant.json`: what is not there
+    any more, after another model or other settings, is removed by name, after a restart too, and
+    so is the device of a box that got another name.
 
     Parameters
     ----------
@@ -105,32 +126,33 @@ class HomeAssistant:
         again: Callable[[], None],
     ) -> None:
         self._prefix = settings.homeassistant.prefix
-        self._node = settings.node.id
         self._topics = topics
         self._path = settings.state.path / FILE
         self._send = send
         self._again = again
-        self._known = _read(self._path)
+        self._topic = discovery_topic(self._prefix, topics)
+        self._told = _read(self._path)
         self._telling = threading.Lock()
         self._due_s = float("inf")
 
     @property
     def is_new(self) -> bool:
-        """Whether the box was never described."""
-        return not self._known
+        """Whether the box was never described by its name."""
+        return self._told.topic != self._topic
 
     def tell(self, what: Shown) -> None:
         """Describe the box as it is now; waits for the disk where its entities have changed."""
         with self._telling:
             entities = homeassistant.components(self._topics, what)
             now = {key: str(entity["platform"]) for key, entity in entities.items()}
-            known = self._known | now
-            if known != self._known:
-                self._keep(known)
-            message = homeassistant.discovery(
-                self._prefix, self._node, self._topics, what, gone=known
-            )
-            self._send(message)
+            before = self._told
+            known = now if self.is_new else before.entities | now
+            if before.topic and self.is_new:
+                self._send(payloads.forgotten(before.topic))
+            self._told = _Told(self._topic, known)
+            if self._told != before:
+                _keep(self._path, self._told)
+            self._send(homeassistant.discovery(self._prefix, self._topics, what, gone=known))
 
     def born(self, payload: bytes) -> None:
         """Take what Home Assistant says of itself."""
@@ -145,23 +167,22 @@ class HomeAssistant:
         self._again()
         return True
 
-    def _keep(self, known: dict[str, str]) -> None:
-        self._known = known
-        try:
-            replace_file(self._path, json.dumps(known, indent=1).encode())
-        except OSError as error:
-            log.warning(
-                "what Home Assistant was told can't be kept: %s; it may keep what goes", error
-            )
+
+def _keep(path: Path, told: _Told) -> None:
+    try:
+        replace_file(path, json.dumps(asdict(told), indent=1).encode())
+    except OSError as error:
+        log.warning("what Home Assistant was told can't be kept: %s; it may keep what goes", error)
 
 
-def _read(path: Path) -> dict[str, str]:
-    """Return the platforms of the entities that were told, by key."""
+def _read(path: Path) -> _Told:
+    """Return what was told last; a damaged memory is none."""
     try:
         with path.open("rb") as file:
-            known = json.loads(file.read(_LONGEST_FILE))
-    except (OSError, ValueError, RecursionError):
-        return {}
-    if not isinstance(known, dict):
-        return {}
-    return {key: name for key, name in known.items() if isinstance(name, str)}
+            told = json.loads(file.read(_LONGEST_FILE))
+        topic, entities = told["topic"], dict(told["entities"])
+    except (OSError, ValueError, TypeError, KeyError, RecursionError):
+        return _Told("", {})
+    if not isinstance(topic, str):
+        return _Told("", {})
+    return _Told(topic, {key: name for key, name in entities.items() if isinstance(name, str)})

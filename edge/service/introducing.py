@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from edge.publish import payloads
 from edge.service import build
-from edge.service.homeassistant import HomeAssistant, shown
+from edge.service.homeassistant import HomeAssistant, shown, withdraw
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -85,10 +85,12 @@ class Introduction:
         self._send(payloads.info(self._topics, facts))
 
     def describe(self) -> None:
-        """Describe the box to Home Assistant."""
-        if self.homeassistant is None:
-            return
+        """Describe the box to Home Assistant, or take away what it was told before."""
         settings, model = self._models.settings, self._models.classifier.info
+        if self.homeassistant is None:
+            if settings.publish.url:
+                withdraw(settings, self._send)
+            return
         what = shown(
             settings,
             f"{model.name} {model.version}",

@@ -74,6 +74,7 @@ class Uplink:
                 received=self._hear,
             ),
             subscribe=subscribe | ({self._birth: False} if born else {}),
+            doubtful=settings.homeassistant.prefix,
         )
         self._boxes = (_open_outbox(settings), Outbox(None, max_bytes=SPARE_BYTES))
         self._publisher = Publisher(self._link, *self._boxes, settings.spool, moment_now)
@@ -101,12 +102,16 @@ class Uplink:
         if refused := self._publisher.refused_topics:
             more = f" and {len(refused) - 1} more" if len(refused) > 1 else ""
             return f"it refuses {refused[0]}{more}"
+        if self._link.caution.silent:
+            return "it ends the connection at what Home Assistant is told"
         if unheard := self._link.unheard:
             return f"it does not let us hear {', '.join(unheard)}"
         return ""
 
     def changed(self) -> bool:
         """Return whether there is other trouble than before, and a broker to tell it to."""
+        if self._link.caution.look(time.monotonic()):
+            self.tell_again()
         if not self._link.connected or self.trouble == self._trouble_told:
             return False
         self._trouble_told = self.trouble

@@ -6,8 +6,10 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import time
 from typing import TYPE_CHECKING
 
+import alsaaudio
 import numpy as np
 import pytest
 
@@ -15,6 +17,7 @@ from tools.lab.microphone import VirtualMicrophone
 from tools.lab.plugin import build
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -78,6 +81,37 @@ def test_the_compiler_is_understood_in_every_language(
     monkeypatch.setenv("LC_ALL", "de_DE.UTF-8")
     with pytest.raises(RuntimeError, match="apt-get install"):
         build("edgemic", tmp_path)
+
+
+def test_it_counts_what_it_has_played_stretch_by_stretch(
+    plug_in: Callable[..., VirtualMicrophone], ramp: NDArray[np.int32]
+) -> None:
+    """After an overrun another stretch begins; a card that is opened anew has another epoch."""
+    microphone = plug_in(ramp, sample_format="S32_LE", ppm=100)
+    heard = []
+    for _ in range(2):
+        pcm = alsaaudio.PCM(
+            alsaaudio.PCM_CAPTURE,
+            device=microphone.name,
+            rate=48000,
+            channels=1,
+            format=alsaaudio.PCM_FORMAT_S32_LE,
+            periodsize=480,
+            periods=4,
+        )
+        heard.append(sum(pcm.read()[0] for _ in range(5)))
+        time.sleep(0.1)
+        assert pcm.read()[0] < 0
+        heard.append(sum(pcm.read()[0] for _ in range(3)))
+        pcm.close()
+    stretches = microphone.played()
+    assert [one.samples for one in stretches] == heard
+    assert stretches[0].epoch_s == stretches[0].began_s == stretches[1].epoch_s
+    assert stretches[1].ended_s < stretches[2].epoch_s == stretches[3].epoch_s
+    lost = [
+        (after.began_s - one.ended_s) * one.rate_hz for one, after in (stretches[:2], stretches[2:])
+    ]
+    np.testing.assert_allclose(lost, microphone.overruns(), atol=0.01)
 
 
 @pytest.mark.skipif(shutil.which("arecord") is None, reason="alsa-utils is not installed")

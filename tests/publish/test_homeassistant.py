@@ -6,8 +6,10 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
+import jinja2
 import pytest
 
 from edge.publish.homeassistant import (
@@ -17,7 +19,6 @@ from edge.publish.homeassistant import (
     components,
     discovery,
     discovery_topic,
-    removal,
 )
 from edge.publish.payloads import Topics
 
@@ -56,7 +57,7 @@ STATE_OWNERS = {"sensor", "binary_sensor", "event", "switch", "number"}
 
 
 def told(shown: Shown = SHOWN, gone: dict[str, str] | None = None) -> dict[str, Any]:
-    message = discovery("homeassistant", "hive-7", TOPICS, shown, gone or {})
+    message = discovery("homeassistant", TOPICS, shown, gone or {})
     assert message.retain
     assert message.qos == 1
     body: dict[str, Any] = json.loads(message.payload)
@@ -64,12 +65,22 @@ def told(shown: Shown = SHOWN, gone: dict[str, str] | None = None) -> dict[str, 
 
 
 def test_a_box_is_described_where_home_assistant_looks() -> None:
-    assert discovery_topic("homeassistant", "hive-7") == "homeassistant/device/hive-7/config"
+    assert discovery_topic("homeassistant", TOPICS) == "homeassistant/device/hive-7/config"
     assert birth_topic("homeassistant") == "homeassistant/status"
     body = told()
     assert body["device"]["identifiers"] == ["edge-hive-7"]
     assert body["origin"]["name"] == "edge"
     assert body["availability"] == [{"topic": "edge/hive-7/status"}]
+
+
+def test_boxes_of_one_name_at_two_sites_are_two_devices() -> None:
+    sites = ("edge", "north", "south/barn")
+    topics = [discovery_topic("homeassistant", Topics(site, "hive-7")) for site in sites]
+    assert topics == [
+        "homeassistant/device/hive-7/config",
+        "homeassistant/device/north/hive-7/config",
+        "homeassistant/device/south-barn/hive-7/config",
+    ], "of the form that Home Assistant takes, with the box's name alone in its level"
 
 
 @pytest.mark.parametrize("calibrated", [True, False])
@@ -146,10 +157,48 @@ def test_of_hundreds_of_labels_all_are_event_types_and_some_have_entities() -> N
     assert sum(key.startswith("threshold_") for key in entities) == MOST_LABELS
 
 
-def test_a_box_that_goes_leaves_an_empty_description() -> None:
-    message = removal("homeassistant", "hive-7")
-    assert (message.topic, message.payload, message.retain) == (
-        "homeassistant/device/hive-7/config",
-        b"",
-        True,
-    )
+def rendered(key: str, body: dict[str, Any]) -> str:
+    """Return what the template of an entity makes of a message, half past twelve."""
+    shown = jinja2.Environment(autoescape=False)  # noqa: S701 - as Home Assistant's own
+    shown.filters["to_json"] = json.dumps
+    shown.globals["now"] = lambda: datetime(2026, 11, 25, 12, 30, tzinfo=UTC)
+    shown.globals["as_timestamp"] = lambda when: (
+        when if isinstance(when, datetime) else datetime.fromisoformat(when)
+    ).timestamp()
+    entity = components(TOPICS, SHOWN)[key]
+    this = {"attributes": {"event_types": entity.get("event_types")}}
+    return shown.from_string(entity["value_template"]).render(value_json=body, this=this)
+
+
+TIMES = (
+    ("2026-11-25T12:29:00.000Z", True, True),
+    ("2026-11-25T12:27:10.000Z", True, True),
+    ("2026-11-25T12:26:50.000Z", True, False),
+    ("2026-11-24T12:30:00.000Z", True, False),
+    ("1970-01-01T00:01:00.000Z", False, True),  # of a box that has never been told the time
+)
+
+
+@pytest.mark.parametrize(("time", "synchronised", "is_new"), TIMES)
+def test_what_waited_for_long_is_no_level_of_now(
+    time: str, *, synchronised: bool, is_new: bool
+) -> None:
+    body = {"laeq_dbfs": -40.1, "time": time, "clock_synchronised": synchronised}
+    assert rendered("laeq_dbfs_minute", body) == ("-40.1" if is_new else "None")
+    assert rendered("laeq_dbfs_minute", body | {"laeq_dbfs": None}) == "None"
+
+
+@pytest.mark.parametrize(("time", "synchronised", "is_new"), TIMES)
+def test_what_waited_for_long_is_no_sound_of_now(
+    time: str, *, synchronised: bool, is_new: bool
+) -> None:
+    body = {
+        "event_type": "onset",
+        "label": "dog_bark",
+        "onset_time": time,
+        "clock_synchronised": synchronised,
+    }
+    told = rendered("sound", body)
+    assert (json.loads(told)["event_type"] == "dog_bark") if is_new else told == ""
+    assert rendered("sound", body | {"event_type": "offset"}) == ""
+    assert rendered("sound", body | {"label": "cat"}) == ""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from edge.publish.broker import Broker, Refusal
 from edge.publish.mqtt import Link
 from edge.publish.outbox import Outbox
+from edge.publish.payloads import forgotten
 from edge.publish.publisher import IN_FLIGHT, Publisher
 from edge.types import Message, Moment
 from tests.conftest import Mosquitto, wait_until
@@ -99,6 +100,28 @@ def test_events_go_out_while_nothing_can_be_forgotten(
         for number in range(3 * IN_FLIGHT):
             run.publisher.offer(event(number))
         ear.wait_for(f"event-{3 * IN_FLIGHT - 1}.")
+
+
+def test_what_is_to_be_forgotten_is_told_until_it_is_taken_and_never_again(
+    mosquitto: Callable[..., Mosquitto], tmp_path: Path
+) -> None:
+    """Later, another box may say something there."""
+    server = mosquitto()
+    with running(broker_of(server), tmp_path / "o.sqlite") as run:
+        wait_until(lambda: run.link.connected, "connected")
+        run.publisher.offer(Message("state", b"old", qos=1, retain=True))
+        server.kill()
+        run.publisher.offer(forgotten("state"))
+        server.start()
+        ear = server.subscribe()
+        wait_until(lambda: run.link.connections == 2, "connected again")
+        ear.wait_for("state")
+        run.publisher.offer(Message("kept", b"1", qos=1, retain=True))
+        ear.wait_for("kept 1")
+        since = len(ear.lines())
+        run.publisher.tell_again()
+        wait_until(lambda: "kept 1" in ear.lines()[since:], "told again")
+        assert not any(line.startswith("state") for line in ear.lines()[since:])
 
 
 def test_after_a_refusal_for_now_nothing_durable_is_sent_for_a_while(

@@ -114,6 +114,12 @@ class Listener:
         return None if self._process.poll() is None else "ended"
 
 
+@pytest.fixture(autouse=True)
+def own_figures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave the newest figures where no other listener of this machine does."""
+    monkeypatch.setenv("RUNTIME_DIRECTORY", str(tmp_path / "run"))
+
+
 @pytest.fixture(scope="session")
 def scene_raw(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the synthesised scene as the microphone hears it."""

@@ -16,7 +16,7 @@ import pytest
 from edge.config.load import load_defaults
 from edge.errors import EXIT_FAILURE
 from edge.publish.payloads import Topics
-from edge.service.homeassistant import FILE, HomeAssistant, shown
+from edge.service.homeassistant import FILE, HomeAssistant, shown, withdraw
 from tests.conftest import wait_until
 from tests.service.conftest import body_of
 
@@ -130,6 +130,18 @@ def test_a_pause_ends_events_and_clips_and_levels_go_on(
     assert "edge/edge/paused OFF" in ear.lines()[since - 3 :]
 
 
+def test_what_a_person_asked_to_record_ends_where_a_pause_begins(
+    heard: tuple[Mosquitto, Subscriber, Listener],
+) -> None:
+    server, ear, _ = heard
+    assert tell(server, ear, "record", "25")["ok"] is True
+    wait_until(lambda: sum("/level {" in one for one in ear.lines()) >= 4, "it goes on", 20)
+    assert tell(server, ear, "pause", "600")["ok"] is True
+    ear.wait_for('"reason":"command"')
+    clip = body_of(ear, "clip")
+    assert 0.0 < clip["duration_s"] < 20.0
+
+
 def _open_events(ear: Subscriber) -> int:
     lines = ear.lines()
     onsets = sum('"event_type":"onset"' in line for line in lines if "/event {" in line)
@@ -145,8 +157,12 @@ def test_a_threshold_that_is_told_is_obeyed_shown_and_kept(
         answer = tell(server, ear, "threshold", json.dumps({"label": label, "value": 1.0}))
         assert answer == {"ok": True, "label": label, "value": 1.0}
     wait_until(lambda: _open_events(ear) == 0, "what sounded has ended")
-    infos = [line for line in ear.lines() if "/info {" in line]
-    assert set(json.loads(infos[-1].partition(" ")[2])["thresholds"].values()) == {1.0}
+
+    def told() -> set[float]:
+        infos = [line for line in ear.lines() if "/info {" in line]
+        return set(json.loads(infos[-1].partition(" ")[2])["thresholds"].values())
+
+    wait_until(lambda: told() == {1.0}, "info tells all of them")
     since = len(ear.lines())
     wait_until(lambda: sum("/scores {" in one for one in ear.lines()[since:]) > 15, "it hears")
     assert not any("/event {" in line for line in ear.lines()[since:])
@@ -227,8 +243,11 @@ def test_a_box_that_is_forgotten_leaves_nothing_at_its_broker(
     assert running.returncode == EXIT_FAILURE
     assert "the unit 'edge' runs" in running.stderr
     listener.stop()
-    (listener.state / FILE).write_text('{"detected_cat": "binary_sensor"}')
+    old = "homeassistant/device/before/config"
+    told = {"topic": old, "entities": {"detected_cat": "binary_sensor"}}
+    (listener.state / FILE).write_text(json.dumps(told))
     say(server, "edge/edge/detected/cat", "ON", "-r")
+    say(server, old, "{}", "-r")
     done = forget()
     assert done.returncode == 0, done.stderr
     late = server.subscribe("#")
@@ -240,11 +259,15 @@ def test_a_box_that_is_forgotten_leaves_nothing_at_its_broker(
 class Box:
     """A box that is described, without a broker."""
 
-    def __init__(self, state: Path) -> None:
+    def __init__(self, state: Path, node: str = "edge") -> None:
         settings = load_defaults()
-        self.settings = replace(settings, state=replace(settings.state, directory=str(state)))
+        self.settings = replace(
+            settings,
+            node=replace(settings.node, id=node),
+            state=replace(settings.state, directory=str(state)),
+        )
         self.sent: list[Message] = []
-        topics = Topics("edge", "edge")
+        topics = Topics("edge", node)
         self.told = HomeAssistant(self.settings, topics, self.sent.append, lambda: None)
 
     def entities(self, *labels: str) -> dict[str, Any]:
@@ -265,7 +288,44 @@ def test_what_goes_with_a_model_is_removed_by_name_after_a_restart_too(tmp_path:
     assert len(Box(tmp_path).entities("dog")["detected_dog"]) > 1, "and it may come back"
 
 
-@pytest.mark.parametrize("text", ["", "[1]", '{"detected_x": 7}', "[" * 100_000])
+def removed(box: Box) -> list[str]:
+    """Return the devices that a box has removed."""
+    gone = [one for one in box.sent if not one.payload]
+    assert all(one.retain and one.qos for one in gone)
+    return [one.topic for one in gone]
+
+
+def test_a_box_of_another_name_takes_its_old_device_away_once(tmp_path: Path) -> None:
+    Box(tmp_path).entities("rain", "dog")
+    assert Box(tmp_path).told.is_new is False
+    renamed = Box(tmp_path, "hive")
+    assert renamed.told.is_new
+    assert "detected_dog" not in renamed.entities("rain"), "it was never told there"
+    renamed.entities("rain")
+    assert removed(renamed) == [TOPIC]
+    again = Box(tmp_path, "hive")
+    again.entities("rain")
+    assert removed(again) == [], "another box may have the old name now"
+
+
+def test_a_box_that_is_not_shown_any_more_takes_its_device_away_once(tmp_path: Path) -> None:
+    box = Box(tmp_path)
+    withdraw(box.settings, box.sent.append)
+    assert box.sent == [], "it was never shown"
+    Box(tmp_path).entities("rain")
+    for gone in ([TOPIC], [TOPIC]):
+        withdraw(box.settings, box.sent.append)
+        assert removed(box) == gone
+    assert Box(tmp_path).told.is_new
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "[1]", "[" * 100_000, '{"topic": 7}', '{"topic": "a", "entities": 1}'),
+        f'{{"topic": "{TOPIC}", "entities": {{"detected_x": 7}}}}',
+    ],
+)
 def test_a_damaged_memory_of_what_was_told_is_none(tmp_path: Path, text: str) -> None:
     (tmp_path / FILE).write_text(text)
     assert "detected_x" not in Box(tmp_path).entities("rain")

@@ -104,7 +104,7 @@ def runs(pid: int) -> bool:
 def test_a_scene_heard_through_alsa_is_seen_at_the_printed_port(
     demo: Callable[..., Demo],
 ) -> None:
-    run = demo("--plain", "--seconds", "12")
+    run = demo("--plain", "--seconds", "20")
     assert "virtual ALSA device" in run.wait_for("microphone: ")
     ear = Subscriber(run.port, "edge/edge/#")
     assert run.wait() == 0

@@ -54,6 +54,7 @@ class Course:
         self._step("the switch Pause", self._pause)
         self._step("the two automations", self._automations)
         self._step("an event of a label that is gone", self._stranger)
+        self._step("what waited for an hour", self._old)
         self._home.stop()
         self._home.start()
         self._step("Home Assistant started again", self._whole)
@@ -186,12 +187,16 @@ class Course:
         self._wait(lambda: self._state("event.edge_sound") != events, "events again")
         return "no event in 10 s, LAeq goes on; then events again"
 
-    def _say(self, label: str) -> None:
+    def _say(self, label: str, age_s: float = 0.0) -> None:
         """Say as the box that it hears something: the scene has no glass."""
         last = self._ear.body("event/last")
-        event = last | {"event_type": "onset", "label": label, "onset_time": _now()}
-        text = json.dumps(event).encode()
-        deliver(Broker(url=self._url, client_id="test"), [Message("edge/edge/event", text, qos=1)])
+        event = last | {"event_type": "onset", "label": label, "onset_time": _ago(age_s)}
+        self._tell("event", event)
+
+    def _tell(self, topic: str, body: dict[str, Any]) -> None:
+        text = json.dumps(body | {"clock_synchronised": True}).encode()
+        message = Message(f"edge/edge/{topic}", text, qos=1)
+        deliver(Broker(url=self._url, client_id="test"), [message])
 
     def _stranger(self) -> str:
         self._say("nonsense")
@@ -200,6 +205,15 @@ class Course:
         if heard == "nonsense":
             raise Failure("an event of a label that is none")
         return "passed over, without a line in the log"
+
+    def _old(self) -> str:
+        self._wait(lambda: self._ear.body("level/minute"), "the levels of a minute")
+        self._say("glass", age_s=3600.0)
+        self._tell("level/minute", self._ear.body("level/minute") | {"time": _ago(3600.0)})
+        self._wait(lambda: self._state("sensor.edge_laeq_1min_dbfs") == "unknown", "no old level")
+        if self._home.states()["event.edge_sound"]["attributes"]["onset_time"] < _ago(600.0):
+            raise Failure("an event of an hour ago")
+        return "no event; the level of the minute is unknown"
 
     def _automations(self) -> str:
         self._same(self._state(DEAF), "on", DEAF)
@@ -247,5 +261,5 @@ def _slug(name: str) -> str:
     return re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")
 
 
-def _now() -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%S.000Z", time.gmtime())
+def _ago(age_s: float) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S.000Z", time.gmtime(time.time() - age_s))

@@ -44,6 +44,22 @@ static inline void append_number(const char *path, int64_t number) {
   fclose(log);
 }
 
+/* Append a stretch of sound to a log; return where its line is, -1: nowhere. */
+static inline off_t begin_stretch(int log_fd, double epoch_s, double began_s) {
+  off_t at = log_fd < 0 ? -1 : lseek(log_fd, 0, SEEK_END);
+  if (at >= 0 && dprintf(log_fd, "%.9f %.9f %020d\n", epoch_s, began_s, 0) < 0)
+    return -1;
+  return at < 0 ? -1 : lseek(log_fd, 0, SEEK_CUR) - 21;
+}
+
+/* Say how many frames of it were delivered by now: also who is killed next has said so. */
+static inline void count_stretch(int log_fd, off_t at, int64_t frames) {
+  char text[21];
+  snprintf(text, sizeof text, "%020lld", (long long)frames);
+  if (at >= 0 && pwrite(log_fd, text, 20, at) < 0)
+    SNDERR("a stretch can't be written down");
+}
+
 /* One access, format, rate and number of channels; sizes as USB and I2S cards allow, roughly. */
 static inline int constrain_card(snd_pcm_ioplug_t *io, const char *format_name, long rate,
                                  long channels) {

@@ -11,12 +11,31 @@ one process its own `name` or directory.
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tools.lab.plugin import build, configure
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """Sound that a card delivered without a break; times are of CLOCK_MONOTONIC.
+
+    `epoch_s` is when the card's clock, and so its file, began.
+    """
+
+    epoch_s: float
+    began_s: float
+    samples: int
+    rate_hz: float
+
+    @property
+    def ended_s(self) -> float:
+        """When the last sample of it was over."""
+        return self.began_s + self.samples / self.rate_hz
 
 
 class VirtualMicrophone:
@@ -49,7 +68,9 @@ class VirtualMicrophone:
         self._gone = directory / f"{name}.gone"
         self._asleep = directory / f"{name}.asleep"
         self._log = directory / f"{name}.overruns"
-        for left_over in (self._gone, self._asleep, self._log):
+        self._played = directory / f"{name}.played"
+        self._rate_hz = rate_hz * (1.0 + 1e-6 * ppm)
+        for left_over in (self._gone, self._asleep, self._log, self._played):
             left_over.unlink(missing_ok=True)
         device = {
             "file": raw.resolve(),
@@ -61,6 +82,7 @@ class VirtualMicrophone:
             "gone": self._gone,
             "asleep": self._asleep,
             "log": self._log,
+            "played": self._played,
         }
         configure(self._config, "edgemic", library, {name: device}, "Virtual microphone")
 
@@ -89,3 +111,14 @@ class VirtualMicrophone:
         if not self._log.exists():
             return []
         return [int(line) for line in self._log.read_text().split()]
+
+    def played(self) -> list[Stretch]:
+        """Return what was delivered so far, by the card's own count, oldest first."""
+        if not self._played.exists():
+            return []
+        lines = [line.split() for line in self._played.read_text().splitlines()]
+        return [
+            Stretch(float(epoch), float(began), int(samples), self._rate_hz)
+            for epoch, began, samples in lines
+            if int(samples)
+        ]

@@ -12,6 +12,8 @@
  *     gone "flag"       unplugged while this file exists
  *     asleep "flag"     suspended while this file exists
  *     log "overruns"    each overrun appends the number of frames it lost
+ *     played "stretches"  a line for each unbroken stretch: when the card's clock began and
+ *                       when the stretch did (CLOCK_MONOTONIC, s), frames delivered of it
  *   }
  *
  * The card's clock runs from the first start until close, also while the stream
@@ -24,7 +26,8 @@
 
 typedef struct {
   snd_pcm_ioplug_t io;
-  int file_fd, lock_fd, timer_fd;
+  int file_fd, lock_fd, timer_fd, played_fd;
+  off_t stretch;          /* where in `played` its frames are counted */
   char *gone, *asleep, *log;
   int loop;
   double rate_hz;         /* true rate: nominal x (1 + ppm / 1e6) */
@@ -84,6 +87,8 @@ static int edgemic_start(snd_pcm_ioplug_t *io) {
     append_number(mic->log, mic->start - mic->next);
   mic->taken = mic->pointer = 0;
   mic->running = 1;
+  mic->stretch =
+      begin_stretch(mic->played_fd, mic->epoch_s, mic->epoch_s + mic->start / mic->rate_hz);
   arm(mic);
   return 0;
 }
@@ -167,6 +172,7 @@ static snd_pcm_sframes_t edgemic_transfer(snd_pcm_ioplug_t *io, const snd_pcm_ch
   fill(mic, to, mic->start + mic->taken, (int64_t)size);
   mic->taken += (int64_t)size;
   mic->next = mic->start + mic->taken;
+  count_stretch(mic->played_fd, mic->stretch, mic->taken);
   arm(mic);
   return (snd_pcm_sframes_t)size;
 }
@@ -187,6 +193,8 @@ static void release(edgemic_t *mic) {
     close(mic->lock_fd);
   if (mic->timer_fd >= 0)
     close(mic->timer_fd);
+  if (mic->played_fd >= 0)
+    close(mic->played_fd);
   free(mic->gone);
   free(mic->asleep);
   free(mic->log);
@@ -207,7 +215,7 @@ static const snd_pcm_ioplug_callback_t callbacks = {.start = edgemic_start,
                                                     .close = edgemic_close};
 
 typedef struct {
-  const char *file, *gone, *asleep, *log, *format;
+  const char *file, *gone, *asleep, *log, *played, *format;
   long rate, channels, ppm;
   int loop;
 } settings_t;
@@ -223,6 +231,8 @@ static int read_setting(snd_config_t *node, const char *id, settings_t *out) {
     return snd_config_get_string(node, &out->asleep);
   if (!strcmp(id, "log"))
     return snd_config_get_string(node, &out->log);
+  if (!strcmp(id, "played"))
+    return snd_config_get_string(node, &out->played);
   if (!strcmp(id, "format"))
     return snd_config_get_string(node, &out->format);
   if (!strcmp(id, "rate"))
@@ -258,6 +268,11 @@ static int open_files(edgemic_t *mic, const settings_t *s) {
     return -errno;
   if (flock(mic->lock_fd, LOCK_EX | LOCK_NB) < 0)
     return -EBUSY;
+  if (s->played) {
+    mic->played_fd = open(s->played, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+    if (mic->played_fd < 0)
+      return -errno;
+  }
   mic->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
   return mic->timer_fd < 0 ? -errno : 0;
 }
@@ -266,7 +281,7 @@ static edgemic_t *make(const settings_t *s) {
   edgemic_t *mic = calloc(1, sizeof *mic);
   if (!mic)
     return NULL;
-  mic->file_fd = mic->lock_fd = mic->timer_fd = -1;
+  mic->file_fd = mic->lock_fd = mic->timer_fd = mic->played_fd = -1;
   mic->gone = s->gone ? strdup(s->gone) : NULL;
   mic->asleep = s->asleep ? strdup(s->asleep) : NULL;
   mic->log = s->log ? strdup(s->log) : NULL;

@@ -23,8 +23,9 @@ from tools.storm.faults import Fault, all_faults, disk_faults, network_faults
 from tools.storm.kills import kill_rounds
 from tools.storm.load import load
 from tools.storm.net import make_net
+from tools.storm.samples import Counted, compare, played_bursts, silences
 from tools.storm.soak import LONGEST_H, soak
-from tools.storm.sound import bursts, write_signal
+from tools.storm.sound import write_signal
 
 CALM_S: Final = 8.0  # at the end: what waits must drain
 BETWEEN_S: Final = (0.5, 5.0)
@@ -93,7 +94,7 @@ class Storm:
         self._faults = all_faults(self._box, self._broker, wire, certificates)
         self._faults += network_faults(net) if net else []
         self._faults += disk_faults(self._disk) if self._disk else []
-        self._deaf: list[tuple[float, float]] = []
+        self._counted = Counted()
         self._done: Counter[str] = Counter()
         self._died = 0
 
@@ -107,11 +108,15 @@ class Storm:
                     break
                 self._let(fault)
         time.sleep(CALM_S)
-        ends_s = time.time()
         code = self._box.stop()
-        self._deaf.append((ends_s, ends_s))
         time.sleep(1.0)
-        books = balance(self._played(ends_s), self._deaf, self._ear.messages("event"))
+        utc_of_mono_s = time.time() - time.monotonic()
+        lives = self._box.lives(utc_of_mono_s)
+        deaf = silences(lives, utc_of_mono_s)
+        events = self._ear.messages("event")
+        books = balance(played_bursts(lives, utc_of_mono_s), deaf, events)
+        self._counted = compare(lives)
+        books.wrong += self._counted.wrong
         if not books.due:
             books.wrong.append("no burst had to be heard: the storm was too short")
         if code:
@@ -127,7 +132,8 @@ class Storm:
         faults = ", ".join(f"{name} {times}" for name, times in sorted(self._done.items()))
         row = (
             f"| {self._seed} | {sum(self._done.values())} | {books.heard} of {books.due}"
-            f" | {books.more} | {books.doubled} | {'yes' if not books.wrong else 'NO'} |"
+            f" | {books.more} | {books.doubled}"
+            f" | {self._counted} | {'yes' if not books.wrong else 'NO'} |"
         )
         return "\n".join([faults, "", row, *books.wrong])
 
@@ -137,29 +143,16 @@ class Storm:
         fault.do(self._rng)
         self._done[fault.name] += 1
         if fault.deaf:
-            self._deaf.append((start_s, self._heard_again(start_s)))
+            self._await_ears(start_s)
         if not self._box.running:
             self._died += 1
             self._box.start()
 
-    def _heard_again(self, since_s: float) -> float:
-        """Return when the box heard again; a machine that slept hears at once."""
+    def _await_ears(self, since_s: float) -> None:
+        """Wait until the box hears again."""
         end_s = time.time() + CALM_S
-        while time.time() < end_s:
-            later = [at for at in self._box.openings() if at > since_s]
-            if later:
-                return max(time.time(), *later)
+        while time.time() < end_s and not any(at > since_s for at in self._box.openings()):
             time.sleep(0.1)
-        return time.time()
-
-    def _played(self, ends_s: float) -> list[float]:
-        """Return the bursts that were played while somebody listened."""
-        openings = self._box.openings()
-        return [
-            burst
-            for start, stop in zip(openings, [*openings[1:], ends_s], strict=True)
-            for burst in bursts(start, stop)
-        ]
 
 
 def _kill(place: Path, rounds: int, seed: int, running: ExitStack) -> int:

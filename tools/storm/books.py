@@ -7,14 +7,32 @@ import json
 from collections import Counter
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from tools.storm.sound import BURST_S
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 NEAR_S: Final = 1.6  # from a burst to its event: an alarm is told by whole seconds
-MARGIN_S: Final = 3.0  # around a fault that makes deaf
+WHOLE_S: Final = BURST_S[1] - BURST_S[0]  # of a burst that was played whole
+TELLS_S: Final = 3.0  # from a burst until its onset is written down, where no end hurries it
 SOUNDS_S: Final = 5.0  # from an onset until its offset is told
+
+
+class Deaf(NamedTuple):
+    """When nothing was given to the unit, in seconds since 1970; `killed`: nor could it tell.
+
+    A burst is excused if a part of it was not given, or if it was not told yet by a kill.
+    """
+
+    start_s: float
+    stop_s: float
+    killed: bool = False
+
+    def excuses(self, burst_s: float) -> bool:
+        """Return whether a burst need not be heard."""
+        return self.start_s - (TELLS_S if self.killed else WHOLE_S) < burst_s < self.stop_s
 
 
 @dataclass(slots=True)
@@ -34,14 +52,14 @@ def onset_s(event: dict[str, Any]) -> float:
 
 
 def balance(
-    bursts: Sequence[float], deaf: Sequence[tuple[float, float]], events: Sequence[dict[str, Any]]
+    bursts: Sequence[float], deaf: Sequence[Deaf], events: Sequence[dict[str, Any]]
 ) -> Books:
     """Compare the bursts with the events that arrived.
 
     Parameters
     ----------
     bursts : when each began, seconds since 1970.
-    deaf : spans in which a burst need not be heard.
+    deaf : when nothing was given to the unit.
     events : bodies as they arrived, doubled ones too.
     """
     books = Books()
@@ -57,7 +75,7 @@ def balance(
     left = [onset_s(event) for event in onsets]
     for burst in bursts:
         near = [at for at in left if abs(at - burst) < NEAR_S]
-        is_due = not any(start - MARGIN_S < burst < stop + MARGIN_S for start, stop in deaf)
+        is_due = not any(one.excuses(burst) for one in deaf)
         books.due += is_due
         if near:
             left.remove(near[0])
@@ -83,5 +101,6 @@ def _once(events: Sequence[dict[str, Any]], books: Books) -> list[dict[str, Any]
     return list(bodies.values())
 
 
-def _in_any(at: float, spans: Sequence[tuple[float, float]], before_s: float = MARGIN_S) -> bool:
-    return any(start - before_s < at < stop + MARGIN_S for start, stop in spans)
+def _in_any(at: float, deaf: Sequence[Deaf], before_s: float = TELLS_S) -> bool:
+    """Return whether an event may be of half a burst, or may not have been told to its end."""
+    return any(one.start_s - before_s < at < one.stop_s + TELLS_S for one in deaf)

@@ -7,10 +7,12 @@ import re
 import signal
 import sys
 import time
+from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 from tools.demo.place import start_child
 from tools.lab.microphone import VirtualMicrophone
+from tools.storm.samples import Life
 from tools.storm.sound import ALARM
 
 if TYPE_CHECKING:
@@ -19,6 +21,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _OPENED: Final = re.compile(r"^(\S+ \S+) INFO \S+ (listening to|\S+ is back after)", re.MULTILINE)
+_FIGURES: Final = re.compile(
+    r"^(\S+ \S+) INFO \S+ stats .*?\bsamples=(\d+) .*?\blost_samples=(\d+)", re.MULTILINE
+)
 STARTS_WITHIN_S: Final = 20.0
 
 
@@ -52,12 +57,13 @@ class Box:
         ]
         self._command = [sys.executable, "-m", "edge", "listen"]
         self._command += [part for one in settings for part in ("--set", one)]
-        self.kills = 0
+        self._starts: list[tuple[int, int]] = []
         self.start()
 
     def start(self) -> None:
         """Start it, and wait until it hears or waits for its microphone."""
         before = self.text().count("\n")
+        self._starts.append((len(self.microphone.played()), len(self.text())))
         with self.log.open("ab") as log:
             self._child: subprocess.Popen[bytes] = start_child(
                 self._command, self._running, environment=self.microphone.environment(), output=log
@@ -68,7 +74,6 @@ class Box:
 
     def kill(self) -> None:
         """End it as a power cut does."""
-        self.kills += 1
         self._child.send_signal(signal.SIGKILL)
         self._child.wait()
 
@@ -88,8 +93,23 @@ class Box:
 
     def openings(self) -> list[float]:
         """Return when, in seconds since 1970, a microphone began to be heard, each time."""
-        times = [found.group(1) for found in _OPENED.finditer(self.text())]
-        return [
-            time.mktime(time.strptime(one[:19], "%Y-%m-%d %H:%M:%S")) + int(one[20:23]) / 1e3
-            for one in times
-        ]
+        return [_seconds(found.group(1)) for found in _OPENED.finditer(self.text())]
+
+    def lives(self, utc_of_mono_s: float) -> list[Life]:
+        """Return each run so far: what the card gave it, and what it last told."""
+        played, text = self.microphone.played(), self.text()
+        lives = []
+        for start, end in pairwise([*self._starts, (len(played), len(text))]):
+            said = text[start[1] : end[1]]
+            figures = list(_FIGURES.finditer(said))
+            at, samples, lost = figures[-1].groups() if figures else ("", "0", "0")
+            told_s = _seconds(at) - utc_of_mono_s if at else 0.0
+            stretches = tuple(played[start[0] : end[0]])
+            in_order = " stopped after " in said
+            lives.append(Life(stretches, told_s, int(samples), int(lost), in_order))
+        return lives
+
+
+def _seconds(at: str) -> float:
+    """Return a time of the log in seconds since 1970."""
+    return time.mktime(time.strptime(at[:19], "%Y-%m-%d %H:%M:%S")) + int(at[20:23]) / 1e3

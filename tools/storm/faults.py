@@ -22,11 +22,12 @@ if TYPE_CHECKING:
     from tools.storm.net import Net
 
 SLOW: Final = "24kbit"
+MUTE_S: Final = (4.0, 14.0)  # a keepalive of 5 s notices within 5 to 10
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """`deaf`: while it lasts, and where it begins and ends, the box need not hear all."""
+    """`deaf`: it opens its microphone anew, which is waited for."""
 
     name: str
     do: Callable[[random.Random], None]
@@ -46,7 +47,7 @@ def all_faults(box: Box, broker: Broker, wire: Wire, certificates: Certificates)
         Fault("unit killed", lambda rng: _killed(box, rng), deaf=True),
         Fault("unit restarted", lambda _: _restarted(box), deaf=True),
         Fault("microphone pulled", lambda rng: _pulled(box, rng), deaf=True),
-        Fault("machine asleep", lambda rng: _asleep(box, rng), deaf=True),
+        Fault("machine asleep", lambda rng: _asleep(box, rng)),
         Fault("processor busy", _busy),
     ]
 
@@ -55,7 +56,7 @@ def network_faults(net: Net) -> list[Fault]:
     """Return those of a network of one's own."""
     return [
         Fault("cable pulled", lambda rng: _for_a_while(net.pull, net.plug, rng)),
-        Fault("network mute", lambda rng: _for_a_while(net.mute, net.unmute, rng)),
+        Fault("network mute", lambda rng: _for_a_while(net.mute, net.unmute, rng, MUTE_S)),
         Fault("network slow", lambda rng: _for_a_while(lambda: net.slow(SLOW), net.fast, rng)),
     ]
 
@@ -65,9 +66,14 @@ def disk_faults(disk: Path) -> list[Fault]:
     return [Fault("disk full", lambda rng: _full(disk, rng))]
 
 
-def _for_a_while(begin: Callable[[], None], end: Callable[[], None], rng: random.Random) -> None:
+def _for_a_while(
+    begin: Callable[[], None],
+    end: Callable[[], None],
+    rng: random.Random,
+    lasts_s: tuple[float, float] = (1.0, 10.0),
+) -> None:
     begin()
-    time.sleep(rng.uniform(1.0, 10.0))
+    time.sleep(rng.uniform(*lasts_s))
     end()
 
 

@@ -31,9 +31,15 @@ class Net:
         net = f"10.213.{number // 64}.{number % 64 * 4}"
         first = int(net.rpartition(".")[2])
         near_address, self.address = (f"{net.rpartition('.')[0]}.{first + at}" for at in (1, 2))
+        self._ends: tuple[tuple[tuple[str, ...], str], ...] = (
+            ((), self._near),
+            (("-n", self._name), far),
+        )
         _run("ip", "netns", "add", self._name)
-        running.callback(_run, "ip", "netns", "del", self._name)  # takes the link with it
+        running.callback(_run, "ip", "netns", "del", self._name)
         _run("ip", "link", "add", self._near, "type", "veth", "peer", "name", far)
+        # The namespace would take it along, but only after a while, and the next needs its name.
+        running.callback(_run, "ip", "link", "del", self._near)
         _run("ip", "link", "set", far, "netns", self._name)
         _run("ip", "addr", "add", f"{near_address}/30", "dev", self._near)
         _run("ip", "link", "set", self._near, "up")
@@ -61,12 +67,17 @@ class Net:
         _run("ip", "link", "set", self._near, "up")
 
     def mute(self) -> None:
-        """Let all that is sent vanish."""
-        _run("ip", "route", "add", "blackhole", f"{self.address}/32")
+        """Let all that either end sends vanish, of which neither is told.
+
+        A blackhole route would tell: a local sender gets EINVAL for it at once.
+        """
+        for inside, link in self._ends:
+            _run("tc", *inside, "qdisc", "add", "dev", link, "root", "blackhole")
 
     def unmute(self) -> None:
         """Let it arrive again."""
-        _run("ip", "route", "del", "blackhole", f"{self.address}/32")
+        for inside, link in self._ends:
+            _run("tc", *inside, "qdisc", "del", "dev", link, "root")
 
     def slow(self, rate: str) -> None:
         """Let so much be sent, as `tc` writes it; more waits two seconds, or is lost."""

@@ -1,0 +1,159 @@
+# SPDX-License-Identifier: MIT
+"""A broker that ends the connection at what it does not allow: Mosquitto behind a doorman."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+import pytest
+
+from edge.publish.broker import Broker
+from edge.publish.caution import AGAIN_S, MOST, PROOF_S, Caution
+from edge.publish.mqtt import Handlers, Link
+from edge.publish.outbox import Outbox
+from edge.publish.publisher import Publisher
+from edge.types import Message
+from tests.conftest import wait_until
+from tests.publish.test_mqtt import event
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from edge.publish.broker import Refusal
+    from tests.conftest import Mosquitto
+
+DEVICE = Message("homeassistant/device/x/config", b"{}", qos=1, retain=True)
+BORN = {"edge/x/command/+": False, "homeassistant/status": False}
+
+
+class Doorman:
+    """Hands everything on to a broker; whoever says a word that is not allowed is put out."""
+
+    def __init__(self, port: int, word: bytes) -> None:
+        self._to = port
+        self._word = word
+        self.thrown_out = 0
+        self._server = socket.create_server(("127.0.0.1", 0))
+        self.port = int(self._server.getsockname()[1])
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+        self._thread.start()
+
+    def _serve(self) -> None:
+        with suppress(OSError):
+            while True:  # a box has one connection at a time
+                client, _ = self._server.accept()
+                with client, socket.create_connection(("127.0.0.1", self._to)) as broker:
+                    back = threading.Thread(target=self._pass_on, args=(broker, client))
+                    back.start()
+                    self._pass_on(client, broker)
+                    back.join()
+
+    def _pass_on(self, source: socket.socket, target: socket.socket) -> None:
+        with suppress(OSError):
+            while data := source.recv(65536):
+                if self._word in data:
+                    self.thrown_out += 1
+                    break
+                target.sendall(data)
+        for one in (source, target):
+            with suppress(OSError):
+                one.shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        with self._server:
+            self._server.shutdown(socket.SHUT_RDWR)
+            self._thread.join(5)
+
+
+@pytest.fixture(params=[b"homeassistant/device", b"homeassistant/status"])
+def doorman(
+    request: pytest.FixtureRequest, mosquitto: Callable[..., Mosquitto]
+) -> Iterator[Doorman]:
+    """Return one that puts out whoever describes a device, or asks for the birth."""
+    keeper = Doorman(mosquitto().port, request.param)
+    yield keeper
+    keeper.close()
+
+
+def test_a_broker_that_throws_out_for_home_assistant_gets_the_rest(doorman: Doorman) -> None:
+    lost: list[str] = []
+    said: list[tuple[int, Refusal]] = []
+    broker = Broker(f"mqtt://127.0.0.1:{doorman.port}", "edge-x")
+    handlers = Handlers(lost=lost.append, acknowledged=lambda *one: said.append(one))
+    link = Link(broker, handlers=handlers, subscribe=BORN, doubtful="homeassistant")
+    boxes = [Outbox(None, max_bytes=1_000_000) for _ in range(2)]
+    publisher = Publisher(link, *boxes)
+    threads = [threading.Thread(target=one.run, daemon=True) for one in (link, publisher)]
+    publisher.offer(DEVICE)
+    for thread in threads:
+        thread.start()
+    wait_until(lambda: link.caution.silent and link.connected, "it is left out", 20)
+    assert doorman.thrown_out == MOST
+    before = len(said)
+    publisher.offer(event(1))
+    wait_until(lambda: len(said) > before, "acknowledged")
+    publisher.tell_again()
+    time.sleep(1.0)
+    assert link.connected
+    assert doorman.thrown_out == MOST
+    publisher.stop()
+    link.stop()
+    for thread in threads:
+        thread.join(5)
+    for box in boxes:
+        box.close()
+
+
+def tried(caution: Caution, at_s: float) -> Message | None:
+    caution.connected(at_s)
+    return caution.dressed(DEVICE, at_s)
+
+
+def test_a_broker_that_has_borne_it_is_trusted_and_told_again() -> None:
+    caution = Caution("homeassistant")
+    said = tried(caution, 0.0)
+    assert said is not None
+    assert said.qos == 0, "the client repeats nothing"
+    assert not caution.look(PROOF_S - 1)
+    assert caution.look(PROOF_S)
+    assert not caution.look(PROOF_S), "once"
+    assert caution.dressed(DEVICE, PROOF_S) is DEVICE
+    for start_s in range(10, 20):
+        caution.connected(start_s)
+        caution.lost(start_s + 0.1)
+    assert not caution.silent
+
+
+def test_what_is_not_doubtful_is_never_left_out() -> None:
+    caution = Caution("homeassistant")
+    for start_s in range(MOST):
+        tried(caution, start_s)
+        caution.lost(start_s + 0.1)
+    assert caution.silent
+    assert caution.dressed(DEVICE, 9.0) is None
+    assert caution.dressed(event(1), 9.0) == event(1)
+    assert not caution.allows("homeassistant/status")
+    assert caution.allows("edge/x/command/+")
+
+
+def test_silence_that_mends_nothing_or_lasts_an_hour_ends() -> None:
+    caution = Caution("homeassistant")
+    for _ in range(2):
+        for start_s in range(MOST):
+            tried(caution, start_s)
+            caution.lost(start_s + 0.1)
+        assert caution.silent
+        caution.connected(9.0)
+        caution.lost(9.1)
+        assert not caution.silent, "another cause"
+    for start_s in range(MOST):
+        tried(caution, start_s)
+        caution.lost(start_s + 0.1)
+    caution.connected(9.0)
+    assert not caution.look(AGAIN_S)
+    assert caution.look(9.0 + AGAIN_S)
+    assert caution.dressed(DEVICE, 9.0 + AGAIN_S) is not None
