@@ -60,10 +60,14 @@ install_edge() {
     local release before
     check_box
     release=$(release_name)
-    before=$(current_release)
+    await_verdict
     make_user "$PWD/systemd/edge.sysusers.conf"
     build_release "$release"
-    settings_fit "$release" "$before"
+    settings_fit "$release" "$(current_release)"
+    # Who loses the terminal from here on loses what is said, not the verdict.
+    trap '' HUP INT PIPE
+    hold_judge
+    before=$(current_release)
     if [ "$release" != "$before" ]; then
         begin_upgrade "$before"
         act "put $release in use" switch_to "$release"
@@ -71,7 +75,7 @@ install_edge() {
     put_files
     run_units "$release" "$before"
     remove_old_releases "$release" "$before"
-    if [ "$changes" = 0 ]; then say "edge $release is installed: nothing to change"; fi
+    if [ "$changes" = 0 ]; then say "edge $release is installed: nothing to change"; else $dry_run || sync; fi
 }
 
 lock

@@ -4,9 +4,13 @@
 
 HOME_OF_EDGE=/opt/edge
 RELEASES=$HOME_OF_EDGE/releases
-# An upgrade that is not decided: the release before it, then a line for each time the check began.
+# An upgrade that is not decided: the release before it and what was right then, then a line for each
+# time the check began.
 # shellcheck disable=SC2034 # used by who sources this
 PENDING=$HOME_OF_EDGE/pending
+# What judges an upgrade comes from the release before it: a new one may not judge itself.
+# shellcheck disable=SC2034
+JUDGE=$HOME_OF_EDGE/judge
 
 current_release() {
     [ -L "$HOME_OF_EDGE/current" ] || return 0
@@ -38,18 +42,37 @@ files() {
 outdated() {
     local path file
     while read -r path file; do
-        cmp --quiet "$1/$file" "$path" || echo "$path $file"
+        [ ! -e "$1/$file" ] || cmp --quiet "$1/$file" "$path" || echo "$path $file"
     done < <(files)
 }
 
-# put_file FILE PATH: whole or not at all.
+# put_file FILE PATH: whole or not at all, also after a power cut.
 put_file() {
-    mkdir -p "$(dirname "$2")"
-    install -m 644 "$1" "$2.new"
-    mv "$2.new" "$2"
+    mkdir -p "$(dirname "$2")" &&
+        install -m 644 "$1" "$2.new" &&
+        sync "$2.new" &&
+        mv "$2.new" "$2"
 }
 
-# What health says of the microphone, "" where nobody listens. Any release's figures have it.
-microphone() {
-    sed -n 's/.*"microphone": "\([a-z]*\)".*/\1/p' /run/edge/*.json 2>/dev/null | head -n 1
+# signs: what is right now, and must be after an upgrade: a unit, a microphone that is heard, the broker.
+signs() {
+    local sign
+    for sign in microphone broker; do
+        if holds "$sign"; then echo "$sign"; fi
+    done
+    for sign in edge-listen.service edge-analyze.service; do
+        # One on its way up is meant to run; one that failed, or waits to be tried again, does not.
+        case $(systemctl show --value --property=SubState "$sign" 2>/dev/null || true) in
+        running | reload* | start*) echo "$sign" ;;
+        esac
+    done
+}
+
+holds() {
+    case $1 in
+    microphone) grep -qs '"microphone": "ok"' /run/edge/*.json ;;
+    broker) grep -qs '"broker_connected": true' /run/edge/*.json ;;
+    *.service) systemctl is-active --quiet "$1" ;;
+    *) ;; # of another version
+    esac
 }

@@ -8,7 +8,7 @@ export ORT_DISABLE_TELEMETRY=1 # onnxruntime's, for what imports it besides edge
 # shellcheck disable=SC2034 # used by who sources this
 PACKAGES=(gcc libc6-dev libasound2-dev libsystemd-dev pkg-config mosquitto)
 
-say() { printf '%s\n' "$*" >&2; }
+say() { printf '%s\n' "$*" >&2 || true; } # a terminal that is gone ends nothing
 die() { say "edge: $*"; exit 1; }
 
 # The first Python that is new enough; a Debian one needs its venv and headers.
@@ -52,7 +52,7 @@ ensure_packages() {
     say "installing Debian packages: ${missing[*]}"
     as_root apt-get update -qq || say "edge: the package lists could not be renewed; trying with the old ones"
     as_root env DEBIAN_FRONTEND=noninteractive \
-        apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null ||
+        apt-get -o DPkg::Lock::Timeout=300 install -y -qq --no-install-recommends "${missing[@]}" >/dev/null ||
         die "apt-get could not install: ${missing[*]}"
 }
 

@@ -18,45 +18,69 @@ release_name() {
 # A release is complete once its mark is on the disk, after everything else of it.
 build_release() {
     local place=$RELEASES/$1
-    [ -e "$place/complete" ] && "$place/bin/edge" --version >/dev/null 2>&1 && return
+    [ -e "$place/complete" ] && [ -s "$place/bin/edge" ] && "$place/bin/edge" --version >/dev/null 2>&1 && return
+    remove_halves
     check_space
     need_packages
     act "build release $1 (some minutes)" fill_release "$place"
 }
 
+# What a run left that was cut off, before room is asked for.
+remove_halves() {
+    local place
+    for place in "$RELEASES"/*/; do
+        [ -d "$place" ] || continue
+        case $(basename "$place") in
+        "$(current_release)" | "$(head -n 1 "$PENDING" 2>/dev/null | cut -d ' ' -f 1)") continue ;;
+        *.old) ;;
+        *) [ ! -e "$place/complete" ] || continue ;;
+        esac
+        act "remove the half release $(basename "$place")" rm -rf "$place"
+    done
+}
+
+# Built beside and renamed once it is whole: the release in use may be the one that is built again.
 fill_release() {
-    local place=$1 log
+    local place=$1 new=$1.new log
     log=$(mktemp)
-    rm -rf "$place" # what a run left that was cut off
     mkdir -p "$RELEASES"
-    if ! make_environment "$place" >"$log" 2>&1; then
-        rm -rf "$place"
+    if ! make_environment "$new" "$place" >"$log" 2>&1; then
+        rm -rf "$new"
         explain_failure "$log"
     fi
     rm -f "$log"
-    cp -r systemd deploy/release.sh deploy/edge-upgrade-check README.md "$place"
-    sync --file-system "$place"
+    sync --file-system "$new"
+    if [ -e "$place" ]; then mv -T "$place" "$place.old"; fi
+    mv -T "$new" "$place"
     touch "$place/complete"
     sync --file-system "$place"
+    rm -rf "$place.old"
 }
 
+# make_environment FOLDER PLACE: in a folder that will be renamed to PLACE.
 # Each step's failure counts: `set -e` sleeps inside an `if`.
 make_environment() {
-    local place=$1 from=(--disable-pip-version-check --no-input --no-cache-dir --retries 2)
+    local new=$1 from=(--disable-pip-version-check --no-input --no-cache-dir --retries 2)
     [ -z "$offline" ] || from+=(--no-index --find-links "$offline")
-    "$python" -m venv "$place" &&
-        "$place/bin/python" -m pip install "${from[@]}" --requirement deploy/requirements.txt &&
-        copy_program "$place"
+    # Its temporary files not in memory, where some boxes have /tmp.
+    "$python" -m venv "$new" &&
+        mkdir "$new/tmp" &&
+        TMPDIR=$new/tmp "$new/bin/python" -m pip install "${from[@]}" --requirement deploy/requirements.txt &&
+        rm -rf "$new/tmp" &&
+        copy_program "$new" "$2"
 }
 
-# edge itself needs no building, so no build tools either.
+# copy_program FOLDER PLACE: edge itself needs no building, so no build tools either.
+# A tree that was cloned for root's eyes alone is a program for all.
 copy_program() {
     local site
     site=$("$1/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))') &&
         cp -r edge "$site" &&
         find "$site/edge" -name __pycache__ -prune -exec rm -rf {} + &&
         "$1/bin/python" -m compileall -q "$site/edge" &&
-        printf '#!%s/bin/python\nfrom edge.cli import main\n\nmain()\n' "$1" >"$1/bin/edge" &&
+        printf '#!%s/bin/python\nfrom edge.cli import main\n\nmain()\n' "$2" >"$1/bin/edge" &&
+        cp -r systemd deploy/release.sh deploy/edge-upgrade-check README.md "$1" &&
+        chmod -R u=rwX,go=rX "$site/edge" "$1"/{systemd,release.sh,edge-upgrade-check,README.md} &&
         chmod +x "$1/bin/edge"
 }
 

@@ -21,23 +21,46 @@ remove_program() {
     local path before=$changes
     if [ -e /usr/local/lib/systemd/system/edge-listen.service ]; then
         act "stop edge" stop_units
+        if managed; then act "take the box off its broker" forget_box; fi
     fi
-    for path in $(files | cut -d ' ' -f 1) "$COMMAND" "$HOME_OF_EDGE"; do
-        if [ -e "$path" ] || [ -L "$path" ]; then act "remove $path" rm -rf "$path"; fi
+    # Somebody else's command of this name stays.
+    if [[ $(readlink "$COMMAND") == "$HOME_OF_EDGE"/* ]]; then act "remove $COMMAND" rm "$COMMAND"; fi
+    for path in $(files | cut -d ' ' -f 1) "$HOME_OF_EDGE"; do
+        if [ -e "$path" ] || [ -L "$path" ]; then act "remove $path" remove_path "$path"; fi
     done
     if [ "$changes" != "$before" ] && managed; then act "tell systemd" systemctl daemon-reload; fi
 }
 
+# Of a half install some units are missing.
 stop_units() {
-    local units=("${UNITS[@]}" edge-upgrade-check.service)
-    if managed; then systemctl stop "${units[@]}"; fi
-    systemctl disable --quiet "${units[@]}"
+    local unit
+    for unit in "${UNITS[@]}" edge-upgrade-check.service; do
+        if managed; then systemctl stop "$unit" || true; fi
+        systemctl disable --quiet "$unit" || true
+    done
+}
+
+# Its device in Home Assistant and what the broker keeps of it: only a broker that is there can forget.
+forget_box() {
+    timeout 60 "$HOME_OF_EDGE/current/bin/edge" forget >&2 ||
+        say "edge: the broker still knows this box (above): its retained topics and its device in Home Assistant are to be removed by hand"
+}
+
+# A link goes with what it leads to; a disk that is mounted there is emptied.
+remove_path() {
+    local real
+    real=$(readlink -m "$1")
+    if [ -d "$real" ]; then
+        find "$real" -mindepth 1 -delete || true
+        rmdir "$real" || say "edge: $real stays: something is mounted there"
+    fi
+    if [ -L "$1" ] || [ ! -d "$real" ]; then rm -f "$1"; fi
 }
 
 remove_kept() {
     local path
     for path in "${KEPT[@]}"; do
-        if [ -e "$path" ]; then act "remove $path" rm -rf "$path"; fi
+        if [ -e "$path" ]; then act "remove $path" remove_path "$path"; fi
     done
     if id edge >/dev/null 2>&1; then act "remove the user edge" userdel edge; fi
 }

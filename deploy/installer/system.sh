@@ -24,7 +24,7 @@ put_files() {
         act "make /etc/edge" systemd-tmpfiles --create "$PWD/systemd/edge.tmpfiles.conf"
     fi
     if [ ! -e "$COMMAND" ]; then act "link $COMMAND" link_command; fi
-    if [ ! -e "$SETTINGS" ]; then act "write $SETTINGS" first_settings; fi
+    if [ ! -s "$SETTINGS" ]; then act "write $SETTINGS" first_settings; fi
 }
 
 link_command() {
@@ -38,23 +38,30 @@ reload_managers() {
     systemctl restart systemd-journald.service
 }
 
-# Two boxes may not have one name on one broker: the machine's own is the best guess.
+# Two boxes may not have one name on one broker: the machine's own, and as every Raspberry Pi comes as
+# `raspberrypi`, digits of its identity.
 first_settings() {
     local name
     # Where an image is made the running kernel has another's name.
     name=$(cat /etc/hostname 2>/dev/null || uname -n)
-    name=$(echo "$name" | tr -c 'A-Za-z0-9_\n-' - | cut -c 1-64)
+    name=$(echo "$name" | tr -c 'A-Za-z0-9_\n-' - | cut -c 1-59)
+    # Each card of an image gets its identity at its first boot.
+    if managed; then name=$name-$(cut -c 1-4 /etc/machine-id); fi
     sed "s/@NAME@/$name/" deploy/edge.toml >"$SETTINGS.new"
+    sync "$SETTINGS.new"
     mv "$SETTINGS.new" "$SETTINGS"
 }
 
 # settings_fit RELEASE BEFORE: a file that the new version can't read is kept, and the old version with it.
 settings_fit() {
-    local edge=$RELEASES/$1/bin/edge mistakes
-    if [ ! -e "$SETTINGS" ] || [ ! -x "$edge" ]; then return; fi
-    mistakes=$(setpriv --reuid=edge --regid=edge --init-groups timeout 120 "$edge" config 2>&1 >/dev/null) && return
+    local edge=$RELEASES/$1/bin/edge mistakes failed=0
+    if [ ! -d /etc/edge ] || [ ! -x "$edge" ]; then return; fi
+    mistakes=$(setpriv --reuid=edge --regid=edge --init-groups timeout 120 "$edge" config 2>&1 >/dev/null) || failed=$?
+    [ "$failed" != 0 ] || return 0
     say "$mistakes"
-    die "the settings do not fit edge $1 (above). They are kept as they are, and ${2:-nothing} goes on running: mend $SETTINGS, then run this again"
+    [ "$failed" != 124 ] ||
+        die "edge $1 did not read the settings within two minutes: ${2:-nothing} goes on running; run this again when the box is less busy"
+    die "the settings do not fit edge $1 (above). They are kept as they are, and ${2:-nothing} goes on running: mend them in /etc/edge, then run this again"
 }
 
 # Once: what a person has switched off later stays off. The check is the last, as the mark that it is done.

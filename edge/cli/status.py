@@ -26,7 +26,14 @@ GROUPS: Final = {
         *("longest_read_delay_ms", "late_patches", "levels_lost", "clips_lost"),
     ),
     "messages": (
-        *("broker", "broker_connections", "messages_sent", "outbox_depth", "outbox_dropped"),
+        *(
+            "broker",
+            "broker_connected",
+            "broker_connections",
+            "messages_sent",
+            "outbox_depth",
+            "outbox_dropped",
+        ),
         *("live_dropped", "inbox_dropped", "refused", "unstored"),
     ),
     "box": (

@@ -135,6 +135,7 @@ class Uplink:
         counters = self._publisher.counters
         return {
             "broker": self.trouble or "ok",
+            "broker_connected": self._link.connected,
             "broker_connections": self._link.connections,
             "outbox_depth": self._publisher.depth,
             "outbox_dropped": self._publisher.dropped,

@@ -158,6 +158,9 @@ def trees(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name, change in {"first": ("7.0.0", "README.md", "# edge", "# edge"), **CHANGES}.items():
         copy_tree(place / name)
         make_version(place / name, *change)
+    # As cloned by a root who keeps all to himself; and one that could not judge itself.
+    subprocess.run(["chmod", "-R", "go=", place / "good"], check=True)
+    (place / "failing/deploy/edge-upgrade-check").write_text("exit 0\n", encoding="utf-8")
     return place
 
 

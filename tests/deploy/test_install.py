@@ -10,7 +10,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tools.lab.clock import FaultClock
+
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.deploy.conftest import Box
 
 # Others use the processor too.
@@ -22,6 +26,8 @@ SETTLED = (
     "[ ! -e /opt/edge/pending ] && systemctl is-active edge-listen"
     " && systemctl is-active edge-analyze"
 )
+JUDGE = "/opt/edge/judge/edge-upgrade-check"
+UNITS = "edge-listen.service edge-analyze.service"
 PYTHON = "$(readlink -f /usr/bin/python3)"
 
 
@@ -82,6 +88,16 @@ def test_an_install_that_was_cut_off_is_begun_again(bare: Box) -> None:
     assert bare.run("ls /opt/edge") == "releases"
 
 
+def test_half_releases_go_before_room_is_asked_for(bare: Box) -> None:
+    inside = (
+        "mount -t tmpfs -o size=50m none /opt/edge; mkdir -p /opt/edge/releases/6.0.0-half\n"
+        "/trees/first/deploy/install.sh --offline /trees/wheels"
+    )
+    done = bare.attempt(f"unshare --mount --propagation private bash <<'END'\n{inside}\nEND")
+    assert "remove the half release 6.0.0-half" in done.stdout
+    assert "make room" in done.stdout
+
+
 def test_it_runs_within_its_sandbox_and_saves_what_it_hears(box: Box) -> None:
     assert release(box).startswith("7.0.0-")
     box.wait(f"ls {CLIPS}")
@@ -106,6 +122,46 @@ def test_a_second_run_changes_nothing(box: Box) -> None:
     done = box.install("first")
     assert done.stdout.strip().endswith("nothing to change")
     assert (box.run(look), main_pid(box)) == (before, pid)
+
+
+def test_a_release_in_use_is_there_until_it_is_built_again(box: Box) -> None:
+    box.run(": >/opt/edge/current/bin/edge")  # as a power cut may leave a file
+    done = box.attempt("/trees/first/deploy/install.sh --offline /run")
+    assert done.returncode == 1
+    box.run("ls /opt/edge/current/complete")
+    assert box.install("first").returncode == 0
+    assert "7.0.0" in box.run("edge --version")
+    assert box.run("ls /opt/edge/releases") == release(box)
+
+
+def test_settings_that_a_power_cut_emptied_are_written_with_a_name_of_the_box(box: Box) -> None:
+    file = box.path(SETTINGS)
+    settings = file.read_text()
+    file.write_text("")
+    assert box.install("first").returncode == 0
+    name = box.run(
+        "echo $(cat /etc/hostname 2>/dev/null || uname -n)-$(cut -c 1-4 /etc/machine-id)"
+    )
+    assert f'id = "{name}"' in file.read_text()
+    file.write_text(settings)
+
+
+def test_clips_go_to_another_disk_that_a_drop_in_allows(box: Box) -> None:
+    """As systemd/README.md says."""
+    box.run(
+        "mkdir -p /mnt/clips; chown edge: /mnt/clips;"
+        " for unit in edge-listen edge-analyze; do"
+        " mkdir -p /etc/systemd/system/$unit.service.d;"
+        " printf '[Service]\\nReadWritePaths=/mnt/clips\\n'"
+        " >/etc/systemd/system/$unit.service.d/clips.conf; done;"
+        " printf '[record]\\ndirectory = \"/mnt/clips\"\\n' >/etc/edge/edge.d/clips.toml;"
+        " systemctl daemon-reload; systemctl restart edge-listen edge-analyze"
+    )
+    box.wait("ls /mnt/clips/*/*.flac")
+    box.run(
+        "rm /etc/systemd/system/edge-*.service.d/clips.conf /etc/edge/edge.d/clips.toml;"
+        " systemctl daemon-reload; systemctl restart edge-listen edge-analyze"
+    )
 
 
 def test_settings_that_do_not_fit_are_kept_and_the_old_version_goes_on(box: Box) -> None:
@@ -133,13 +189,23 @@ def test_an_upgrade_is_one_turn_of_a_link_and_keeps_the_settings(box: Box) -> No
             except OSError:
                 seen.add("nothing")
 
-    looker = threading.Thread(target=look)
-    looker.start()
+    def hang_up() -> None:
+        box.wait("[ -s /opt/edge/pending ] && readlink /opt/edge/current | grep 8.0.0")
+        box.run("pkill -HUP -f '[d]eploy/install.sh'")
+
+    box.wait('grep \'"microphone": "ok"\' /run/edge/box.json')
+    threads = [threading.Thread(target=what) for what in (look, hang_up)]
+    for one in threads:
+        one.start()
     box.judge_within(150)
-    done = box.install("good")
-    ended.set()
-    looker.join()
+    try:
+        done = box.install("good")
+    finally:
+        ended.set()
+        for one in threads:
+            one.join()
     assert done.returncode == 0, done.stdout
+    assert box.run("find /opt/edge/current/ ! -type l ! -perm -o=r") == ""
     assert release(box).startswith("8.0.0-")
     assert seen == {before, release(box)}
     assert box.path(SETTINGS).read_text() == settings
@@ -147,7 +213,45 @@ def test_an_upgrade_is_one_turn_of_a_link_and_keeps_the_settings(box: Box) -> No
     box.run(SETTLED)
 
 
+def pend(box: Box, first: str) -> None:
+    """Have the release in use be judged."""
+    box.run(f"echo {first} {UNITS} >/opt/edge/pending")
+
+
+def test_a_clock_that_is_stepped_judges_nobody(box: Box, trees: Path) -> None:
+    before = release(box)
+    pend(box, box.run("basename /opt/edge/releases/7.0.0-*"))
+    (trees / "clock").mkdir()
+    clock = FaultClock(trees / "clock")
+    words = " ".join(clock.wrap()).replace(str(trees.resolve()), "/trees")
+    stepper = threading.Timer(2.0, clock.step, [3600.0])
+    stepper.start()
+    said = box.run(f"{words} EDGE_WITHIN_S=60 EDGE_STEADY_S=5 bash {JUDGE}")
+    stepper.join()
+    assert "is healthy and stays" in said
+    assert release(box) == before
+
+
+def test_units_that_are_switched_off_are_no_part_of_a_verdict(box: Box) -> None:
+    box.run(f"systemctl disable --quiet --now {UNITS}")
+    box.run(f"echo {box.run('basename /opt/edge/releases/7.0.0-*')} '' >/opt/edge/pending")
+    assert "stays" in box.run(f"EDGE_STEADY_S=1 bash {JUDGE}")
+    box.run(f"systemctl enable --quiet --now {UNITS}")
+    box.wait(SETTLED)
+
+
+def test_an_upgrade_that_is_deaf_is_left_again(box: Box) -> None:
+    before = release(box)
+    box.wait('grep \'"microphone": "ok"\' /run/edge/box.json')
+    box.judge_within(20)
+    done = box.install("deaf")
+    assert f"was not healthy, {before} is in use again" in done.stdout
+    box.wait(SETTLED)
+    assert release(box) == before
+
+
 def test_an_upgrade_that_does_not_run_is_left_again(box: Box) -> None:
+    """Though what judges in it would let it stay."""
     settings, before = box.path(SETTINGS).read_text(), release(box)
     box.judge_within(6)
     done = box.install("failing")
@@ -162,7 +266,8 @@ def test_a_boot_goes_on_judging_an_upgrade_that_was_cut_off(box: Box) -> None:
     """As after a power cut between the turn of the link and the restart of the units."""
     before = release(box)
     failing = box.run("basename $(ls -d /opt/edge/releases/9.0.0-*)")
-    box.run(f"echo {before} >/opt/edge/pending; cd /opt/edge; ln -sfn releases/{failing} current")
+    pend(box, before)
+    box.run(f"cd /opt/edge; ln -sfn releases/{failing} current")
     box.run("systemctl restart edge-listen --no-block")
     box.attempt("systemctl start edge-upgrade-check")
     box.wait(SETTLED)
@@ -176,7 +281,7 @@ def test_a_version_that_takes_the_box_down_is_left_at_the_fourth_boot(box: Box) 
         f"printf '{before}\\nbegun\\nbegun\\nbegun\\n' >/opt/edge/pending;"
         f" cd /opt/edge; ln -sfn releases/{failing} current"
     )
-    assert box.attempt("EDGE_WITHIN_S=0 /opt/edge/current/edge-upgrade-check").returncode == 1
+    assert box.attempt(f"EDGE_WITHIN_S=0 bash {JUDGE}").returncode == 3
     assert release(box) == before
     box.wait(SETTLED)
 
@@ -189,11 +294,31 @@ def test_systemd_finds_no_fault_with_the_units(box: Box) -> None:
 def test_uninstalling_leaves_what_was_heard_unless_told(box: Box) -> None:
     kept = f"ls {SETTINGS} {CLIPS}"
     box.wait(kept)
+    box.run("systemd-run --quiet --unit=lab-broker mosquitto -p 1883")
+    box.path("/etc/edge/edge.d/broker.toml").write_text('[publish]\nurl = "mqtt://127.0.0.1"\n')
+    box.run("systemctl restart edge-listen")
+    box.wait("mosquitto_sub -h 127.0.0.1 -t edge/box/status -C 1 -W 5")
+    box.wait("grep '\"broker_connected\": true' /run/edge/box.json")
     done = box.attempt("/trees/first/deploy/install.sh uninstall")
     assert done.returncode == 0, done.stdout
+    assert box.attempt("mosquitto_sub -h 127.0.0.1 -t '#' -C 1 -W 2").returncode
     box.run("[ ! -e /opt/edge ] && [ ! -e /usr/local/bin/edge ]")
     assert box.attempt("systemctl cat edge-listen").returncode
     box.run(kept)
     assert box.attempt("/trees/first/deploy/install.sh uninstall --purge").returncode == 0
     box.run("[ ! -e /var/lib/edge ] && [ ! -e /etc/edge ] && ! id edge 2>/dev/null")
     assert "nothing to change" in box.run("/trees/first/deploy/install.sh uninstall --purge")
+
+
+def test_half_an_install_is_removed_and_what_is_not_edges_stays(bare: Box) -> None:
+    unit = "systemd/system/edge-listen.service"
+    bare.run(
+        f"install -D /trees/first/systemd/edge-listen.service /usr/local/lib/{unit};"
+        " mkdir -p /usr/local/bin /opt/edge; echo mine >/usr/local/bin/edge;"
+        " mount -t tmpfs none /opt/edge; touch /opt/edge/some"
+    )
+    done = bare.attempt("/trees/first/deploy/install.sh uninstall")
+    assert done.returncode == 0, done.stdout
+    assert "the broker still knows this box" in done.stdout
+    assert bare.run("cat /usr/local/bin/edge; ls -A /opt/edge") == "mine"
+    assert bare.attempt(f"ls /usr/local/lib/{unit}").returncode

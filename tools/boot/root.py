@@ -108,6 +108,7 @@ HANG: Final = "    while True:\n        import time; time.sleep(1)"
 CHANGES: Final = {
     "good": ("8.0.0", "edge/cli/listen.py", "Run the listening unit until", "Listen until"),
     "failing": ("9.0.0", "edge/cli/listen.py", "    return run(settings)", HANG),
+    "deaf": ("9.1.0", "edge/service/stream.py", ": self.microphone,", ': "zeros",'),
     "misfit": ("9.9.0", "edge/config/default.toml", "[publish]\nurl =", "[publish]\nuri ="),
 }
 
