@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import logging
 import threading
-from typing import TYPE_CHECKING, Generic, TypeVar
+import time
+from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
 from edge.errors import EdgeError
 
@@ -14,6 +15,39 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
+
+LONGEST_WAIT_S: Final = 0.5
+
+
+class Flag:
+    """An event that a signal handler may set.
+
+    The lock of `threading.Event` is not to be had twice by one thread: a signal that came in the
+    microseconds in which the main thread holds it would wait for ever.
+    """
+
+    def __init__(self) -> None:
+        self._set = False
+        self._changed = threading.Condition(threading.RLock())
+
+    def is_set(self) -> bool:
+        """Return whether it is set."""
+        return self._set
+
+    def set(self) -> None:
+        """Set it, for good."""
+        with self._changed:
+            self._set = True
+            self._changed.notify_all()
+
+    def wait(self, timeout_s: float) -> bool:
+        """Wait until it is set, for so long at most; return whether it is."""
+        end_s = time.monotonic() + timeout_s
+        with self._changed:
+            # Piecewise: a signal just before the wait is not waited for.
+            while not self._set and (left_s := end_s - time.monotonic()) > 0.0:
+                self._changed.wait(min(left_s, LONGEST_WAIT_S))
+        return self._set
 
 
 class Supervisor:
@@ -24,7 +58,7 @@ class Supervisor:
     """
 
     def __init__(self) -> None:
-        self.ended = threading.Event()
+        self.ended = Flag()
         self.failure: BaseException | None = None
         self._threads: dict[str, threading.Thread] = {}
 

@@ -1,10 +1,17 @@
 # SPDX-License-Identifier: MIT
+from __future__ import annotations
+
+import signal
 import threading
+from typing import TYPE_CHECKING
 
 import pytest
 
 from edge.errors import DeviceError
 from edge.service.supervisor import Mailbox, Supervisor
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 def test_a_thread_that_dies_of_something_unexpected_ends_all(
@@ -64,3 +71,22 @@ def test_a_closed_mailbox_gives_what_is_left_and_then_none() -> None:
     box.close()
     assert box.take() == 0
     assert box.take() is None
+
+
+@pytest.fixture
+def ticking() -> Iterator[list[Supervisor]]:
+    """Have a signal end the supervisor in the list, every 0.2 ms of this process's time."""
+    at_hand = [Supervisor()]
+    before = signal.signal(signal.SIGVTALRM, lambda *_: at_hand[0].end())
+    signal.setitimer(signal.ITIMER_VIRTUAL, 2e-4, 2e-4)
+    yield at_hand
+    signal.setitimer(signal.ITIMER_VIRTUAL, 0.0)
+    signal.signal(signal.SIGVTALRM, before)
+
+
+@pytest.mark.timeout(30)
+def test_a_signal_may_end_all_at_any_moment_of_a_wait(ticking: list[Supervisor]) -> None:
+    for _ in range(60):
+        ticking[0] = supervisor = Supervisor()
+        while not supervisor.ended.wait(1e-5):
+            pass
