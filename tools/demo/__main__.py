@@ -18,7 +18,7 @@ from edge.config.load import changed, load_settings
 from edge.errors import EXIT_OK, EdgeError
 from edge.service.build import build_broker, build_topics
 from tools.demo.clips import show_clips
-from tools.demo.place import claim_place, start_broker, start_child, stop_child
+from tools.demo.place import STOP_LIMIT_S, claim_place, start_broker, start_child, stop_child
 from tools.demo.sound import Sound, find_sound
 
 if TYPE_CHECKING:
@@ -154,6 +154,7 @@ class Listening:
             # Once: a second signal would meet an interpreter that no longer handles any.
             self._listener.terminate()
             self._asked = True
+            self._gone_s = now_s + STOP_LIMIT_S  # whoever hangs is made to end, by `outcome`
         return now_s < self._gone_s
 
     def interrupted(self) -> bool:
