@@ -233,6 +233,11 @@ def build_topics(settings: Settings) -> Topics:
     return Topics(settings.publish.base_topic, settings.node.id)
 
 
+def alarm_names(settings: Settings) -> list[str]:
+    """Return the labels of events that come from levels."""
+    return [alarm.name for alarm in settings.level.alarms]
+
+
 def describe_box(
     settings: Settings,
     source: Source,
@@ -254,7 +259,7 @@ def describe_box(
         "sample_format": stream.sample_format,
         "model": model_facts(model),
         "weighting_class": weighting_class,
-        "alarms": [alarm.name for alarm in settings.level.alarms],
+        "alarms": alarm_names(settings),
         "labels": event_labels(settings, model),
         "thresholds": {label: round(rule.threshold, 3) for label, rule in rules.items()},
         "capabilities": ["level", "scores", "event", "health", "command"]

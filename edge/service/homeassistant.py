@@ -30,10 +30,11 @@ from edge.publish.homeassistant import Shown, discovery_topic
 from edge.service import build
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from edge.config.schema import Settings
+    from edge.model.registry import ModelInfo
     from edge.publish.payloads import Topics
     from edge.types import Message
 
@@ -46,20 +47,22 @@ _LONGEST_FILE: Final = 1_000_000
 
 def shown(
     settings: Settings,
-    model_name: str,
-    labels: Iterable[str],
+    model: ModelInfo,
     alarms: Sequence[str],
     *,
     calibrated: bool,
     thermometer: bool,
 ) -> Shown:
-    """Return what there is to show of a box; `labels` have thresholds, `alarms` have none."""
+    """Return what there is to show of a box that hears with `model`, and has these alarms.
+
+    Raises `ConfigError` for settings that do not fit the model.
+    """
     return Shown(
         name=settings.node.name,
         version=__version__,
-        model=model_name,
+        model=f"{model.name} {model.version}",
         alarms=alarms,
-        labels=tuple(labels),
+        labels=tuple(build.build_rules(settings, model)),
         calibrated=calibrated,
         live=settings.publish.live,
         records=settings.record.enabled,
@@ -71,7 +74,7 @@ def shown(
 def all_that_is_kept(settings: Settings) -> list[Message]:
     """Return what makes a broker forget a box: its device, and every state that it retains."""
     topics = build.build_topics(settings)
-    labels = [alarm.name for alarm in settings.level.alarms]
+    labels = build.alarm_names(settings)
     with contextlib.suppress(EdgeError):  # a model that is gone leaves what was told of it
         labels += build.state_labels(settings, build.described_model(settings))
     kept = {topics.detected(label) for label in labels}

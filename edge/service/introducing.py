@@ -93,8 +93,7 @@ class Introduction:
             return
         what = shown(
             settings,
-            f"{model.name} {model.version}",
-            build.build_rules(settings, model),
+            model,
             self._alarms,
             calibrated=self._calibrated.offset_db() is not None,
             thermometer=self._thermometer,

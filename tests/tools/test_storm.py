@@ -36,6 +36,8 @@ from tools.storm.sound import BURST_S, PERIOD_S, RATE_HZ, bursts, write_signal
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from tools.storm.net import Net
+
 NOON_S = datetime(2026, 6, 1, 12, tzinfo=UTC).timestamp()
 
 
@@ -201,15 +203,20 @@ def test_a_soak_that_is_too_long_is_refused() -> None:
     assert "up to 24 hours" in refused.stderr
 
 
+def a_connection(running: ExitStack) -> tuple[Net, socket.socket, socket.socket, socket.socket]:
+    """Return a network of its own, who listens in it, and both ends of a connection with it."""
+    net = make_net(running)
+    if net is None:
+        pytest.skip("no network of our own may be made here")
+    with net.inside():
+        far = running.enter_context(socket.create_server((net.address, 0)))
+    near = running.enter_context(socket.create_connection(far.getsockname(), 5.0))
+    return net, far, near, running.enter_context(far.accept()[0])
+
+
 def test_a_network_of_its_own_can_be_pulled_mute_and_slow() -> None:
     with ExitStack() as running:
-        net = make_net(running)
-        if net is None:
-            pytest.skip("no network of our own may be made here")
-        with net.inside():
-            far = running.enter_context(socket.create_server((net.address, 0)))
-        near = running.enter_context(socket.create_connection(far.getsockname(), 5.0))
-        there = running.enter_context(far.accept()[0])
+        net, _, near, there = a_connection(running)
         there.settimeout(0.5)
         for begin, end in ((net.pull, net.plug), (net.mute, net.unmute)):
             begin()
@@ -235,13 +242,7 @@ def test_a_network_of_its_own_can_be_pulled_mute_and_slow() -> None:
 def test_nobody_is_told_that_a_network_is_mute() -> None:
     """Who connects meanwhile waits, as behind a dead router; each end is mute for itself."""
     with ExitStack() as running:
-        net = make_net(running)
-        if net is None:
-            pytest.skip("no network of our own may be made here")
-        with net.inside():
-            far = running.enter_context(socket.create_server((net.address, 0)))
-        near = running.enter_context(socket.create_connection(far.getsockname(), 5.0))
-        there = running.enter_context(far.accept()[0])
+        net, far, near, there = a_connection(running)
         near.settimeout(0.5)
         net.mute()
         with pytest.raises(TimeoutError):
