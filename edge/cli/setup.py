@@ -251,7 +251,8 @@ def _what_follows(settings: Settings) -> list[str]:
         return []
     model = build.described_model(settings)
     alarms = build.alarm_names(settings)
-    what = shown(settings, model, alarms, calibrated=False, thermometer=False)
+    rules = build.build_rules(settings, model)
+    what = shown(settings, model.name, rules, alarms, calibrated=False, thermometer=False)
     entities = components(build.build_topics(settings), what)
     lines = [f'Home Assistant, at the same broker, will show "{what.name}" with']
     for platform in dict.fromkeys(str(one["platform"]) for one in entities.values()):

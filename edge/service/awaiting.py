@@ -112,12 +112,11 @@ class _Awaiting:
         settings = self._settings
         try:
             model = build.described_model(settings)
-            thermometer = self._box.has_thermometer
-            alarms = build.alarm_names(settings)
-            what = shown(settings, model, alarms, calibrated=False, thermometer=thermometer)
+            rules = build.build_rules(settings, model)
         except EdgeError as error:
             log.warning("%s", error)
             return
+        alarms = build.alarm_names(settings)
         for label in (*build.state_labels(settings, model), *alarms):
             self._send(payloads.detected(self._topics, label, on=False))
         self._send(payloads.paused(self._topics, on=False))
@@ -126,6 +125,11 @@ class _Awaiting:
             # What is known already stays as it was: whether levels are calibrated depends on
             # the microphone that is not here.
             if shower.is_new:
+                name = f"{model.name} {model.version}"
+                thermometer = self._box.has_thermometer
+                what = shown(
+                    settings, name, rules, alarms, calibrated=False, thermometer=thermometer
+                )
                 shower.tell(what)
         else:
             withdraw(settings, self._send)

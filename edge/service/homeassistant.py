@@ -30,11 +30,10 @@ from edge.publish.homeassistant import Shown, discovery_topic
 from edge.service import build
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
     from edge.config.schema import Settings
-    from edge.model.registry import ModelInfo
     from edge.publish.payloads import Topics
     from edge.types import Message
 
@@ -47,22 +46,20 @@ _LONGEST_FILE: Final = 1_000_000
 
 def shown(
     settings: Settings,
-    model: ModelInfo,
+    model_name: str,
+    labels: Iterable[str],
     alarms: Sequence[str],
     *,
     calibrated: bool,
     thermometer: bool,
 ) -> Shown:
-    """Return what there is to show of a box that hears with `model`, and has these alarms.
-
-    Raises `ConfigError` for settings that do not fit the model.
-    """
+    """Return what there is to show of a box; `labels` have thresholds, `alarms` have none."""
     return Shown(
         name=settings.node.name,
         version=__version__,
-        model=f"{model.name} {model.version}",
+        model=model_name,
         alarms=alarms,
-        labels=tuple(build.build_rules(settings, model)),
+        labels=tuple(labels),
         calibrated=calibrated,
         live=settings.publish.live,
         records=settings.record.enabled,

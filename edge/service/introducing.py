@@ -93,7 +93,8 @@ class Introduction:
             return
         what = shown(
             settings,
-            model,
+            f"{model.name} {model.version}",
+            build.build_rules(settings, model),
             self._alarms,
             calibrated=self._calibrated.offset_db() is not None,
             thermometer=self._thermometer,
