@@ -6,6 +6,7 @@ from __future__ import annotations
 import difflib
 import json
 import re
+import signal
 import sys
 import tomllib
 from dataclasses import asdict, fields, is_dataclass
@@ -292,4 +293,5 @@ def _main(asked: str) -> int:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # a parent that was told to end asks no more
     sys.exit(_main(sys.argv[1]))

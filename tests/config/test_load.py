@@ -1,4 +1,7 @@
 # SPDX-License-Identifier: MIT
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -209,3 +212,11 @@ class TestLean:
         with pytest.raises(ConfigError) as caught:
             PendingSettings(file, ()).result()
         assert str(caught.value) == refused(file)
+
+    def test_a_child_whose_parent_has_ended_says_nothing(self) -> None:
+        command = [sys.executable, "-m", "edge.config.load", "[null, []]"]
+        reading, writing = os.pipe()
+        os.close(reading)
+        with os.fdopen(writing) as nobody:
+            child = subprocess.run(command, stdout=nobody, stderr=subprocess.PIPE, check=False)
+        assert child.stderr == b""
