@@ -133,6 +133,7 @@ class Retention:
     limits : what they may take.
     free_bytes : returns how much of the disk is free; statvfs where it isn't given.
     mono_s : the monotonic clock.
+    most_stuck : so many clips that can't be deleted are tried at a time.
     """
 
     def __init__(
@@ -142,9 +143,11 @@ class Retention:
         *,
         free_bytes: Callable[[Path], int] | None = None,
         mono_s: Callable[[], float] = time.monotonic,
+        most_stuck: int = MOST_STUCK,
     ) -> None:
         self._store = store
         self._limits = limits
+        self._most_stuck = most_stuck
         self._free_bytes = free_bytes or _free_bytes
         self._mono_s = mono_s
         self._census = Census(store.directory)
@@ -240,7 +243,7 @@ class Retention:
             excess.size_bytes -= freed
             deleted += freed > 0
             freed_bytes += freed
-            if deleted == MOST_AT_ONCE or len(stuck) == MOST_STUCK:
+            if deleted == MOST_AT_ONCE or len(stuck) == self._most_stuck:
                 break
         self._tell(stuck)
         enough = excess.size_bytes <= 0 or deleted == MOST_AT_ONCE

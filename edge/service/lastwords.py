@@ -30,7 +30,7 @@ LONGEST: Final = 20_000  # characters of a stack that are told
 QUICK_S: Final = 60.0
 """A run that failed within this time failed at its start: the next one waits."""
 
-LONGEST_WAIT_S: Final = 60.0
+LONGEST_BACK_OFF_S: Final = 60.0
 
 
 class LastWords:
@@ -70,7 +70,9 @@ class LastWords:
     @property
     def wait_s(self) -> float:
         """How long to wait before this run begins, after several that failed at once."""
-        return min(2.0 ** min(self._failures - 2, 6), LONGEST_WAIT_S) if self._failures > 1 else 0.0
+        if self._failures <= 1:
+            return 0.0
+        return min(2.0 ** min(self._failures - 2, 6), LONGEST_BACK_OFF_S)
 
     def told(self) -> None:
         """Note that what the last run left is told: it need not be kept any longer."""

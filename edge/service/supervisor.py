@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
-LONGEST_WAIT_S: Final = 0.5
+SLICE_S: Final = 0.5
 
 
 class Flag:
@@ -46,7 +46,7 @@ class Flag:
         with self._changed:
             # Piecewise: a signal just before the wait is not waited for.
             while not self._set and (left_s := end_s - time.monotonic()) > 0.0:
-                self._changed.wait(min(left_s, LONGEST_WAIT_S))
+                self._changed.wait(min(left_s, SLICE_S))
         return self._set
 
 

@@ -262,11 +262,10 @@ class TestStuck:
         assert isinstance(said.value.__cause__, PermissionError)
 
     def test_a_disk_that_can_only_be_read_is_not_asked_for_each_clip(
-        self, clips: ClipStore, monkeypatch: pytest.MonkeyPatch
+        self, clips: ClipStore
     ) -> None:
-        monkeypatch.setattr("edge.record.retention.MOST_STUCK", 3)
         with pytest.raises(StorageError):
-            Retention(clips, Limits(max_total_mb=1)).make_room(0, None)
+            Retention(clips, Limits(max_total_mb=1), most_stuck=3).make_room(0, None)
         assert len(left(clips)) == 10
 
 

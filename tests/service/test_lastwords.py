@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from edge.service.lastwords import LONGEST_WAIT_S, NAME, QUICK_S, LastWords
+from edge.service.lastwords import LONGEST_BACK_OFF_S, NAME, QUICK_S, LastWords
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -61,7 +61,7 @@ def test_runs_that_fail_at_once_wait_longer_and_longer(tmp_path: Path) -> None:
         waits.append(words.wait_s)
     assert waits[:3] == [0.0, 0.0, 1.0], "a single failure is mended at once"
     assert waits == sorted(waits)
-    assert waits[-1] == LONGEST_WAIT_S
+    assert waits[-1] == LONGEST_BACK_OFF_S
     words = LastWords(tmp_path, after(QUICK_S + 1.0))
     words.end(in_order=False)
     assert words.wait_s == 0.0, "it had run for a while"
@@ -73,7 +73,7 @@ def test_after_a_thousand_failures_a_run_still_starts(tmp_path: Path) -> None:
     path.write_text(json.dumps(json.loads(path.read_text()) | {"failures": 2000}) + "\n")
     words = LastWords(tmp_path, after(1.0))
     words.end(in_order=False)
-    assert words.wait_s == LONGEST_WAIT_S
+    assert words.wait_s == LONGEST_BACK_OFF_S
 
 
 def test_a_version_that_is_to_mend_a_failing_one_does_not_wait_for_it(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tools.boot.machine import BrokenError, free_port
+from tools.demo.place import start_child
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,8 +42,7 @@ class Ear:
             f"user root\nlistener {self.port} 127.0.0.1\npassword_file {secret}\n", "utf-8"
         )
         log = running.enter_context((place / "mosquitto.log").open("wb"))
-        broker = subprocess.Popen(["mosquitto", "-c", str(conf)], stdout=log, stderr=log)
-        running.callback(broker.kill)
+        start_child(["mosquitto", "-c", str(conf)], running, output=log)
         time.sleep(1.0)
         command = ["stdbuf", "-oL", "mosquitto_sub", "-p", str(self.port), "-u", "box"]
         command += ["-P", PASSWORD, "-t", "edge/#", "-T", "edge/+/analysis/picture", "-F", "%t %p"]
