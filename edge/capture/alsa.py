@@ -92,6 +92,7 @@ class AlsaSource:
     device : as `selection.resolve` takes it.
     periods : how many periods the card's buffer holds: so long may a reader be late.
     sample_format : one of `edge.types.SampleFormat`, or "auto": the deepest on offer.
+    before : of the stream that the device is to go on with; "auto" takes its samples first.
     root : where /sys and /proc are found.
 
     Rate, channels and format are granted as asked or refused by `DeviceError` with what
@@ -107,6 +108,7 @@ class AlsaSource:
         period_size: int,
         periods: int,
         sample_format: SampleFormat | Literal["auto"] = "auto",
+        before: StreamFormat | None = None,
         root: Path = Path("/"),
     ) -> None:
         self._device = device
@@ -116,7 +118,8 @@ class AlsaSource:
         sizes = {"periodsize": period_size, "periods": periods}
         self._pcm: Any = None
         try:
-            opened = _open_as(pcm_name, cards, sample_format, **wanted, **sizes)
+            choice = _choice(sample_format, before)
+            opened = _open_as(pcm_name, cards, choice, **wanted, **sizes)
             self._pcm, self._sample_format = opened
             granted = self._granted(wanted)
         except DeviceError:
@@ -291,20 +294,25 @@ def _open(pcm_name: str, cards: Sequence[Card], **settings: int) -> Any:  # noqa
         raise _not_opened(pcm_name, cards, str(error)) from error
 
 
+def _choice(
+    sample_format: SampleFormat | Literal["auto"], before: StreamFormat | None
+) -> tuple[SampleFormat, ...]:
+    """Return the formats that will do, the best one first."""
+    if sample_format != "auto":
+        return (sample_format,)
+    return (before.sample_format, *BEST_FIRST) if before else BEST_FIRST
+
+
 def _open_as(
-    pcm_name: str,
-    cards: Sequence[Card],
-    sample_format: SampleFormat | Literal["auto"],
-    **settings: int,
+    pcm_name: str, cards: Sequence[Card], choice: tuple[SampleFormat, ...], **settings: int
 ) -> tuple[Any, SampleFormat]:
-    """Open with the format asked for, or with the best of those on offer."""
-    chosen: SampleFormat = BEST_FIRST[0] if sample_format == "auto" else sample_format
-    pcm = _open(pcm_name, cards, format=_constant(chosen), **settings)
+    """Open with the first format of a choice, or of those on offer."""
+    pcm = _open(pcm_name, cards, format=_constant(choice[0]), **settings)
     offered = pcm.getformats()
-    if sample_format != "auto" or chosen in offered:
-        return pcm, chosen
+    if len(choice) == 1 or choice[0] in offered:
+        return pcm, choice[0]
     pcm.close()
-    chosen = next((name for name in BEST_FIRST if name in offered), "S16_LE")
+    chosen: SampleFormat = next((name for name in choice if name in offered), "S16_LE")
     return _open(pcm_name, cards, format=_constant(chosen), **settings), chosen
 
 

@@ -6,15 +6,13 @@ from __future__ import annotations
 import logging
 import time
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Final, Protocol, Self
 
 from edge.capture.timeline import Timeline
 from edge.errors import DeviceError
 from edge.types import Gap
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from edge.capture.source import Source
     from edge.types import Period, StreamFormat
 
@@ -31,6 +29,13 @@ STEADY_S: Final = 10.0
 """A device that was open for so long before it was lost is tried at once again."""
 
 
+class Opener(Protocol):
+    """Opens a device."""
+
+    def __call__(self, *, before: StreamFormat | None = None) -> Source:
+        """Return it; `before` is the format of the stream that it is to go on with."""
+
+
 class ReopeningSource:
     """Any source, opened again after its device was lost.
 
@@ -41,13 +46,14 @@ class ReopeningSource:
 
     Parameters
     ----------
-    open_device : opens it by a name that outlives its card number, or raises `DeviceError`.
+    open_device : opens it by a name that outlives its card number, as `before` where it can be,
+        or raises `DeviceError`.
 
     Raises `DeviceError` where it can't be opened the first time, and from `read` where it comes
     back with another format than the stream has.
     """
 
-    def __init__(self, open_device: Callable[[], Source]) -> None:
+    def __init__(self, open_device: Opener) -> None:
         self._open = open_device
         self._source: Source | None = open_device()
         self._format = self._source.format
@@ -155,7 +161,7 @@ class ReopeningSource:
 
     def _try(self) -> None:
         try:
-            source = self._open()
+            source = self._open(before=self._format)
         except DeviceError as error:
             self._say(error)
             self._put_off()

@@ -43,8 +43,11 @@ MIN_RATE_HZ: Final = 8000  # as of capture.rate_hz: the weightings need that muc
 MOST_NAMED: Final = 40  # labels in an error message
 
 
-def build_source(capture: Capture) -> Source:
-    """Open what the settings name. Each import is heavy enough to be made only when needed."""
+def build_source(capture: Capture, *, before: StreamFormat | None = None) -> Source:
+    """Open what the settings name, to go on with a stream that had the format `before`.
+
+    Each import is heavy enough to be made only when needed.
+    """
     if capture.source == "alsa":
         from edge.capture.alsa import AlsaSource
 
@@ -55,6 +58,7 @@ def build_source(capture: Capture) -> Source:
             period_size=capture.period_size,
             periods=capture.periods,
             sample_format=capture.sample_format,
+            before=before,
         )
     if capture.source == "replay":
         from edge.capture.replay import ReplaySource

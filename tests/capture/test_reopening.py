@@ -6,12 +6,13 @@ from __future__ import annotations
 import itertools
 import threading
 import time
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
 
 from edge.capture.alsa import AlsaSource
-from edge.capture.reopening import LONGEST_RETRY_S, ReopeningSource
+from edge.capture.reopening import LONGEST_RETRY_S, Opener, ReopeningSource
 from edge.errors import DeviceAwayError, DeviceError
 from edge.types import Gap, Period, StreamFormat
 
@@ -31,10 +32,9 @@ TOLERANCE_SAMPLES = 480
 """10 ms: a period, and how late a thread is woken on a busy machine."""
 
 
-def opener(microphone: VirtualMicrophone) -> Callable[[], Source]:
-    return lambda: AlsaSource(
-        microphone.name, rate_hz=RATE_HZ, channels=1, period_size=480, periods=8
-    )
+def opener(microphone: VirtualMicrophone) -> Opener:
+    asked = {"rate_hz": RATE_HZ, "channels": 1, "period_size": 480, "periods": 8}
+    return partial(AlsaSource, microphone.name, **asked)
 
 
 def read_for(source: Source, seconds: float) -> list[Period | Gap]:
@@ -131,16 +131,16 @@ def test_while_it_is_away_nobody_waits_longer_than_a_moment(
 class Flaky:
     """Opens for the first time; then as often as told it refuses."""
 
-    def __init__(self, open_device: Callable[[], Source], refusals: list[str]) -> None:
+    def __init__(self, open_device: Opener, refusals: list[str]) -> None:
         self._open = open_device
         self._refusals = refusals
         self.tries_s: list[float] = []
 
-    def __call__(self) -> Source:
+    def __call__(self, *, before: StreamFormat | None = None) -> Source:
         self.tries_s.append(time.monotonic())
         if len(self.tries_s) > 1 and self._refusals:
             raise DeviceAwayError(self._refusals.pop(0))
-        return self._open()
+        return self._open(before=before)
 
 
 def test_tries_become_rarer_and_each_reason_is_said_once(
@@ -190,9 +190,9 @@ def test_a_device_that_opens_and_fails_at_once_is_a_hole_and_tried_ever_more_rar
     microphone = plug_in(ramp, sample_format="S32_LE")
     tries_s: list[float] = []
 
-    def open_device() -> Source:
+    def open_device(*, before: StreamFormat | None = None) -> Source:
         tries_s.append(time.monotonic())
-        source = opener(microphone)()
+        source = opener(microphone)(before=before)
         return source if len(tries_s) == 1 else Stillborn(source)  # type: ignore[return-value] # enough of one
 
     with ReopeningSource(open_device) as source:
@@ -212,12 +212,13 @@ def test_what_comes_back_with_another_format_ends_the_stream(
     plug_in: PlugIn, ramp: NDArray[np.int32]
 ) -> None:
     microphone = plug_in(ramp, sample_format="S32_LE")
-    sizes = itertools.chain([480], itertools.repeat(960))
+    asked = {"rate_hz": RATE_HZ, "channels": 1, "period_size": 480, "periods": 8}
 
-    def open_device() -> Source:
-        return AlsaSource(
-            microphone.name, rate_hz=RATE_HZ, channels=1, period_size=next(sizes), periods=8
-        )
+    def open_device(*, before: StreamFormat | None = None) -> Source:
+        assert (before is None) == (asked["period_size"] == 480)
+        source = AlsaSource(microphone.name, **asked, before=before)
+        asked["period_size"] = 960
+        return source
 
     source = ReopeningSource(open_device)
     source.read()
@@ -227,6 +228,28 @@ def test_what_comes_back_with_another_format_ends_the_stream(
     microphone.plug()
     with pytest.raises(DeviceError, match="came back with"):
         read_for(source, 5.0)
+
+
+def test_a_card_that_offers_more_when_it_comes_back_goes_on_as_before(
+    plug_in: PlugIn, ramp: NDArray[np.int32]
+) -> None:
+    """As one whose other end nobody holds any longer; ALSA's null device offers everything."""
+    microphone = plug_in(ramp, sample_format="S16_LE")
+    asked = {"rate_hz": RATE_HZ, "channels": 1, "period_size": 480, "periods": 8}
+
+    def open_device(*, before: StreamFormat | None = None) -> Source:
+        return AlsaSource("null" if before else microphone.name, **asked, before=before)
+
+    with ReopeningSource(open_device) as source:
+        source.read()
+        microphone.unplug()
+        while not isinstance(source.read(), Gap):
+            pass
+        while isinstance(item := source.read(), Gap):
+            pass
+        assert item is not None
+        assert item.samples.dtype == "int16"
+        assert source.trouble == ""
 
 
 def test_what_is_not_there_at_first_is_refused(plug_in: PlugIn, ramp: NDArray[np.int32]) -> None:

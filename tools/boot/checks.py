@@ -110,7 +110,9 @@ def _counts(lab: Lab) -> tuple[str, str, int]:
 
 def outlives_a_reboot(lab: Lab) -> str:
     """A reboot in the middle of a recording leaves whole clips only."""
-    return _cut_off(lab, "systemctl reboot")
+    seen = _cut_off(lab, "systemctl reboot")
+    lab.box.run("grep -l -e '-command-' /var/lib/edge/clips/*/*.json")
+    return f"{seen}, the one that was cut off among them"
 
 
 def outlives_a_power_cut(lab: Lab) -> str:
@@ -133,8 +135,10 @@ def _cut_off(lab: Lab, how: str) -> str:
         " [ -s $sound ] && [ -s ${sound%.flac}.json ] || exit 1; done; ls */*.flac | wc -l"
     )
     clips = lab.box.run(whole)
-    odd = lab.box.run("find /var/lib/edge/clips -name '*.part' -o -name '*.tmp' | wc -l")
-    _must(odd == "0", f"{odd} unfinished files are left")
+    # What is younger than the boot is being recorded.
+    old = "! -newermt @$(awk '/^btime/ {print $2}' /proc/stat)"
+    odd = lab.box.run(f"find /var/lib/edge/clips {old} -name '*.part' -o {old} -name '*.tmp'")
+    _must(not odd, f"unfinished: {odd}")
     return f"back after {took_s:.0f} s, {clips} clips, all whole"
 
 
