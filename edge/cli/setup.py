@@ -246,12 +246,13 @@ def _what_follows(settings: Settings) -> list[str]:
     from edge.publish.homeassistant import components
     from edge.service import build
     from edge.service.homeassistant import shown
+    from edge.service.rules import build_rules
 
     if not (settings.publish.url and settings.homeassistant.enabled):
         return []
     model = build.described_model(settings)
     alarms = build.alarm_names(settings)
-    rules = build.build_rules(settings, model)
+    rules = build_rules(settings, model)
     what = shown(settings, model.name, rules, alarms, calibrated=False, thermometer=False)
     entities = components(build.build_topics(settings), what)
     lines = [f'Home Assistant, at the same broker, will show "{what.name}" with']

@@ -18,6 +18,7 @@ from edge.service import build
 from edge.service.commands import CommandError, Commands
 from edge.service.homeassistant import HomeAssistant, shown, withdraw
 from edge.service.notify import Every, tell, watchdog_interval_s
+from edge.service.rules import build_rules, state_labels
 from edge.service.uplink import Uplink
 
 if TYPE_CHECKING:
@@ -112,12 +113,12 @@ class _Awaiting:
         settings = self._settings
         try:
             model = build.described_model(settings)
-            rules = build.build_rules(settings, model)
+            rules = build_rules(settings, model)
         except EdgeError as error:
             log.warning("%s", error)
             return
         alarms = build.alarm_names(settings)
-        for label in (*build.state_labels(settings, model), *alarms):
+        for label in (*state_labels(settings, model), *alarms):
             self._send(payloads.detected(self._topics, label, on=False))
         self._send(payloads.paused(self._topics, on=False))
         if settings.homeassistant.enabled:

@@ -12,6 +12,7 @@ from edge.model.detector import Detector
 from edge.patches import PatchCutter, patch_cutter
 from edge.service import build
 from edge.service.designs import core_design
+from edge.service.rules import build_rules
 
 if TYPE_CHECKING:
     from edge.config.schema import Settings
@@ -55,7 +56,7 @@ def ears_of(settings: Settings, place: Place, classifier: OnnxClassifier, number
     spec = CoreSpec(rate_hz, info.front_end.rate_hz, filters, place.response)
     taps = core_design(spec, settings.state.path).decimation_taps
     geometry = (info.front_end, info.patch_frames, info.patch_hop)
-    rules = build.build_rules(settings, info)
+    rules = build_rules(settings, info)
     # The same label may begin anew where it just ended: ids must not repeat.
     stream_id = f"{place.stream_id}.{number}"
     return Ears(

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 from edge.errors import ConfigError
 from edge.model.classifier import OnnxClassifier
 from edge.model.grouping import grouped
-from edge.service import build
 from edge.service.instrument import alarm_rules
 from edge.service.recording import check_model
+from edge.service.rules import build_rules
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,7 +27,7 @@ def fitting_model(settings: Settings, path: Path) -> OnnxClassifier:
     """
     classifier = OnnxClassifier(path, settings.model.groups)
     info = classifier.info
-    build.build_rules(settings, info)
+    build_rules(settings, info)
     alarm_rules(settings, info.scored)
     if settings.record.enabled:
         check_model(settings, info)

@@ -28,6 +28,7 @@ from edge.errors import EdgeError
 from edge.publish import homeassistant, payloads
 from edge.publish.homeassistant import Shown, discovery_topic
 from edge.service import build
+from edge.service.rules import state_labels
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -73,7 +74,7 @@ def all_that_is_kept(settings: Settings) -> list[Message]:
     topics = build.build_topics(settings)
     labels = build.alarm_names(settings)
     with contextlib.suppress(EdgeError):  # a model that is gone leaves what was told of it
-        labels += build.state_labels(settings, build.described_model(settings))
+        labels += state_labels(settings, build.described_model(settings))
     kept = {topics.detected(label) for label in labels}
     # What was told of other models; a topic's word is the end of the key.
     told = _read(settings.state.path / FILE)

@@ -16,10 +16,10 @@ import logging
 import time
 from typing import TYPE_CHECKING, Any
 
-from edge.service import build
 from edge.service.figures import Durations
 from edge.service.notify import INFERENCE_STALL_S
 from edge.service.recording import new_model
+from edge.service.rules import state_labels
 from edge.service.supervisor import Mailbox
 from edge.types import Gap
 
@@ -168,7 +168,7 @@ class Inference:
             model = ears.classifier.info
             self._tell(self._pipeline.change_detector(ears.detector))
             self._begin(model)
-            self._reporter.change_labels(model.scored, build.state_labels(self._settings, model))
+            self._reporter.change_labels(model.scored, state_labels(self._settings, model))
             if self._recorder:
                 self._recorder.change_model(new_model(self._settings, self._rate_hz, model))
             ears.taken.set()

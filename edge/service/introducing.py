@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from edge.publish import payloads
 from edge.service import build
 from edge.service.homeassistant import HomeAssistant, shown, withdraw
+from edge.service.rules import build_rules
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -94,7 +95,7 @@ class Introduction:
         what = shown(
             settings,
             f"{model.name} {model.version}",
-            build.build_rules(settings, model),
+            build_rules(settings, model),
             self._alarms,
             calibrated=self._calibrated.offset_db() is not None,
             thermometer=self._thermometer,

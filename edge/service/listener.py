@@ -43,6 +43,7 @@ from edge.service.overrun import Overruns
 from edge.service.pausing import Pausing
 from edge.service.recording import build_recorder, recording_figures
 from edge.service.reporter import Reporter
+from edge.service.rules import state_labels
 from edge.service.sounding import Sounding
 from edge.service.stream import StreamWatch
 from edge.service.thresholds import Thresholds
@@ -227,7 +228,7 @@ class Listener:
             self._send(payloads.last_words(self._topics, before, number, utc_now()))
             self._words.told()
         model = self._models.classifier.info
-        self._reporter.silence(build.state_labels(self._models.settings, model))
+        self._reporter.silence(state_labels(self._models.settings, model))
         if self._recorder:
             self._supervisor.start("record", self._recorder.run)
         if self._playback:

@@ -23,6 +23,7 @@ from edge.record.writer import ClipWriter, Privacy
 from edge.service import build
 from edge.service.cleaning import HIGHPASS, NOTHING, ClipCleaner, reference_channel, specs_for
 from edge.service.designs import core_design
+from edge.service.rules import build_rules, check_labels
 from edge.service.speech import LabelJudge, VoiceJudge
 
 if TYPE_CHECKING:
@@ -129,7 +130,7 @@ def clip_lengths(settings: Settings, rate_hz: int, model: ModelInfo) -> Lengths:
     """Return how clips are cut at a rate, in samples."""
     record = settings.record
     front = model.front_end
-    rules = build.build_rules(settings, model).values()
+    rules = build_rules(settings, model).values()
     hops = model.patch_frames + model.patch_hop * max((rule.min_hits for rule in rules), default=1)
     patches_s = hops * front.hop_length / front.rate_hz
     events_s = patches_s + max((rule.hold_s for rule in rules), default=0.0)
@@ -178,7 +179,7 @@ def check_model(settings: Settings, model: ModelInfo) -> None:
     """Raise `ConfigError` where clips or the speech veto ask for labels that the model lacks."""
     wanted, speech = settings.record.labels, settings.speech
     alarms = {alarm.name for alarm in settings.level.alarms}
-    build.check_labels("record.labels", [label for label in wanted if label not in alarms], model)
+    check_labels("record.labels", [label for label in wanted if label not in alarms], model)
     by_label = speech.action != "keep" and not speech.model
     if by_label and not set(speech.labels) & set(model.scored):
         raise ConfigError(

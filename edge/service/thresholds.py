@@ -23,8 +23,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from edge.durable import replace_file
 from edge.errors import StorageError
-from edge.service import build
 from edge.service.commands import CommandError, only
+from edge.service.rules import build_rules
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -84,7 +84,7 @@ class Thresholds:
 
     def of(self, model: ModelInfo) -> dict[str, Rule]:
         """Return the rules in force with a model."""
-        return build.build_rules(self._settings(), model, self._kept.get(_key(model), {}))
+        return build_rules(self._settings(), model, self._kept.get(_key(model), {}))
 
     def begin(self, model: ModelInfo) -> dict[str, Rule]:
         """Take commands for a model from now on; return the rules that were told for it."""

@@ -14,7 +14,8 @@ from edge.dsp.logmel import LogMelPatch, log_mel, normalise
 from edge.model.registry import METADATA_KEY
 from edge.model.session import Session
 from edge.model.trial import Heard, Rates, detection_error, try_out
-from edge.service.build import build_rules, open_model
+from edge.service.build import open_model
+from edge.service.rules import build_rules
 from edge.service.trial_dataset import labels_of, read_dataset
 from edge.types import Patch
 

@@ -16,7 +16,7 @@ from edge.model.classifier import OnnxClassifier
 from edge.model.detector import Detector
 from edge.model.frontend import PRESETS
 from edge.model.registry import describe, read_labels, shipped_model
-from edge.service.build import build_rules
+from edge.service.rules import build_rules
 from edge.types import Patch
 
 if TYPE_CHECKING:

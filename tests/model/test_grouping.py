@@ -16,7 +16,7 @@ from edge.model.classifier import OnnxClassifier
 from edge.model.detector import Detector
 from edge.model.grouping import AUDIOSET, audioset_groups
 from edge.model.registry import ModelInfo, describe, read_labels, read_model, shipped_model
-from edge.service.build import build_rules, event_labels, state_labels
+from edge.service.rules import build_rules, event_labels, state_labels
 from edge.types import Patch
 
 if TYPE_CHECKING:

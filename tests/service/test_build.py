@@ -7,7 +7,8 @@ import pytest
 from edge.config.load import load_settings
 from edge.errors import ConfigError
 from edge.model.registry import read_model, shipped_model
-from edge.service.build import build_pipeline, build_rules, build_source
+from edge.service.build import build_pipeline, build_source
+from edge.service.rules import build_rules
 from edge.types import StreamFormat
 
 MODEL = read_model(shipped_model())

@@ -24,9 +24,9 @@ from edge.model.registry import read_model, shipped_model
 from edge.record.sealing import new_identity
 from edge.record.store import ClipStore
 from edge.record.writer import RETRY_S
-from edge.service.build import build_rules
 from edge.service.hearing import is_hearing
 from edge.service.recording import build_recorder, clip_lengths
+from edge.service.rules import build_rules
 from edge.types import Scores, StreamFormat, Utc
 from tests.conftest import may_mount, wait_until
 from tests.record.shelf import shelve
