@@ -1,9 +1,16 @@
 # SPDX-License-Identifier: MIT
+import os
 import random
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import pytest
 
-from edge.clock import StreamClock, format_utc
+from edge.clock import RIGHT_FOR_S, StreamClock, format_utc
+from tests.conftest import REPOSITORY
+from tools.lab.clock import FaultClock
 
 
 class Clocks:
@@ -52,3 +59,51 @@ def test_a_step_of_the_wall_clock_changes_no_length() -> None:
 def test_utc_is_iso_8601_with_milliseconds() -> None:
     assert format_utc(0.0) == "1970-01-01T00:00:00.000Z"
     assert format_utc(1_800_000_000.25) == "2027-01-15T08:00:00.250Z"
+
+
+NAMED = """
+import sys
+from pathlib import Path
+from edge.clock import wall_clock_synchronised
+print(wall_clock_synchronised(Path(sys.argv[1])))
+"""
+
+
+class TestSynchronised:
+    @pytest.fixture
+    def clock(self, tmp_path: Path) -> FaultClock:
+        return FaultClock(tmp_path / "clock")
+
+    @pytest.fixture
+    def said(self, tmp_path: Path) -> Path:
+        """Return the file by which a time service says when it has set the clock right."""
+        return tmp_path / "synchronized"
+
+    def asked(self, clock: FaultClock, said: Path) -> bool:
+        command = [*clock.wrap(), sys.executable, "-c", NAMED, said]
+        return subprocess.check_output(command, cwd=REPOSITORY, text=True).strip() == "True"
+
+    def test_the_kernel_is_asked_first(self, clock: FaultClock, said: Path) -> None:
+        said.touch()
+        assert not self.asked(clock, said)
+        said.unlink()
+        clock.correct()
+        assert self.asked(clock, said)
+
+    def test_where_a_sandbox_forbids_that_the_time_service_is_believed(
+        self, clock: FaultClock, said: Path
+    ) -> None:
+        clock.hide()
+        assert not self.asked(clock, said)
+        said.touch()
+        assert self.asked(clock, said)
+
+    def test_it_is_believed_as_long_as_the_kernel_would(
+        self, clock: FaultClock, said: Path
+    ) -> None:
+        clock.hide()
+        said.touch()
+        os.utime(said, (0.0, time.time() - RIGHT_FOR_S + 60.0))
+        assert self.asked(clock, said)
+        os.utime(said, (0.0, time.time() - RIGHT_FOR_S - 60.0))
+        assert not self.asked(clock, said)

@@ -21,8 +21,9 @@ if TYPE_CHECKING:
 
 
 @click.command()
+@click.option("--no-broker", is_flag=True, help="Leave the broker to the listener.")
 @settings_options
-def check(config_file: Path | None, overrides: tuple[str, ...]) -> int:
+def check(*, no_broker: bool, config_file: Path | None, overrides: tuple[str, ...]) -> int:
     """Open state directory, clips, model, device and broker; exit with the first failure's code.
 
     A directory that can't be written, a broker or a loudspeaker that is away are warnings
@@ -38,7 +39,8 @@ def check(config_file: Path | None, overrides: tuple[str, ...]) -> int:
     codes = [_report(name, step, settings, "FAILED ") for name, step in steps]
     if settings.playback.device:
         _report("playback", _playback, settings, "warning")
-    _report("broker", _broker, settings, "warning")
+    if not no_broker:
+        _report("broker", _broker, settings, "warning")
     return next((code for code in codes if code), EXIT_OK)
 
 

@@ -123,6 +123,8 @@ class TestCheck:
         done = edge("check", *SYNTH, *state, "--set", url)
         assert done.returncode == EXIT_OK
         assert "warning  broker: no broker at 127.0.0.1" in done.stdout
+        done = edge("check", *SYNTH, *state, "--set", url, "--no-broker")
+        assert "no broker at" not in done.stdout, "the unit is not to wait for it"
 
     @pytest.mark.parametrize(
         ("wrong", "line", "code"),

@@ -106,6 +106,14 @@ def test_it_runs_within_its_sandbox_and_saves_what_it_hears(box: Box) -> None:
     ).split() == ["0", "0"]
 
 
+def test_it_knows_within_its_sandbox_whether_its_clock_is_right(box: Box) -> None:
+    says = "edge status --json | grep -q '\"clock_synchronised\": {}'"
+    box.wait(says.format("false"))
+    box.run("mkdir -p /run/systemd/timesync; touch /run/systemd/timesync/synchronized")
+    box.wait(says.format("true"))
+    box.run("rm -r /run/systemd/timesync")
+
+
 def test_the_log_has_fields_and_is_readable(box: Box) -> None:
     assert "listening to synthetic scene" in box.run("journalctl --no-pager -u edge-listen")
     about = box.run("journalctl --no-pager -u edge-listen THREAD_NAME=MainThread -o verbose -n 1")

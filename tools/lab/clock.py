@@ -24,7 +24,7 @@ class FaultClock:
         self._library = build_preload("fault_clock", directory)
         self._file = directory / "clocks"
         self._wall_s = self._slept_s = 0.0
-        self._synchronised = False
+        self._synchronised: int = False
         self._write()
 
     def wrap(self) -> tuple[str, ...]:
@@ -40,6 +40,11 @@ class FaultClock:
     def correct(self) -> None:
         """Set the wall clock right, as a time server does."""
         self._wall_s, self._synchronised = self._slept_s, True
+        self._write()
+
+    def hide(self) -> None:
+        """Let nobody ask the kernel whether the clock is right, as a sandbox does."""
+        self._synchronised = -1
         self._write()
 
     def sleep(self, seconds: float) -> None:

@@ -75,7 +75,8 @@ int gettimeofday(struct timeval *restrict now, void *restrict zone) {
 }
 
 int adjtimex(struct timex *state) {
-  if (state->modes)
+  int synchronised = clocks().synchronised;
+  if (state->modes || synchronised < 0)
     return -1;
-  return clocks().synchronised ? TIME_OK : TIME_ERROR;
+  return synchronised ? TIME_OK : TIME_ERROR;
 }
