@@ -237,7 +237,8 @@ class TestReplay:
     def test_a_reader_that_leaves_early_gets_no_complaint(self, tmp_path: Path) -> None:
         samples, _ = synthesise_scene(12.0, 16000, seed=0)
         soundfile.write(tmp_path / "long.wav", samples, 16000)
-        edge = f"'{sys.executable}' -m edge replay '{tmp_path / 'long.wav'}'"
+        state = f"--set 'state.directory=\"{tmp_path}\"'"
+        edge = f"'{sys.executable}' -m edge replay '{tmp_path / 'long.wav'}' {state}"
         done = subprocess.run(
             ["bash", "-c", f"{edge} | head -n 1"],
             capture_output=True,
