@@ -11,6 +11,8 @@ PENDING=$HOME_OF_EDGE/pending
 # What judges an upgrade comes from the release before it: a new one may not judge itself.
 # shellcheck disable=SC2034
 JUDGE=$HOME_OF_EDGE/judge
+# The settings that the release in use was seen to read, for the way back to it.
+KEPT_SETTINGS=$HOME_OF_EDGE/settings
 
 current_release() {
     [ -L "$HOME_OF_EDGE/current" ] || return 0
@@ -42,6 +44,8 @@ files() {
 outdated() {
     local path file
     while read -r path file; do
+        # Until the verdict, the judge's own unit stays that of the release before, too.
+        if [ -s "$PENDING" ] && [ -e "$path" ] && [[ $file == *upgrade-check* ]]; then continue; fi
         [ ! -e "$1/$file" ] || cmp --quiet "$1/$file" "$path" || echo "$path $file"
     done < <(files)
 }
@@ -52,6 +56,36 @@ put_file() {
         install -m 644 "$1" "$2.new" &&
         sync "$2.new" &&
         mv "$2.new" "$2"
+}
+
+# settings_in FOLDER: the files that edge reads there.
+settings_in() { (cd "$1" && find edge.toml edge.d -name '*.toml' 2>/dev/null) || true; }
+
+# keep_settings: a copy of them, whole or none.
+keep_settings() {
+    local file
+    rm -rf "$KEPT_SETTINGS" "$KEPT_SETTINGS.new"
+    mkdir -m 700 "$KEPT_SETTINGS.new"
+    while read -r file; do
+        (cd /etc/edge && cp -a --parents "$file" "$KEPT_SETTINGS.new")
+    done < <(settings_in /etc/edge)
+    sync --file-system "$HOME_OF_EDGE"
+    mv -T "$KEPT_SETTINGS.new" "$KEPT_SETTINGS"
+}
+
+# restore_settings: what was written for the version that is left stays beside it, under another name.
+restore_settings() {
+    local file
+    [ -d "$KEPT_SETTINGS" ] || return 0
+    while read -r file; do
+        if cmp --quiet "$KEPT_SETTINGS/$file" "/etc/edge/$file"; then continue; fi
+        echo "/etc/edge/$file is as before again; what it was is in $file.new-version" >&2
+        mv --backup=numbered "/etc/edge/$file" "/etc/edge/$file.new-version"
+    done < <(settings_in /etc/edge)
+    while read -r file; do
+        [ ! -e "/etc/edge/$file" ] || continue
+        cp -a "$KEPT_SETTINGS/$file" "/etc/edge/$file.old" && mv "/etc/edge/$file.old" "/etc/edge/$file"
+    done < <(settings_in "$KEPT_SETTINGS")
 }
 
 # signs: what is right now, and must be after an upgrade: a unit, a microphone that is heard, the broker.

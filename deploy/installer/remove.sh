@@ -62,5 +62,5 @@ remove_kept() {
     for path in "${KEPT[@]}"; do
         if [ -e "$path" ]; then act "remove $path" remove_path "$path"; fi
     done
-    if id edge >/dev/null 2>&1; then act "remove the user edge" userdel edge; fi
+    if [ "$(id -u edge 2>/dev/null || echo 1000)" -lt 1000 ]; then act "remove the user edge" userdel edge; fi
 }

@@ -7,6 +7,10 @@ SETTINGS=/etc/edge/edge.toml
 COMMAND=/usr/local/bin/edge
 
 make_user() {
+    local number
+    number=$(id -u edge 2>/dev/null || echo 0)
+    [ "$number" -lt 1000 ] ||
+        die "the user edge (uid $number) is a person's: the units would run as that person. Give the person another name (usermod --login), then run this again"
     if [[ " $(id -nG edge 2>/dev/null || true) " != *' audio '* ]]; then
         act "make the user edge, of the group audio" systemd-sysusers "$1"
     fi
@@ -39,11 +43,22 @@ reload_managers() {
     systemctl restart systemd-journald.service
 }
 
+# reads_settings RELEASE: says what is wrong with them.
+reads_settings() {
+    { setpriv --reuid=edge --regid=edge --init-groups timeout 120 "$RELEASES/$1/bin/edge" config >/dev/null; } 2>&1
+}
+
 # settings_fit RELEASE BEFORE: a file that the new version can't read is kept, and the old version with it.
 settings_fit() {
-    local edge=$RELEASES/$1/bin/edge mistakes failed=0
-    if [ ! -d /etc/edge ] || [ ! -x "$edge" ]; then return; fi
-    mistakes=$(setpriv --reuid=edge --regid=edge --init-groups timeout 120 "$edge" config 2>&1 >/dev/null) || failed=$?
+    local mistakes failed=0
+    if [ ! -d /etc/edge ] || [ ! -x "$RELEASES/$1/bin/edge" ]; then return; fi
+    if [ "$(id -u)" != 0 ]; then
+        say "edge: whether the settings fit $1 is seen when root asks"
+        return
+    fi
+    # Before anybody mends them for the new version.
+    if [ -n "$2" ] && [ "$1" != "$2" ] && ! $dry_run && reads_settings "$2" >/dev/null; then keep_settings; fi
+    mistakes=$(reads_settings "$1") || failed=$?
     [ "$failed" != 0 ] || return 0
     say "$mistakes"
     [ "$failed" != 124 ] ||

@@ -170,6 +170,13 @@ def test_clips_go_to_another_disk_that_a_drop_in_allows(box: Box) -> None:
     )
 
 
+def test_a_dry_run_is_for_everybody(box: Box) -> None:
+    box.run("cp -r /trees/good /run/open; chmod -R a+rX /run/open")
+    done = box.attempt("setpriv --reuid=65534 /run/open/deploy/install.sh --dry-run")
+    assert done.returncode == 0, done.stdout
+    assert "do not fit" not in done.stdout
+
+
 def test_settings_that_do_not_fit_are_kept_and_the_old_version_goes_on(box: Box) -> None:
     before, pid, file = release(box), main_pid(box), box.path(SETTINGS)
     settings = file.read_text()
@@ -269,6 +276,59 @@ def test_an_upgrade_that_does_not_run_is_left_again(box: Box) -> None:
     assert box.path(SETTINGS).read_text() == settings
 
 
+def test_settings_mended_for_a_version_that_is_left_are_as_before_again(box: Box) -> None:
+    """Though they were mended while the old version ran, which they fit no longer."""
+    file, before = box.path(SETTINGS), release(box)
+    settings = file.read_text()
+    box.judge_within(6)
+    try:
+        assert "publish.url: unknown key" in box.install("misfit").stdout
+        misfit = settings.replace("url =", "uri =")
+        file.write_text(misfit)
+        done = box.install("misfit")
+        assert f"was not healthy, {before} is in use again" in done.stdout
+        box.wait(SETTLED)
+        assert release(box) == before
+        assert file.read_text() == settings
+        assert box.path(f"{SETTINGS}.new-version").read_text() == misfit
+    finally:
+        file.write_text(settings)
+
+
+def test_a_new_version_does_not_bring_its_own_judge(box: Box) -> None:
+    unit = "/usr/local/lib/systemd/system/edge-upgrade-check.service"
+    box.judge_within(6)
+    box.run(f"echo '# of before' >>{unit}")
+    box.install("failing")
+    assert "# of before" in box.run(f"cat {unit}"), "until the verdict, and it was against it"
+    box.wait(SETTLED)
+
+
+def test_a_disk_that_keeps_files_from_being_put_back_does_not_keep_the_units_restarting(
+    box: Box,
+) -> None:
+    before, failing = release(box), box.run("basename $(ls -d /opt/edge/releases/9.0.0-*)")
+    place = "/usr/local/lib/systemd/system"
+    box.run(f"echo '# of the new version' >>{place}/edge-analyze.service")
+    pend(box, before)
+    box.run(
+        f"ln -sfn releases/{failing} /opt/edge/current; mkdir -p /run/edge-judge;"
+        f" mount --bind {place} {place}; mount -o remount,ro,bind {place}"
+    )
+    assert box.attempt(f"EDGE_WITHIN_S=0 bash {JUDGE}").returncode == 1
+    assert release(box) == before
+    box.wait("systemctl is-active edge-listen")
+    pid = main_pid(box)
+    assert box.attempt(f"bash {JUDGE}").returncode == 1
+    assert main_pid(box) == pid
+    box.run(f"umount {place}")
+    assert box.attempt(f"bash {JUDGE}").returncode == 0
+    box.run("rm -r /run/edge-judge")
+    box.wait(SETTLED)
+    assert main_pid(box) == pid
+    assert "new version" not in box.run(f"cat {place}/edge-analyze.service")
+
+
 def test_a_boot_goes_on_judging_an_upgrade_that_was_cut_off(box: Box) -> None:
     """As after a power cut between the turn of the link and the restart of the units."""
     before = release(box)
@@ -315,6 +375,16 @@ def test_uninstalling_leaves_what_was_heard_unless_told(box: Box) -> None:
     assert box.attempt("/trees/first/deploy/install.sh uninstall --purge").returncode == 0
     box.run("[ ! -e /var/lib/edge ] && [ ! -e /etc/edge ] && ! id edge 2>/dev/null")
     assert "nothing to change" in box.run("/trees/first/deploy/install.sh uninstall --purge")
+
+
+def test_a_person_who_is_called_edge_is_no_user_for_the_units(bare: Box) -> None:
+    bare.run("useradd --uid 1000 --groups audio edge")
+    done = bare.attempt("/trees/first/deploy/install.sh --offline /trees/wheels")
+    assert done.returncode == 1
+    assert "the user edge (uid 1000) is a person's" in done.stdout
+    assert bare.run("ls /opt/edge 2>/dev/null || true") == ""
+    assert bare.attempt("/trees/first/deploy/install.sh uninstall --purge").returncode == 0
+    bare.run("id edge; userdel edge")
 
 
 def test_half_an_install_is_removed_and_what_is_not_edges_stays(bare: Box) -> None:
