@@ -50,6 +50,11 @@ ensure_packages() {
     mapfile -t missing < <(missing_packages "$@")
     [ ${#missing[@]} = 0 ] && return
     say "installing Debian packages: ${missing[*]}"
+    # What was cut off in the midst of it, apt-get takes up no more by itself.
+    if [ -n "$(ls -A /var/lib/dpkg/updates)" ]; then
+        as_root env DEBIAN_FRONTEND=noninteractive \
+            dpkg --force-confdef --force-confold --configure -a >/dev/null 2>&1 || true
+    fi
     as_root apt-get update -qq || say "edge: the package lists could not be renewed; trying with the old ones"
     as_root env DEBIAN_FRONTEND=noninteractive \
         apt-get -o DPkg::Lock::Timeout=300 install -y -qq --no-install-recommends "${missing[@]}" >/dev/null ||

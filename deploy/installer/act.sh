@@ -19,7 +19,7 @@ act() {
 lock() {
     $dry_run && return
     exec 9>/run/edge-install.lock
-    flock --nonblock 9 || die "another run of the installer is under way"
+    flock --nonblock 9 || die "another run of the installer is under way, or what one that was killed had begun: wait until it has ended"
 }
 
 managed() { [ -d /run/systemd/system ]; } # false in a chroot, where an image is made

@@ -45,6 +45,8 @@ fill_release() {
     log=$(mktemp)
     mkdir -p "$RELEASES"
     if ! make_environment "$new" "$place" >"$log" 2>&1; then
+        # venv and pip do not always say that it was the disk.
+        if disk_full "$RELEASES"; then echo 'No space left' >>"$log" || true; fi
         rm -rf "$new"
         explain_failure "$log"
     fi
@@ -55,6 +57,13 @@ fill_release() {
     touch "$place/complete"
     sync --file-system "$place"
     rm -rf "$place.old"
+}
+
+# disk_full FOLDER: no bytes, or no files (some file systems, as btrfs, do not count these).
+disk_full() {
+    local free_mb files free_files
+    read -r free_mb files free_files < <(df --output=avail,itotal,iavail -m "$1" | tail -n 1)
+    [ "$free_mb" -lt 20 ] || { [ "${files/-/0}" != 0 ] && [ "$free_files" -lt 20 ]; }
 }
 
 # make_environment FOLDER PLACE: in a folder that will be renamed to PLACE.
@@ -85,12 +94,16 @@ copy_program() {
 }
 
 explain_failure() {
-    tail -n 20 "$1" >&2
-    if grep -q 'No space left' "$1"; then
+    local said missing
+    said=$(<"$1")
+    missing=$(sed -n 's/^ERROR: No matching distribution found for \([^ ]*\).*/\1/p' <<<"$said")
+    rm -f "$1"
+    tail -n 20 <<<"$said" >&2
+    if [[ $said == *'No space left'* ]]; then
         die "the disk is full: make room, then run this again; nothing was changed"
     elif [ -n "$offline" ]; then
-        die "$offline does not hold all that is needed, for this Python and processor (deploy/README.md says how to fill it); nothing was changed"
-    elif grep -qE 'NameResolution|NewConnectionError|Network is unreachable|Temporary failure|ReadTimeout' "$1"; then
+        die "$offline does not hold all that is needed, for this Python and processor: ${missing:-see above} (deploy/README.md says how to fill it); nothing was changed"
+    elif grep -qE 'NameResolution|NewConnectionError|Network is unreachable|Temporary failure|ReadTimeout|ConnectTimeout' <<<"$said"; then
         die "there is no network: mend it, or bring a folder of wheels (--offline WHEELS); nothing was changed"
     fi
     die "pip could not install (its last lines are above); nothing was changed"

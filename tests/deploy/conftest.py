@@ -51,7 +51,7 @@ class Box:
                 "--tmpfs=/usr/local:mode=755",
                 f"--bind-ro={shared}:/trees",
                 f"--bind-ro={(REPOSITORY / '.venv').resolve()}:{LENT}",
-                "systemd.firstboot=off",
+                *("systemd.firstboot=off", "systemd.mask=systemd-networkd-wait-online.service"),
             ],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
