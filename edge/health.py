@@ -60,8 +60,11 @@ class BoxHealth:
 
     def _throttled(self) -> str | None:
         """Return the firmware's bits: 0x1 under-voltage, 0x4 throttled, << 16 since boot."""
-        text = _text(self._sys / "devices/platform/soc/soc:firmware/get_throttled")
-        return f"0x{int(text, 16):x}" if text else None
+        # "soc", on a Pi 5 "soc@107c000000"; some kernels have no such file.
+        for path in (self._sys / "devices/platform").glob("soc*/soc*:firmware/get_throttled"):
+            if text := _text(path):
+                return f"0x{int(text, 16):x}"
+        return None
 
     def _disk_free_mb(self) -> float | None:
         try:

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 from pathlib import Path
 
+import pytest
+
 from edge.health import BoxHealth
 
 
@@ -9,9 +11,11 @@ def write(path: Path, text: str) -> None:
     path.write_text(text)
 
 
-def test_a_pi_s_figures_are_read_from_its_files(tmp_path: Path) -> None:
+@pytest.mark.parametrize("soc", ["soc", "soc@107c000000"])
+def test_a_pi_s_figures_are_read_from_its_files(tmp_path: Path, soc: str) -> None:
+    """The second is a Pi 5."""
     write(tmp_path / "sys/class/thermal/thermal_zone0/temp", "61234\n")
-    write(tmp_path / "sys/devices/platform/soc/soc:firmware/get_throttled", "50005\n")
+    write(tmp_path / f"sys/devices/platform/{soc}/{soc}:firmware/get_throttled", "50005\n")
     write(tmp_path / "proc/self/statm", "9000 2048 1000 1 0 1 0\n")
     write(tmp_path / "proc/self/io", "read_bytes: 1\nwrite_bytes: 2500000\n")
     figures = BoxHealth(tmp_path, root=tmp_path).read()

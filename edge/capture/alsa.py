@@ -137,7 +137,9 @@ class AlsaSource:
         self._format = StreamFormat(
             rate_hz, channels, int(granted["period_size"]), self._sample_format
         )
-        self._name = next((c.name for c in cards if c.index == granted["card_no"]), pcm_name)
+        card = next((one for one in cards if one.index == granted["card_no"]), None)
+        self._name = card.name if card else pcm_name
+        self._identity = card.identity if card else pcm_name
         self._buffer_size = int(granted["buffer_size"])
         self._unpack = Unpacker(self._sample_format, channels, self._format.period_size).unpack
         self._timeline = Timeline(rate_hz)
@@ -155,6 +157,11 @@ class AlsaSource:
     def name(self) -> str:
         """The card's name, or ALSA's where there is no card."""
         return self._name
+
+    @property
+    def identity(self) -> str:
+        """What is known of the card wherever it is plugged in; ALSA's name where there is none."""
+        return self._identity
 
     def read(self) -> Period | Gap:
         """Block until the next period, or return the gap before it.

@@ -30,6 +30,14 @@ class Card:
     usb_id: str = ""
     usb_path: str = ""
 
+    @property
+    def identity(self) -> str:
+        """What stays of it on another port and under another number; "" of what it lacks.
+
+        Not its id: one that comes back while its old number is still held gets another.
+        """
+        return f"{self.usb_id} {self.name}".strip()
+
     def pcm(self, device: int | None = None) -> str:
         """Return the ALSA name of a capture device, the first one by default."""
         if device is None:

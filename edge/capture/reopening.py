@@ -50,7 +50,8 @@ class ReopeningSource:
         or raises `DeviceError`.
 
     Raises `DeviceError` where it can't be opened the first time, and from `read` where it comes
-    back with another format than the stream has.
+    back with another format than the stream has, or another device in its place: calibration,
+    clips and messages speak of the one before.
     """
 
     def __init__(self, open_device: Opener) -> None:
@@ -58,6 +59,7 @@ class ReopeningSource:
         self._source: Source | None = open_device()
         self._format = self._source.format
         self._name = self._source.name
+        self._identity = self._source.identity
         self._notes = self._source.notes
         self._xruns = 0  # of the devices before this one
         self._timeline = Timeline(self._format.rate_hz)
@@ -81,6 +83,11 @@ class ReopeningSource:
     def name(self) -> str:
         """What is being heard, or was."""
         return self._name
+
+    @property
+    def identity(self) -> str:
+        """Which device the stream is of."""
+        return self._identity
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -166,15 +173,20 @@ class ReopeningSource:
             self._say(error)
             self._put_off()
             return
-        if source.format != self._format:
+        if other := self._otherwise(source):
             source.close()
-            raise DeviceError(
-                f"{source.name} came back with {source.format}, where the stream has"
-                f" {self._format}",
-                "begin anew: the unit does so by itself",
-            )
-        self._source, self._name, self._returned = source, source.name, True
+            raise DeviceError(other, "begin anew: the unit does so by itself")
+        self._source, self._returned = source, True
         self._opened_s = _now_s()
+
+    def _otherwise(self, source: Source) -> str:
+        """Return why the stream can't go on with what was opened; empty: it can."""
+        if source.identity != self._identity:
+            return f"{source.identity} is there, where the stream is of {self._identity}"
+        if source.format != self._format:
+            had = self._format
+            return f"{source.name} came back with {source.format}, where the stream has {had}"
+        return ""
 
     def _placed(self, item: Period | Gap) -> Period | Gap:
         """Return what was read at its place in the stream."""

@@ -78,6 +78,11 @@ class ReplaySource:
         return self._name
 
     @property
+    def identity(self) -> str:
+        """Its name: nothing takes its place."""
+        return self._name
+
+    @property
     def xruns(self) -> int:
         """None: a file waits for its reader."""
         return 0

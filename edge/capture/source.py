@@ -25,6 +25,10 @@ class Source(Protocol):
         """What is being heard, for people: the card's name or the file's."""
 
     @property
+    def identity(self) -> str:
+        """What tells it from another that may take its place; two alike have the same."""
+
+    @property
     def notes(self) -> tuple[str, ...]:
         """What was adapted or found damaged, a sentence each; may grow while reading."""
 

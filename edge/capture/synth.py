@@ -92,6 +92,11 @@ class SynthSource:
         return self._name
 
     @property
+    def identity(self) -> str:
+        """Its name: nothing takes its place."""
+        return self._name
+
+    @property
     def notes(self) -> tuple[str, ...]:
         """Nothing: what is synthesised is what was asked for."""
         return ()

@@ -117,6 +117,10 @@ class Recorder:
         self._asked = 0  # by the mqtt thread
         self._taken = 0  # by the record thread, which then has
         self._going_on = 0  # of them to do
+        self.dropped_levels = 0
+        """How many seconds of levels the inbox had no room for."""
+        self.dropped_scores = 0
+        """How many patches it had no room for."""
 
     @property
     def trouble(self) -> str:
@@ -134,11 +138,11 @@ class Recorder:
 
     def level(self, measured: Level) -> None:
         """Note one second for the sidecars."""
-        self._offer(measured)
+        self.dropped_levels += not self._offered(measured)
 
     def scores(self, heard: Scores) -> None:
         """Note one patch, and that everything before its end was heard."""
-        self._offer(heard)
+        self.dropped_scores += not self._offered(heard)
 
     def miss(self, end_index: int) -> None:
         """Note that nothing more will be heard of what lies before `end_index`."""
@@ -214,9 +218,12 @@ class Recorder:
         if self._inbox.qsize() >= BACKLOG:
             raise StorageError("the recorder waits for its disk", "try again later")
 
-    def _offer(self, item: Level | Scores) -> None:
-        if self._inbox.qsize() < BACKLOG:
-            self._inbox.put(item)
+    def _offered(self, item: Level | Scores) -> bool:
+        """Leave an item where there is room for it; return whether there was."""
+        if self._inbox.qsize() >= BACKLOG:
+            return False
+        self._inbox.put(item)
+        return True
 
     def _take(self, item: _Item) -> None:
         match item:

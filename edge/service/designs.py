@@ -7,6 +7,7 @@ program, this module designs and prints; as a library it keeps what was printed.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import json
@@ -87,6 +88,8 @@ def _keep(path: Path, data: bytes) -> None:
         temporary.replace(path)
     except OSError as error:
         log.warning("designed filters can't be kept, every start takes longer: %s", error)
+        with contextlib.suppress(OSError):
+            temporary.unlink()  # a full disk has taken a part of it
 
 
 def _design_in_child(text: str, limit_s: float) -> bytes:
@@ -96,11 +99,15 @@ def _design_in_child(text: str, limit_s: float) -> bytes:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
+            start_new_session=True,  # Ctrl-C is for the parent, which ends it
         )
     except OSError as error:
         raise EdgeError(f"the filter designer failed: {error}") from error
     with child:
-        made, said = _await(child, text.encode(), time.monotonic() + limit_s)
+        try:
+            made, said = _await(child, text.encode(), time.monotonic() + limit_s)
+        finally:  # a stop that came meanwhile must not wait for it
+            child.kill()
     if child.returncode == EXIT_CONFIG:
         raise ConfigError(said.decode().strip(), "check core.highpass_hz and core.filters")
     if child.returncode:
@@ -124,7 +131,6 @@ def _await(child: subprocess.Popen[bytes], asked: bytes, until_s: float) -> tupl
         except subprocess.TimeoutExpired as error:
             unasked = None  # it is on its way
             if left_s <= FEED_EVERY_S:
-                child.kill()
                 raise EdgeError(f"the filter designer failed: {error}") from error
 
 

@@ -47,6 +47,8 @@ class Progress:
 
     def __init__(self, now_s: float, inference_stall_s: float = INFERENCE_STALL_S) -> None:
         self.inference_stall_s = inference_stall_s
+        self.hears = True
+        """Whether samples, of the two, advance."""
         self._samples = (0, now_s)
         self._inferences = (0, now_s)
 
@@ -56,10 +58,8 @@ class Progress:
             self._samples = (sample_index, now_s)
         if inferences != self._inferences[0]:
             self._inferences = (inferences, now_s)
-        return (
-            now_s - self._samples[1] < SAMPLES_STALL_S
-            and now_s - self._inferences[1] < self.inference_stall_s
-        )
+        self.hears = now_s - self._samples[1] < SAMPLES_STALL_S
+        return self.hears and now_s - self._inferences[1] < self.inference_stall_s
 
 
 class Every:

@@ -123,6 +123,8 @@ def recording_figures(recorder: Recorder | None) -> dict[str, Any]:
         "clips_vetoed": counters.vetoed,
         "clips_lost": counters.lost,
         "clip_samples_overwritten": counters.overwritten_samples,
+        "record_levels_dropped": recorder.dropped_levels,
+        "record_scores_dropped": recorder.dropped_scores,
     }
 
 

@@ -9,6 +9,8 @@ analysis  idle-time analysis pauses
 patches   every second patch is not classified
 levels    no patch is classified: levels, alarms and recording go on
 ========  ==========================================================
+
+A weak supply alone goes no further than `analysis`.
 """
 
 from __future__ import annotations
@@ -31,12 +33,15 @@ DOWN_S: Final = 60.0
 COOLER_C: Final = 5.0  # under its limit the box is cool again
 MANY_LATE: Final = 0.2  # of the patches since the last look
 # Source: Raspberry Pi documentation, vcgencmd get_throttled: bits of now, not those since boot.
+_WEAK_SUPPLY: Final = 0x1
 _BITS: Final = {
-    0x1: "the supply gives too little voltage",
     0x2: "the firmware lowers the clock",
     0x4: "the firmware throttles the processor",
     0x8: "the firmware's soft limit of temperature is reached",
 }
+# What the firmware does about a weak supply, too: what a box can't do then shows in its patches.
+# Source: raspberrypi/firmware, issue 615.
+_FOR_THE_SUPPLY: Final = 0x2 | 0x4
 
 
 class Shedding:
@@ -75,30 +80,36 @@ class Shedding:
 
     def look(self, figures: Mapping[str, Any], now_s: float) -> bool:
         """Take the figures of `health`, every `LOOK_S`; return whether the step has changed."""
-        trouble = self._trouble(figures)
-        asks = 1 if trouble else -1
+        trouble, most = self._trouble(figures)
+        asks = (self._place < most) - (self._place > most)
         if asks != self._asks:
             self._asks, self._since_s = asks, now_s
-        patience_s = UP_S if trouble else DOWN_S
-        place = min(max(self._place + asks, 0), len(STEPS) - 1)
-        if self._since_s is None or now_s - self._since_s < patience_s or place == self._place:
+        patience_s = UP_S if asks > 0 else DOWN_S
+        if self._since_s is None or now_s - self._since_s < patience_s or not asks:
             return False
-        self._place, self._since_s = place, now_s
-        self.reason = (trouble or self.reason) if place else ""
+        self._place, self._since_s = self._place + asks, now_s
+        self.reason = (trouble or self.reason) if self._place else ""
         return True
 
-    def _trouble(self, figures: Mapping[str, Any]) -> str:
-        """Return what is wrong now; empty: nothing."""
+    def _trouble(self, figures: Mapping[str, Any]) -> tuple[str, int]:
+        """Return what is wrong now, "" for nothing, and the place of the last step for it."""
         busy = self._busy(figures)  # first: what came late while it was hot is not of later
         celsius = figures.get("temperature_c")
         if celsius is not None and self._max_temperature_c:
             limit_c = self._max_temperature_c - (COOLER_C if self._hot else 0.0)
             self._hot = celsius > limit_c
             if self._hot:
-                return f"{celsius:g} °C, over {limit_c:g}"
+                return f"{celsius:g} °C, over {limit_c:g}", len(STEPS) - 1
         bits = int(figures.get("throttled") or "0", 16)
+        weak = bits & _WEAK_SUPPLY
+        if weak:
+            bits &= ~_FOR_THE_SUPPLY
         firmware = [text for bit, text in _BITS.items() if bits & bit]
-        return firmware[0] if firmware else busy
+        if firmware or busy:
+            return firmware[0] if firmware else busy, len(STEPS) - 1
+        if weak:  # a box may have that for years, and hears well
+            return "the supply gives too little voltage", STEPS.index("analysis")
+        return "", 0
 
     def _busy(self, figures: Mapping[str, Any]) -> str:
         now = (figures["late_patches"], figures["inferences"], figures["xruns"])

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from edge.clock import StreamClock
     from edge.types import Period, StreamFormat
 
+    Microphone = State | Literal["lost", "stalled"]
+
 log = logging.getLogger(__name__)
 
 
@@ -35,13 +37,20 @@ class StreamWatch:
         self._lost_samples = 0
         self._gap_end = -1
         self._longest_delay_s = 0.0
-        self._microphone_told: State | Literal["lost"] = "ok"
+        self._heard: Microphone = "ok"
+        self._microphone_told: Microphone = "ok"
         self._channels_told = ""
         self.gaps = 0
         """How many there were."""
         self.sample_index = 0
         """After the last sample that came in."""
-        self.microphone: State | Literal["lost"] = "ok"
+        self.stalled = False
+        """Whether nothing comes in any more, not even a gap (set by the main thread)."""
+
+    @property
+    def microphone(self) -> Microphone:
+        """What is wrong with it; "ok": nothing."""
+        return "stalled" if self.stalled else self._heard
 
     def note(self, item: Period | Gap) -> None:
         """Take what the source read (capture thread)."""
@@ -51,7 +60,7 @@ class StreamWatch:
             self.sample_index = self._gap_end = item.sample_index + item.lost_samples
             self._lost_samples += item.lost_samples
             if item.cause == "unplugged":
-                self.microphone = "lost"
+                self._heard = "lost"
             self._liveness.reset()
             self._channels.reset()
             return
@@ -59,7 +68,7 @@ class StreamWatch:
         self._clock.tie(self.sample_index, item.mono_s)
         delay_s = item.mono_s - self._clock.mono_s(self.sample_index)
         self._longest_delay_s = max(self._longest_delay_s, delay_s)
-        self.microphone = self._liveness.process(item)
+        self._heard = self._liveness.process(item)
         self._channels.process(item)
 
     def figures(self) -> dict[str, Any]:

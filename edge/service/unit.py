@@ -6,6 +6,7 @@ from __future__ import annotations
 import logging
 import os
 import signal
+from functools import partial
 from typing import TYPE_CHECKING
 
 from edge.errors import EXIT_CONFIG, EXIT_FAILURE, EXIT_OK, EdgeError
@@ -17,9 +18,16 @@ from edge.service.listener import Listener
 from edge.service.supervisor import Supervisor
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from edge.capture.source import Source
     from edge.config.schema import Settings
 
 log = logging.getLogger(__name__)
+
+
+class _StoppedError(BaseException):
+    """A signal came while the listener was being built: models and filters may take a minute."""
 
 
 def listen(settings: Settings) -> int:
@@ -44,8 +52,7 @@ def listen(settings: Settings) -> int:
 
 def _listen(settings: Settings, file: FiguresFile, words: LastWords) -> int:
     supervisor = Supervisor()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: supervisor.end())
+    _at_a_stop(supervisor.end)
     # Until there is a `Listener` whose models it makes look: a reload may come at any time.
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     if words.wait_s:
@@ -55,8 +62,9 @@ def _listen(settings: Settings, file: FiguresFile, words: LastWords) -> int:
     led.show("blinking")
     try:
         source = None if supervisor.ended.is_set() else awaited_source(settings, supervisor, file)
-        if source:
-            Listener(settings, source, supervisor, file=file, words=words, led=led).run()
+        build = partial(Listener, settings, file=file, words=words, led=led)
+        if source and (listener := _built(build, source, supervisor)):
+            listener.run()
     finally:
         led.show("off")
     if supervisor.failure:
@@ -68,3 +76,28 @@ def _listen(settings: Settings, file: FiguresFile, words: LastWords) -> int:
         case EdgeError(exit_code=code):
             return code
     return EXIT_FAILURE
+
+
+def _built(
+    build: Callable[[Source, Supervisor], Listener], source: Source, supervisor: Supervisor
+) -> Listener | None:
+    """Return the listener; None: it was to stop meanwhile, of which nothing has run yet."""
+
+    def give_up() -> None:
+        if not supervisor.ended.is_set():
+            supervisor.end()
+            raise _StoppedError
+
+    try:
+        _at_a_stop(give_up)
+        listener = build(source, supervisor)
+        _at_a_stop(supervisor.end)
+    except _StoppedError:
+        source.close()
+        return None
+    return listener
+
+
+def _at_a_stop(do: Callable[[], None]) -> None:
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: do())

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -59,6 +60,14 @@ def pi(tmp_path: Path) -> Path:
     (tmp_path / USB / "idVendor").write_text("05e3\n")  # the hub between
     (tmp_path / USB / "1-1.3/serial").write_text("A7\n")
     return tmp_path
+
+
+def test_a_card_is_the_same_on_another_port_and_under_another_number(pi: Path) -> None:
+    _, plugged, _, twin = read_cards(pi)
+    moved = replace(plugged, index=4, card_id="Device_2", usb_path="1-1.4")
+    assert moved.identity == plugged.identity == "0d8c:0014 USB PnP Sound Device"
+    assert twin.identity != plugged.identity, "it has a serial number"
+    assert replace(plugged, usb_id="0d8c:0013").identity != plugged.identity
 
 
 def test_cards_are_read_with_names_devices_and_usb(pi: Path) -> None:

@@ -19,6 +19,7 @@ from edge.record.sealing import new_identity, seal, unseal
 from edge.record.sidecar import Speech
 from edge.record.store import ClipStore
 from edge.record.writer import RETRY_S, TEND_S, Privacy
+from edge.service.recording import recording_figures
 from edge.types import Event, Scores
 from tests.record.box import RATE_HZ, SOUND, Box, run
 from tests.seconds import a_level
@@ -332,6 +333,11 @@ def test_what_waits_for_a_stuck_disk_is_bounded(tmp_path: Path) -> None:
         box.recorder.request(1.0)
     for _ in range(2 * BACKLOG):
         box.recorder.scores(Scores(0, 1, np.zeros(2, np.float32)))
+    for _ in range(3):
+        box.recorder.level(a_level(0))
+    figures = recording_figures(box.recorder)
+    assert figures["record_scores_dropped"] == BACKLOG + GOING_ON, "the commands wait there too"
+    assert figures["record_levels_dropped"] == 3
     with pytest.raises(StorageError, match="waits for its disk"):
         box.recorder.mark("1", keep=True, done=print)
     box.recorder.work_off()

@@ -78,6 +78,10 @@ class Listener:
         wait_until(lambda: self.heard("READY=1") or self._ended(), "READY=1")
         assert self._process.poll() is None, self.log()
 
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
     def sees(self, path: Path) -> Path:
         """Return `path` as the listener's own mounts show it."""
         return Path(f"/proc/{self._process.pid}/root{path}")

@@ -7,17 +7,17 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from edge.errors import EXIT_FAILURE, EXIT_STORAGE
+from edge.errors import EXIT_FAILURE, EXIT_OK, EXIT_STORAGE
 from edge.service.lastwords import NAME
 from tests.conftest import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from tests.service.conftest import Listener
     from tools.lab.microphone import VirtualMicrophone
@@ -51,6 +51,42 @@ def kill_thread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[st
         (tmp_path / "part").rename(tmp_path / "dies")
 
     return kill_thread
+
+
+# Read as above: a box so slow that its filters take it half a minute.
+SLOW = """
+import os, sys, time
+if "edge.service.designs" in sys.orig_argv:
+    with open(os.environ["DESIGNER"] + ".part", "w") as file:
+        file.write(str(os.getpid()))
+    os.rename(os.environ["DESIGNER"] + ".part", os.environ["DESIGNER"])
+    time.sleep(30)
+"""
+
+
+@pytest.mark.parametrize("signalled", ["the unit", "unit and child", "the group"])
+def test_a_stop_while_filters_are_designed_is_obeyed_at_once_and_is_no_failure(
+    listen: Callable[..., Listener],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    signalled: str,
+) -> None:
+    """A service manager signals the unit and then its children; Ctrl-C the terminal's group."""
+    (tmp_path / "sitecustomize.py").write_text(SLOW)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setenv("DESIGNER", str(tmp_path / "designer"))
+    unit = listen('publish.url=""', wrap=("setsid",))
+    wait_until((tmp_path / "designer").exists, "filters are designed")
+    designer = int((tmp_path / "designer").read_text())
+    if signalled == "the group":
+        os.killpg(unit.pid, signal.SIGINT)
+    else:
+        unit.send(signal.SIGTERM)
+    if signalled == "unit and child":
+        os.kill(designer, signal.SIGTERM)
+    assert unit.wait() == EXIT_OK, unit.log()
+    assert not (unit.state / NAME).exists()
+    assert not Path(f"/proc/{designer}").exists()
 
 
 @pytest.mark.parametrize("name", ["publish", "mqtt"])

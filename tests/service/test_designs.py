@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 import os
+import resource
 import socket
 import sys
 from dataclasses import astuple
@@ -54,6 +55,18 @@ def test_a_damaged_file_is_made_anew(
 def test_a_place_that_can_not_be_written_costs_time_only(caplog: pytest.LogCaptureFixture) -> None:
     assert same(core_design(SPEC, Path("/proc/edge")), design(SPEC))
     assert "can't be kept" in caplog.text
+
+
+def test_a_full_disk_is_left_as_it_was(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Else each start would leave a part of a file behind."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
+    try:
+        core_design(SPEC, tmp_path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert "can't be kept" in caplog.text
+    assert kept_in(tmp_path) == []
 
 
 def test_a_reader_never_meets_a_half_written_file(tmp_path: Path) -> None:

@@ -138,6 +138,22 @@ def test_a_stuck_driver_starves_the_watchdog(listen: Start, tmp_path: Path) -> N
     stuck.close()
 
 
+def test_a_stuck_driver_is_told_within_three_seconds(
+    listen: Start, tmp_path: Path, mosquitto: Callable[..., Mosquitto]
+) -> None:
+    stuck = StuckMicrophone(tmp_path)
+    server = mosquitto()
+    ear = server.subscribe()
+    listener = listen(f'publish.url="{server.url}"', "health.interval_s=3600.0", on=stuck)
+    listener.wait_ready()
+    heard_s = time.monotonic()
+    ear.wait_for('"microphone":"stalled"')
+    assert time.monotonic() - heard_s < 3.0
+    assert listener.log().count("the microphone hears nothing: stalled") == 1
+    assert listener.stop() == 0
+    stuck.close()
+
+
 def test_a_listener_that_is_killed_leaves_offline_behind(
     listen: Start, mosquitto: Callable[..., Mosquitto]
 ) -> None:

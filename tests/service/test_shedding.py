@@ -76,6 +76,17 @@ def test_what_the_firmware_says_of_now_counts(bits: str, why: str) -> None:
     assert why in box.shedding.reason
 
 
+@pytest.mark.parametrize("bits", ["0x1", "0x50005", "0x50007"])
+def test_a_weak_supply_pauses_idle_time_analysis_and_nothing_more(bits: str) -> None:
+    """Many a Pi has one for years; that the clock is lowered meanwhile is the firmware's answer."""
+    box = Box(Shedding(80.0))
+    assert box.go_on(3600.0, throttled=bits) == ["analysis"]
+    assert "voltage" in box.shedding.reason
+    assert box.go_on(600.0, temperature_c=81.0) == ["patches", "levels"]
+    assert box.go_on(600.0, temperature_c=60.0) == ["patches", "analysis"]
+    assert "voltage" in box.shedding.reason
+
+
 def test_what_was_once_since_boot_does_not_count() -> None:
     assert Box(Shedding(80.0)).go_on(600.0, throttled="0xf0000") == []
 
