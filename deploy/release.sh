@@ -29,7 +29,7 @@ switch_to() {
 # the release: `systemctl enable` would follow a link and hold on to one release for ever.
 files() {
     local unit place=/usr/local/lib
-    for unit in edge-listen edge-analyze edge-upgrade-check; do
+    for unit in edge-listen edge-analyze edge-settings edge-upgrade-check; do
         echo "$place/systemd/system/$unit.service systemd/$unit.service"
     done
     echo "$place/systemd/journald.conf.d/edge.conf systemd/edge.journald.conf"

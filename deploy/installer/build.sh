@@ -7,7 +7,7 @@ release_name() {
     local version digest
     version=$(sed -n 's/^__version__ = "\(.*\)"/\1/p' edge/__init__.py)
     digest=$({
-        find edge systemd deploy/requirements.txt deploy/release.sh deploy/edge-upgrade-check pyproject.toml \
+        find edge systemd deploy/{requirements.txt,release.sh,edge-upgrade-check,first-settings,edge.toml} pyproject.toml \
             -type f ! -path '*/__pycache__/*' -print0 | sort -z | xargs -0 sha256sum
         "$python" -c 'import sys; print(sys.version_info[:2])'
         dpkg --print-architecture
@@ -79,8 +79,8 @@ copy_program() {
         find "$site/edge" -name __pycache__ -prune -exec rm -rf {} + &&
         "$1/bin/python" -m compileall -q "$site/edge" &&
         printf '#!%s/bin/python\nfrom edge.cli import main\n\nmain()\n' "$2" >"$1/bin/edge" &&
-        cp -r systemd deploy/release.sh deploy/edge-upgrade-check README.md "$1" &&
-        chmod -R u=rwX,go=rX "$site/edge" "$1"/{systemd,release.sh,edge-upgrade-check,README.md} &&
+        cp -r systemd deploy/{release.sh,edge-upgrade-check,first-settings,edge.toml} README.md "$1" &&
+        chmod -R u=rwX,go=rX "$site/edge" "$1"/{systemd,release.sh,edge-upgrade-check,first-settings,edge.toml,README.md} &&
         chmod +x "$1/bin/edge"
 }
 

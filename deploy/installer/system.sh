@@ -24,7 +24,8 @@ put_files() {
         act "make /etc/edge" systemd-tmpfiles --create "$PWD/systemd/edge.tmpfiles.conf"
     fi
     if [ ! -e "$COMMAND" ]; then act "link $COMMAND" link_command; fi
-    if [ ! -s "$SETTINGS" ]; then act "write $SETTINGS" first_settings; fi
+    # Where no systemd runs, an image is made: each card of it writes its own at its first boot.
+    if managed && [ ! -s "$SETTINGS" ]; then act "write $SETTINGS" systemctl start edge-settings.service; fi
 }
 
 link_command() {
@@ -36,20 +37,6 @@ reload_managers() {
     systemctl daemon-reload
     udevadm control --reload || say "edge: udev takes the new rule at the next boot"
     systemctl restart systemd-journald.service
-}
-
-# Two boxes may not have one name on one broker: the machine's own, and as every Raspberry Pi comes as
-# `raspberrypi`, digits of its identity.
-first_settings() {
-    local name
-    # Where an image is made the running kernel has another's name.
-    name=$(cat /etc/hostname 2>/dev/null || uname -n)
-    name=$(echo "$name" | tr -c 'A-Za-z0-9_\n-' - | cut -c 1-59)
-    # Each card of an image gets its identity at its first boot.
-    if managed; then name=$name-$(cut -c 1-4 /etc/machine-id); fi
-    sed "s/@NAME@/$name/" deploy/edge.toml >"$SETTINGS.new"
-    sync "$SETTINGS.new"
-    mv "$SETTINGS.new" "$SETTINGS"
 }
 
 # settings_fit RELEASE BEFORE: a file that the new version can't read is kept, and the old version with it.

@@ -13,7 +13,12 @@ from tests.conftest import REPOSITORY
 
 @pytest.mark.parametrize(
     ("unit", "exposure_below"),
-    [("edge-listen", 1.5), ("edge-analyze", 2.0), ("edge-upgrade-check", 2.0)],
+    [
+        ("edge-listen", 1.5),
+        ("edge-analyze", 2.0),
+        ("edge-settings", 2.0),
+        ("edge-upgrade-check", 2.0),
+    ],
 )
 def test_a_unit_can_do_little_beside_its_work(unit: str, exposure_below: float) -> None:
     asked = ["systemd-analyze", "security", "--offline=true", "--no-pager"]
