@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -20,7 +19,7 @@ from edge.errors import EXIT_OK, ConfigError, EdgeError, ModelError, StorageErro
 from edge.publish.broker import CREDENTIAL
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
     from edge.cli.setup_ask import Answers
     from edge.config.schema import Settings
@@ -63,6 +62,7 @@ def setup(  # noqa: PLR0917 - click names them
     What else stands in the file stays, comments too. Without a terminal add --yes.
     """
     from edge.cli.setup_ask import Answers, ask
+    from edge.cli.setup_units import units_stopped
 
     if not yes and not sys.stdin.isatty():
         raise click.UsageError("there is no terminal to ask in: add --yes and the options")
@@ -78,7 +78,8 @@ def setup(  # noqa: PLR0917 - click names them
         model=model,
         speech=speech,
     )
-    with unit_stopped(config_file):
+    system = config_file == SYSTEM_FILE and not os.geteuid()
+    with units_stopped() if system else contextlib.nullcontext():
         answers = given if yes else ask(given, before)
         new = edited(text, changes := _changes(answers, before, config_file))
         settings = _checked(new, config_file)
@@ -87,40 +88,15 @@ def setup(  # noqa: PLR0917 - click names them
             _find_model(settings, answers.model)
         if yes:
             _try(settings)
-        follows = _what_follows(settings)
         if answers.password:
             _write_password(_password_file(config_file), answers.password)
         _write(config_file, text, new)
         if answers.model:
             _choose_model(settings, answers.model)
+        follows = _what_follows(settings)
     for line in (*follows, f"next: edge check --config {config_file}"):
         click.echo(line)
     return EXIT_OK
-
-
-@contextlib.contextmanager
-def unit_stopped(config_file: Path) -> Iterator[None]:
-    """Stop this machine's unit meanwhile, if it runs and we may: it holds the microphone."""
-    runs = config_file == SYSTEM_FILE and not os.geteuid() and _systemctl("is-active")
-    if not runs:
-        yield
-        return
-    click.echo("edge-listen stops meanwhile, and starts again with the new settings")
-    _systemctl("stop")
-    try:
-        yield
-    finally:
-        _systemctl("start")
-
-
-def _systemctl(verb: str) -> bool:
-    """Return whether it is done, or so; not where there is no systemd."""
-    try:
-        command = ["systemctl", "--quiet", verb, "edge-listen"]
-        done = subprocess.run(command, check=False)  # noqa: S603 - ours
-    except FileNotFoundError:
-        return False
-    return not done.returncode
 
 
 def _text(file: Path) -> str:
@@ -154,7 +130,7 @@ def _changes(answers: Answers, before: Settings, file: Path) -> dict[tuple[str, 
 
     node = answers.node
     if node is None and answers.name:
-        node = usual_id(answers.name, before.node.id)
+        node = usual_id(answers.name, before.node)
     password_file = answers.password_file
     if answers.password:
         kept = _password_file(file)
@@ -243,6 +219,7 @@ def _write(file: Path, old: str, new: str) -> None:
 
 def _what_follows(settings: Settings) -> list[str]:
     """Return what Home Assistant will show."""
+    from edge.health import BoxHealth
     from edge.publish.homeassistant import components
     from edge.service import build
     from edge.service.homeassistant import shown
@@ -250,10 +227,19 @@ def _what_follows(settings: Settings) -> list[str]:
 
     if not (settings.publish.url and settings.homeassistant.enabled):
         return []
-    model = build.described_model(settings)
-    alarms = build.alarm_names(settings)
-    rules = build_rules(settings, model)
-    what = shown(settings, model.name, rules, alarms, calibrated=False, thermometer=False)
+    try:
+        model = build.described_model(settings)
+        rules = build_rules(settings, model)
+    except EdgeError as error:  # the listener takes the shipped one
+        return [f"warning  model: {error}"]
+    what = shown(
+        settings,
+        model.name,
+        rules,
+        build.alarm_names(settings),
+        calibrated=_is_calibrated(settings),
+        thermometer=BoxHealth(settings.state.path).has_thermometer,
+    )
     entities = components(build.build_topics(settings), what)
     lines = [f'Home Assistant, at the same broker, will show "{what.name}" with']
     for platform in dict.fromkeys(str(one["platform"]) for one in entities.values()):
@@ -261,3 +247,14 @@ def _what_follows(settings: Settings) -> list[str]:
         more = f" and {len(names) - 8} more" if len(names) > 8 else ""
         lines.append(f"  {platform:14} {'; '.join(names[:8])}{more}")
     return lines
+
+
+def _is_calibrated(settings: Settings) -> bool:
+    """Return whether the microphone, if it is there, has a calibration."""
+    from edge.cli.quiet import quiet_stderr
+    from edge.service.build import build_source
+    from edge.service.calibrated import Calibrated
+
+    with contextlib.suppress(EdgeError), quiet_stderr(), build_source(settings.capture) as source:
+        return Calibrated(settings, source.name).offset_db() is not None
+    return False

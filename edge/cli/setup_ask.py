@@ -17,7 +17,7 @@ from edge.cli.quiet import quiet_stderr
 from edge.errors import EdgeError
 
 if TYPE_CHECKING:
-    from edge.config.schema import Settings
+    from edge.config.schema import Node, Settings
 
 HEAR_S: Final = 4.0
 UPDATES_PER_S: Final = 8
@@ -44,11 +44,16 @@ class Answers:
     password: str | None = field(default=None, repr=False)
 
 
-def usual_id(name: str, before: str) -> str:
-    """Return what a box of this name is called in topics, unless somebody chose `before`."""
-    host = slug(socket.gethostname())
-    made = before in {"edge", host} or before.startswith(f"{host}-")
-    return slug(name) or before if made else before
+def usual_id(name: str, before: Node) -> str:
+    """Return what a box of this name is called in topics, unless somebody chose an id before.
+
+    That of the first settings is the machine's name and digits (`deploy/first-settings`).
+    """
+    if name == before.name:
+        return before.id
+    host = re.escape(slug(socket.gethostname())[:59].rstrip("-"))
+    made = before.id == "edge" or re.fullmatch(rf"{host}(-[0-9a-f]{{4}})?", slug(before.id))
+    return slug(name) or before.id if made else before.id
 
 
 def slug(name: str) -> str:
@@ -59,7 +64,7 @@ def slug(name: str) -> str:
 def ask(given: Answers, before: Settings) -> Answers:
     """Ask for what was not given."""
     name = given.name or click.prompt("What is this box called", default=before.node.name)
-    node = given.node or click.prompt("Id, in topics", default=usual_id(name, before.node.id))
+    node = given.node or click.prompt("Id, in topics", default=usual_id(name, before.node))
     answers = replace(given, name=name, node=node, device=given.device or _ask_device(before))
     if answers.broker is None:
         answers = _ask_broker(answers, before)
@@ -177,11 +182,12 @@ def try_broker(settings: Settings, password: str | None = None) -> str:
 
 
 def _ask_model(before: Settings) -> str | None:
-    from edge.model.shelf import Shelf
+    from edge.model.shelf import SHIPPED, Shelf
 
     shelf = Shelf(before.state.path)
     names = shelf.names()
-    if before.model.path or len(names) == 1:
+    if before.model.path or names == [shelf.chosen()]:
         return None
-    chosen: str = click.prompt("Model", type=click.Choice(names), default=shelf.chosen())
+    now = shelf.chosen() if shelf.chosen() in names else SHIPPED
+    chosen: str = click.prompt("Model", type=click.Choice(names), default=now)
     return chosen

@@ -140,10 +140,11 @@ def _is_old(time: str) -> str:
 
 
 # The end of a sound is no event of its own: its binary sensor tells it. What waited in the outbox
-# may be of a label that went with its model.
+# may be of a label that went with its model, and come twice: QoS 1 is at least once.
 _ONSET: Final = (
     "{% if value_json.event_type == 'onset'"
     " and value_json.label in this.attributes.get('event_types', [])"
+    " and value_json.message_id != this.attributes.get('message_id')"
     f" and not ({_is_old('onset_time')}) %}}"
     "{{ dict(value_json, event_type=value_json.label) | to_json }}{% endif %}"
 )

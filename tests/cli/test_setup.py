@@ -17,7 +17,10 @@ import pytest
 
 from edge.cli.setup_ask import usual_id
 from edge.config.load import load_settings
+from edge.config.schema import Node
 from edge.errors import EXIT_CONFIG, EXIT_MODEL, EXIT_USAGE
+from edge.model.registry import describe, read_model, shipped_model
+from edge.model.shelf import Shelf
 from tests.conftest import wait_until
 from tests.service.conftest import microphone, scene_raw
 
@@ -29,7 +32,7 @@ if TYPE_CHECKING:
     from tools.lab.microphone import VirtualMicrophone
 
 __all__ = ["microphone", "scene_raw"]
-EDGE = [sys.executable, "-m", "edge", "setup"]
+EDGE = [sys.executable, "-m", "edge"]
 
 
 class Desk:
@@ -43,8 +46,11 @@ class Desk:
         self._environment = microphone.environment()
 
     def run(self, *options: str) -> subprocess.CompletedProcess[str]:
+        return self.run_other("setup", *options)
+
+    def run_other(self, command: str, *options: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [*EDGE, "--config", str(self.file), *options],
+            [*EDGE, command, "--config", str(self.file), *options],
             env=self._environment,
             stdin=subprocess.DEVNULL,
             capture_output=True,
@@ -56,7 +62,7 @@ class Desk:
         """Answer each question in a terminal; return all that was shown."""
         ours, theirs = pty.openpty()
         process = subprocess.Popen(
-            [*EDGE, "--config", str(self.file)],
+            [*EDGE, "setup", "--config", str(self.file)],
             env=self._environment | {"TERM": "xterm", "COLUMNS": "100"},
             stdin=theirs,
             stdout=theirs,
@@ -243,20 +249,26 @@ def test_an_answer_that_another_file_overrules_is_refused(desk: Desk) -> None:
     assert desk.file.read_text() == before
 
 
+HOST = socket.gethostname()
+
+
 @pytest.mark.parametrize(
     ("name", "before", "made"),
     [
         ("The Hive 7", "edge", "the-hive-7"),
-        ("Garden", socket.gethostname().lower(), "garden"),
-        ("Garden", f"{socket.gethostname().lower()}-1a2b", "garden"),
+        ("Garden", HOST.lower(), "garden"),
+        ("Garden", f"{HOST}-1a2b", "garden"),
+        ("Garden", f"{HOST.title()}-1a2b", "garden"),
+        ("Garden", f"{HOST}-attic", f"{HOST}-attic"),
         ("Garden", "chosen", "chosen"),
         ("***", "edge", "edge"),
+        ("Edge 1a2b", f"{HOST}-1a2b", f"{HOST}-1a2b"),
     ],
 )
-def test_an_id_is_made_of_the_name_until_somebody_chose_one(
+def test_an_id_is_made_of_another_name_until_somebody_chose_one(
     name: str, before: str, made: str
 ) -> None:
-    assert usual_id(name, before) == made
+    assert usual_id(name, Node(id=before, name="Edge 1a2b")) == made
 
 
 @pytest.mark.parametrize("text", ['node.id = "a"\n', '["node"]\nid = "a"\n'])
@@ -266,3 +278,47 @@ def test_what_is_not_edited_is_not_called_wrong(desk: Desk, text: str) -> None:
     assert done.returncode == EXIT_CONFIG
     assert "not edited here" in done.stderr
     assert desk.file.read_text() == text
+
+
+AWAY = ("--broker", "mqtt://127.0.0.1:1")
+
+
+def test_what_is_shown_is_of_the_model_that_is_chosen_and_the_microphone_that_is_there(
+    desk: Desk,
+) -> None:
+    shelf, info = Shelf(desk.state), read_model(shipped_model())
+    describe(
+        info.path,
+        shelf.room("drops"),
+        labels=["drizzle" if label == "rain" else label for label in info.labels],
+        front_end=info.front_end,
+        patch_frames=info.patch_frames,
+        patch_hop=info.patch_hop,
+        name="drops",
+        version="1",
+        negative_labels=info.negative_labels,
+    )
+    done = desk.run("--yes", "--device", "edgemic", "--model", "drops", *AWAY)
+    assert done.returncode == 0, done.stderr
+    assert "Drizzle" in done.stdout
+    assert "Rain" not in done.stdout
+    assert "LAeq dBFS" in done.stdout
+    desk.run_other("calibrate", "--sensitivity=-26")
+    done = desk.run("--yes", "--model", "shipped")
+    assert "Rain" in done.stdout
+    assert "LAeq;" in done.stdout
+    assert "dBFS;" not in done.stdout
+
+
+def test_a_model_that_is_gone_keeps_nobody_from_setting_up(desk: Desk) -> None:
+    desk.state.mkdir()
+    (desk.state / "model").write_text("gone\n")
+    done = desk.run("--yes", "--device", "edgemic", *AWAY)
+    assert done.returncode == 0, done.stderr
+    assert "warning  model: there is no model 'gone'" in done.stdout
+    assert load_settings(desk.file).publish.url == AWAY[1]
+    done = desk.run("--yes", "--model", "shipped", "--broker", "mqtt://127.0.0.1:2")
+    assert done.returncode == 0, done.stderr
+    assert load_settings(desk.file).publish.url == "mqtt://127.0.0.1:2"
+    assert "LAeq" in done.stdout
+    assert Shelf(desk.state).chosen() == "shipped"

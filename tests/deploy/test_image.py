@@ -57,7 +57,8 @@ def test_another_card_has_another_name(image: Box) -> None:
         " mount --bind /run/other /etc/machine-id; systemctl start edge-settings"
     )
     assert image.path(SETTINGS).read_text() != before
-    assert "-0123" in image.path(SETTINGS).read_text()
+    assert '-0123"' in image.path(SETTINGS).read_text()
+    assert 'name = "Edge 0123"' in image.path(SETTINGS).read_text()
 
 
 def test_the_layer_brings_what_the_installer_would_fetch() -> None:

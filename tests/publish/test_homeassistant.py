@@ -157,8 +157,11 @@ def test_of_hundreds_of_labels_all_are_event_types_and_some_have_entities() -> N
     assert sum(key.startswith("threshold_") for key in entities) == MOST_LABELS
 
 
-def rendered(key: str, body: dict[str, Any]) -> str:
-    """Return what the template of an entity makes of a message, half past twelve."""
+def rendered(key: str, body: dict[str, Any], last: dict[str, Any] | None = None) -> str:
+    """Return what the template of an entity makes of a message, half past twelve.
+
+    last : its attributes, of the event before.
+    """
     shown = jinja2.Environment(autoescape=False)  # noqa: S701 - as Home Assistant's own
     shown.filters["to_json"] = json.dumps
     shown.globals["now"] = lambda: datetime(2026, 11, 25, 12, 30, tzinfo=UTC)
@@ -166,7 +169,7 @@ def rendered(key: str, body: dict[str, Any]) -> str:
         when if isinstance(when, datetime) else datetime.fromisoformat(when)
     ).timestamp()
     entity = components(TOPICS, SHOWN)[key]
-    this = {"attributes": {"event_types": entity.get("event_types")}}
+    this = {"attributes": {"event_types": entity.get("event_types")} | (last or {})}
     return shown.from_string(entity["value_template"]).render(value_json=body, this=this)
 
 
@@ -202,3 +205,16 @@ def test_what_waited_for_long_is_no_sound_of_now(
     assert (json.loads(told)["event_type"] == "dog_bark") if is_new else told == ""
     assert rendered("sound", body | {"event_type": "offset"}) == ""
     assert rendered("sound", body | {"label": "cat"}) == ""
+
+
+def test_an_event_that_comes_twice_is_one() -> None:
+    body = {
+        "event_type": "onset",
+        "message_id": "a-onset",
+        "label": "dog_bark",
+        "onset_time": "2026-11-25T12:29:00.000Z",
+        "clock_synchronised": True,
+    }
+    last = json.loads(rendered("sound", body))
+    assert rendered("sound", body, last) == ""
+    assert rendered("sound", body | {"message_id": "b-onset"}, last) != ""

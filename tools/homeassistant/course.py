@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from edge.publish.broker import Broker
 from edge.publish.mqtt import deliver
 from edge.types import Message
+from tools.homeassistant.server import DEAF_S
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -52,16 +53,17 @@ class Course:
         self._step("the button Record", self._record)
         self._step("a threshold", self._threshold)
         self._step("the switch Pause", self._pause)
-        self._step("the two automations", self._automations)
+        self._step("an alarming sound", self._alarming)
+        self._step("an event that comes twice", self._twice)
         self._step("an event of a label that is gone", self._stranger)
         self._step("what waited for an hour", self._old)
-        self._home.stop()
-        self._home.start()
-        self._step("Home Assistant started again", self._whole)
+        self._step("Home Assistant started again after an alarming sound", self._again)
         self._broker.stop()
         self._wait(
             lambda: self._state("sensor.edge_laeq_dbfs") == "unavailable", "it is unavailable"
         )
+        deaf = self._ran(DEAF)
+        self._step("the broker is away", lambda: self._deaf(deaf))
         self._broker.start()
         self._step("the broker started again, which had forgotten everything", self._whole)
         self._box.stop()
@@ -187,14 +189,19 @@ class Course:
         self._wait(lambda: self._state("event.edge_sound") != events, "events again")
         return "no event in 10 s, LAeq goes on; then events again"
 
-    def _say(self, label: str, age_s: float = 0.0) -> None:
-        """Say as the box that it hears something: the scene has no glass."""
-        last = self._ear.body("event/last")
-        event = last | {"event_type": "onset", "label": label, "onset_time": _ago(age_s)}
-        self._tell("event", event)
+    def _say(self, label: str, age_s: float = 0.0, *, timeless: bool = False) -> dict[str, Any]:
+        """Say as the box that it hears something, the scene has no glass; return what was said."""
+        event = self._ear.body("event/last") | {
+            "event_type": "onset",
+            "message_id": f"test-{time.monotonic_ns()}",
+            "label": label,
+            "onset_time": "1970-01-01T00:01:00.000Z" if timeless else _ago(age_s),
+        }
+        self._tell("event", event, timeless=timeless)
+        return event
 
-    def _tell(self, topic: str, body: dict[str, Any]) -> None:
-        text = json.dumps(body | {"clock_synchronised": True}).encode()
+    def _tell(self, topic: str, body: dict[str, Any], *, timeless: bool = False) -> None:
+        text = json.dumps(body | {"clock_synchronised": not timeless}).encode()
         message = Message(f"edge/edge/{topic}", text, qos=1)
         deliver(Broker(url=self._url, client_id="test"), [message])
 
@@ -215,16 +222,49 @@ class Course:
             raise Failure("an event of an hour ago")
         return "no event; the level of the minute is unknown"
 
-    def _automations(self) -> str:
-        self._same(self._state(DEAF), "on", DEAF)
-        self._say("glass")
+    def _ran(self, automation: str) -> str:
+        """Return when its actions began last."""
+        return str(self._home.states()[automation]["attributes"]["last_triggered"])
 
-        def ran() -> str | None:
-            found = self._home.states()[ALARMING]["attributes"]["last_triggered"]
-            return str(found) if found else None
+    def _alarming(self) -> str:
+        self._ring()
+        self._ring(timeless=True)
+        return "the automation ran; and again for a box that has no time"
 
-        self._wait(ran, "the automation ran")
-        return "both loaded; the one on an alarming sound ran"
+    def _ring(self, *, timeless: bool = False) -> str:
+        before = self._ran(ALARMING)
+        self._say("glass", timeless=timeless)
+        self._wait(lambda: self._ran(ALARMING) != before, "the automation ran")
+        return self._ran(ALARMING)
+
+    def _deaf(self, before: str) -> str:
+        self._wait(lambda: self._ran(DEAF) != before, "the automation ran")
+        return f"after {DEAF_S} s instead of five minutes the automation ran"
+
+    def _twice(self) -> str:
+        self._home.call("switch.turn_on", "switch.edge_pause")  # the scene would come between
+        self._wait(lambda: not self._sounding(), "nothing is heard")
+        event = self._say("rooster")
+        self._wait(lambda: self._told()["message_id"] == event["message_id"], "it is told")
+        told = self._state("event.edge_sound")
+        self._tell("event", event)
+        time.sleep(2.0)
+        self._same(self._state("event.edge_sound"), told, "one event")
+        return "one event"
+
+    def _told(self) -> dict[str, Any]:
+        return dict(self._home.states()["event.edge_sound"]["attributes"])
+
+    def _again(self) -> str:
+        """Let the last event be one that rings; in a pause, since `_twice`, no other comes."""
+        ran = self._ring()
+        self._home.stop()
+        self._home.start()
+        seen = self._whole()
+        self._same(self._told()["event_type"], "glass", "the last event")
+        self._same(self._ran(ALARMING), ran, "the automation rang once")
+        self._home.call("switch.turn_off", "switch.edge_pause")
+        return f"{seen}; the automation did not run again"
 
     def _model(self) -> str:
         self._box.shelve("other", lambda label: "drizzle" if label == "rain" else label)

@@ -42,6 +42,9 @@ lovelace:
       filename: dashboard.yaml
 """
 START_S: Final = 180.0
+AS_SHIPPED: Final = 'for: "00:05:00"'
+DEAF_S: Final = 5
+"""Instead: so long a box may be away or deaf."""
 
 
 def environment(place: Path, python: str) -> Path:
@@ -68,8 +71,12 @@ class HomeAssistant:
         shutil.rmtree(folder, ignore_errors=True)
         (folder / ".storage").mkdir(parents=True)
         (folder / "configuration.yaml").write_text(CONFIGURATION.format(port=port))
-        for name in ("automations.yaml", "dashboard.yaml"):
-            shutil.copy(EXAMPLES / name, folder / name)
+        shutil.copy(EXAMPLES / "dashboard.yaml", folder)
+        automations = (EXAMPLES / "automations.yaml").read_text()
+        if AS_SHIPPED not in automations:
+            raise ValueError(f"no {AS_SHIPPED} in the automations")
+        short = automations.replace(AS_SHIPPED, f'for: "00:00:{DEAF_S:02}"')
+        (folder / "automations.yaml").write_text(short)
         entries = {
             "version": 1,
             "minor_version": 5,
@@ -138,7 +145,8 @@ class HomeAssistant:
         grave = [line for line in lines if " WARNING " in line or " ERROR " in line]
         # That the broker was away is no complaint of ours.
         ours = [line for line in grave if "mqtt.client" not in line]
-        return [line for line in ours if "mqtt" in line.lower() or "edge" in line.lower()]
+        words = ("mqtt", "edge", "automation", "template")
+        return [line for line in ours if any(word in line.lower() for word in words)]
 
     def _ask(self, request: urllib.request.Request) -> Any:  # noqa: ANN401 - JSON
         if self._token:
