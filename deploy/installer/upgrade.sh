@@ -5,7 +5,7 @@
 # An upgrade that is being judged, or was cut off, is decided first.
 await_verdict() {
     if ! managed || [ ! -s "$PENDING" ]; then return; fi
-    act "wait until the upgrade before this one is judged" systemctl start edge-upgrade-check.service || true
+    act "wait until the upgrade before this one is judged" systemctl start --quiet edge-upgrade-check.service || true
 }
 
 # From here on nobody else turns the link.
@@ -39,7 +39,7 @@ run_units() {
         return
     fi
     act "restart the units" restart_units
-    act "watch them: half a minute, at most two" systemctl start edge-upgrade-check.service || true
+    act "watch them: half a minute, at most two" systemctl start --quiet edge-upgrade-check.service || true
     if [ "$(current_release)" != "$1" ]; then
         die "edge $1 was not healthy, $(current_release) is in use again: journalctl -u edge-listen -u edge-upgrade-check says why"
     elif [ -e "$PENDING" ]; then

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 CONNECT_TIMEOUT_S: Final = 5.0
+MOST_WORDS: Final = (
+    80  # letters of what a broker says of its own: a state of Home Assistant has 255
+)
 CREDENTIAL: Final = Path("/etc/credstore/edge.mqtt-password")  # as in edge-listen.service
 PORTS: Final = {"mqtt": 1883, "mqtts": 8883}
 
@@ -26,6 +29,7 @@ class Refusal(enum.Enum):
     NOT = "taken"
     FOR_NOW = "not now"
     NOT_ALLOWED = "not allowed"  # until somebody mends the broker's access list
+    TOO_LARGE = "too large"  # likewise
     FOR_EVER = "not understood"
 
 
@@ -88,6 +92,15 @@ def explain(error: BaseException | None, broker: Broker) -> str:
     if isinstance(error, TimeoutError):
         return f"{place}: no answer within {CONNECT_TIMEOUT_S:g} s"
     return f"{place}: {error}"
+
+
+def words(reason: object, properties: object) -> str:
+    """Return what a broker says with a reason code: its name, own words, another server."""
+    said = [str(reason)]
+    for name in ("ReasonString", "ServerReference"):
+        own = str(getattr(properties, name, ""))[:MOST_WORDS]
+        said += ["".join(letter for letter in own if letter.isprintable())] if own else []
+    return ": ".join(said)
 
 
 def read_password(file: str, credentials: Mapping[str, str]) -> str:

@@ -46,6 +46,13 @@ class Caution:
         self._tried_s: float | None = None  # in this connection
         self._told = False
         self._short = 0
+        self._since_s: float | None = None  # this connection's beginning
+        self._early = 0  # connections in a row that lasted less than `PROOF_S`
+
+    @property
+    def put_out(self) -> bool:
+        """Whether each connection ends at once, with and without what is doubtful."""
+        return self._early > MOST
 
     @property
     def silent(self) -> bool:
@@ -59,7 +66,7 @@ class Caution:
     def connected(self, now_s: float) -> None:
         """Note that the broker has accepted us."""
         self._told = False
-        self._tried_s = now_s
+        self._since_s = self._tried_s = now_s
 
     def dressed(self, message: Message, now_s: float) -> Message | None:
         """Return how a message is sent now; None: not at all."""
@@ -73,6 +80,9 @@ class Caution:
 
     def lost(self, now_s: float) -> None:
         """Note that the connection broke, for whatever reason but another client of our id."""
+        since_s, self._since_s = self._since_s, None
+        if since_s is not None:
+            self._early = 0 if now_s - since_s >= PROOF_S else self._early + 1
         tried_s, self._tried_s = self._tried_s, None
         if tried_s is None or self._trust is _Trust.TRUSTED:
             return
@@ -84,10 +94,15 @@ class Caution:
             self._short += 1
             if self._short >= MOST:
                 self._trust = _Trust.SILENT
-                log.error("the broker ends the connection at %s…: it is left out", self._below)
+                if not self.put_out:
+                    text = "the broker ends the connection, it seems at %s…: it is left out"
+                    log.error(text, self._below)
 
     def look(self, now_s: float) -> bool:
         """Return whether all is to be told again: with trust now, or after an hour's silence."""
+        if self.put_out and self._since_s is not None and now_s - self._since_s >= PROOF_S:
+            self._early = 0
+            log.warning("the broker keeps the connection again")
         tried_s = self._tried_s
         if tried_s is None or self._trust is _Trust.TRUSTED:
             return False

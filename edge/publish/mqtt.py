@@ -17,7 +17,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from edge.errors import PublishError
-from edge.publish.broker import CONNECT_TIMEOUT_S, Broker, Refusal, explain, tls_context
+from edge.publish.broker import CONNECT_TIMEOUT_S, Broker, Refusal, explain, tls_context, words
 from edge.publish.caution import Caution
 
 if TYPE_CHECKING:
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 RECONNECT_DELAYS_S: Final = (1, 60)
 PATIENT_DELAYS_S: Final = (20, 60)
 _TAKEN_OVER: Final = 0x8E  # by another client of our id
+_NOT_ACCEPTED: Final = "the connection ended before MQTT 5 was accepted"
+_HEADERS_BYTES: Final = 16  # at most, of a publish, beside topic and payload
 
 _REASONS: Final = {
     0x87: Refusal.NOT_ALLOWED,
@@ -88,6 +90,10 @@ class Link:
         ]
         self._asked = self._subscribe  # of this connection
         self._reason = ""
+        self._accepted: bool | None = None  # None: the broker has said nothing yet
+        self._twin = False
+        self._largest_bytes = sys.maxsize  # packet that the broker takes
+        self._held_back = 0
         self.caution = Caution(doubtful)
         self.connections = 0
         self.unheard: tuple[str, ...] = ()
@@ -111,6 +117,11 @@ class Link:
         """Whether the broker has accepted us and nothing has failed since."""
         return self._client.is_connected()
 
+    @property
+    def trouble(self) -> str:
+        """Why there is no connection, or none that lasts; empty: there is one."""
+        return "" if self.connected and not self.caution.put_out else self._reason
+
     def run(self) -> None:
         """Connect, and stay connected until `stop`."""
         # `loop` makes the pipe by which a publish wakes the network loop; `loop_forever` alone
@@ -122,15 +133,25 @@ class Link:
     def publish(self, message: Message) -> int:
         """Hand `message` to the network thread; return its acknowledgement's number.
 
-        0, which is none's: it was left out.
+        0, which is none's: it was left out. Below: it is larger than the broker takes.
         """
         said = self.caution.dressed(message, time.monotonic())
         if said is None:
             return 0
+        size_bytes = len(said.topic.encode()) + len(said.payload) + _HEADERS_BYTES
+        if size_bytes > self._largest_bytes:
+            self._held_back -= 1
+            self._handlers.acknowledged(self._held_back, Refusal.TOO_LARGE)
+            return self._held_back
         return self._client.publish(said.topic, said.payload, said.qos, said.retain).mid
 
     def be_patient(self, *, patient: bool) -> None:
         """Connect less often from now on: two clients of one id take turns at each connection."""
+        self._twin = patient
+        self._pace()
+
+    def _pace(self) -> None:
+        patient = self._twin or self.caution.put_out
         self._client.reconnect_delay_set(*(PATIENT_DELAYS_S if patient else RECONNECT_DELAYS_S))
 
     def stop(self) -> None:
@@ -143,19 +164,22 @@ class Link:
         _data: object,
         _flags: ConnectFlags,
         reason: ReasonCode,
-        _props: Properties | None,
+        props: Properties | None,
     ) -> None:
+        self._accepted = not reason.is_failure
         if reason.is_failure:
-            self._lost(f"the broker refuses us: {reason}")
+            self._lost(f"the broker refuses us: {words(reason, props)}")
             return
-        self._reason = ""
+        self._largest_bytes = getattr(props, "MaximumPacketSize", sys.maxsize)
         self.caution.connected(time.monotonic())
         self._asked = [one for one in self._subscribe if self.caution.allows(one[0])]
         if self._asked:
             client.subscribe(self._asked)
         # Last: whoever publishes from now on does so behind the subscription.
         self.connections += 1
-        self._handlers.connected()
+        if not self.caution.put_out:
+            self._reason = ""
+            self._handlers.connected()
 
     def _on_connect_fail(self, _client: Client, _data: object) -> None:
         # Called inside the client's own `except OSError`: that is the only way to the reason.
@@ -165,13 +189,19 @@ class Link:
         self,
         _client: Client,
         _data: object,
-        _flags: DisconnectFlags,
+        flags: DisconnectFlags,
         reason: ReasonCode,
-        _props: Properties | None,
+        props: Properties | None,
     ) -> None:
+        accepted, self._accepted = self._accepted, None
         if reason.value != _TAKEN_OVER:
             self.caution.lost(time.monotonic())
-        if reason.is_failure:
+        self._pace()
+        if accepted is None and reason.is_failure:
+            self._lost(_NOT_ACCEPTED)
+        elif accepted and flags.is_disconnect_packet_from_server:
+            self._lost(f"the broker ended the connection: {words(reason, props)}")
+        elif accepted and reason.is_failure:
             self._lost(f"the connection broke: {reason}")
 
     def _lost(self, why: str) -> None:
@@ -259,18 +289,21 @@ def _connected(broker: Broker, purpose: str) -> Iterator[Client]:
         _data: object,
         _flags: ConnectFlags,
         reason: ReasonCode,
-        _props: Properties | None,
+        props: Properties | None,
     ) -> None:
-        outcome.append(f"it refuses us: {reason}" if reason.is_failure else "")
+        outcome.append(f"it refuses us: {words(reason, props)}" if reason.is_failure else "")
 
     client = new_client(broker, f"{broker.client_id}-{purpose}")
     client.on_connect = connected
     help_text = "check publish.url, user and password_file, and that the broker runs"
     try:
         client.connect(broker.host, broker.port, broker.keepalive_s)
+        began_s = time.monotonic()
         _turn(client, lambda: bool(outcome))
         if outcome != [""]:
-            why = outcome[0] if outcome else f"it accepts no MQTT within {CONNECT_TIMEOUT_S:g} s"
+            hangs = f"it accepts no MQTT within {CONNECT_TIMEOUT_S:g} s"
+            closed = time.monotonic() - began_s < CONNECT_TIMEOUT_S / 2
+            why = outcome[0] if outcome else _NOT_ACCEPTED if closed else hangs
             raise PublishError(f"no broker at {broker.host}:{broker.port}: {why}", help_text)
         yield client
     except OSError as error:

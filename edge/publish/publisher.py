@@ -325,8 +325,9 @@ class Publisher:
         if waiting and item.refused is Refusal.FOR_NOW:
             box, row_id = waiting
             self._last_sent[box] = min(self._last_sent[box], row_id - 1)
-        elif waiting and item.refused is Refusal.NOT_ALLOWED:
-            # Somebody may mend the access list; nothing is lost by it until the outbox is full.
+        elif waiting and item.refused in {Refusal.NOT_ALLOWED, Refusal.TOO_LARGE}:
+            # Somebody may mend the access list, or the limit: nothing is lost by it until the
+            # outbox is full.
             self._held_until_s = min(self._held_until_s, time.monotonic() + HELD_S)
         elif waiting:
             self._settled.append(waiting)

@@ -99,6 +99,8 @@ class Uplink:
         """What is wrong between box and broker, though they are connected; empty: nothing."""
         if self._has_twin():
             return f"another box tells as {self._topics.root} too: one needs another node.id"
+        if self._link.caution.put_out:
+            return self._link.trouble
         if refused := self._publisher.refused_topics:
             more = f" and {len(refused) - 1} more" if len(refused) > 1 else ""
             return f"it refuses {refused[0]}{more}"
@@ -134,7 +136,7 @@ class Uplink:
         """Return what became of the messages, for `health`."""
         counters = self._publisher.counters
         return {
-            "broker": self.trouble or "ok",
+            "broker": self._link.trouble or self.trouble or "ok",
             "broker_connected": self._link.connected,
             "broker_connections": self._link.connections,
             "outbox_depth": self._publisher.depth,

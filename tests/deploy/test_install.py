@@ -257,6 +257,7 @@ def test_an_upgrade_that_does_not_run_is_left_again(box: Box) -> None:
     done = box.install("failing")
     assert done.returncode == 1
     assert f"was not healthy, {before} is in use again" in done.stdout
+    assert "Job for" not in done.stdout, "systemd's own words would lead astray"
     box.wait(SETTLED)
     assert release(box) == before
     assert box.path(SETTINGS).read_text() == settings

@@ -275,6 +275,10 @@ def test_a_microphone_that_is_absent_at_boot_is_waited_for(
     assert listener.stop() == 0
 
 
+def figures_of(tmp_path: Path) -> str:
+    return "".join(file.read_text() for file in (tmp_path / "run").glob("*.json"))
+
+
 def test_a_password_that_can_not_be_read_costs_the_way_out_and_not_the_ears(
     listen: Start, mosquitto: Callable[..., Mosquitto], tmp_path: Path
 ) -> None:
@@ -289,6 +293,8 @@ def test_a_password_that_can_not_be_read_costs_the_way_out_and_not_the_ears(
     listener.wait_ready()
     assert f"{missing} can't be read" in listener.log()
     wait_until(lambda: "the broker refuses us" in listener.log(), "it tries without")
+    told = "the broker refuses us: Not authorized"
+    wait_until(lambda: f'"broker": "{told}"' in figures_of(tmp_path), "`edge status` says why")
     clips = listener.state / "clips"
     wait_until(lambda: list(clips.rglob("*.flac")), "it hears and records")
     assert listener.stop() == 0
