@@ -23,7 +23,7 @@ from edge.publish.caution import Caution
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from paho.mqtt.client import ConnectFlags, DisconnectFlags, MQTTMessage
+    from paho.mqtt.client import ConnectFlags, DisconnectFlags, MQTTMessage, SocketLike
     from paho.mqtt.properties import Properties
 
     from edge.types import Message
@@ -92,6 +92,7 @@ class Link:
         self._reason = ""
         self._accepted: bool | None = None  # None: the broker has said nothing yet
         self._twin = False
+        self._stopped = False
         self._largest_bytes = sys.maxsize  # packet that the broker takes
         self._held_back = 0
         self.caution = Caution(doubtful)
@@ -105,6 +106,7 @@ class Link:
         # Else a publish would write to the socket from the caller's thread, beside the network
         # thread; the client wakes its own loop by a pipe, so there is nothing left to do here.
         client.on_socket_register_write = _ignore
+        client.on_socket_open = self._on_socket_open
         client.on_connect = self._on_connect
         client.on_connect_fail = self._on_connect_fail
         client.on_disconnect = self._on_disconnect
@@ -156,7 +158,15 @@ class Link:
 
     def stop(self) -> None:
         """Leave with the will said: however much still waits, nobody takes us for online."""
+        self._stopped = True
         self._client.disconnect(ReasonCode(PacketTypes.DISCONNECT, "Disconnect with will message"))
+
+    def _on_socket_open(self, _client: Client, _data: object, sock: SocketLike) -> None:
+        # The client forgets a `disconnect` that came during name look-up, TCP or TLS, and would
+        # take turns for ever with the link that follows this one, of the same id.
+        if self._stopped:
+            self.stop()
+            sock.close()
 
     def _on_connect(
         self,
@@ -167,6 +177,9 @@ class Link:
         props: Properties | None,
     ) -> None:
         self._accepted = not reason.is_failure
+        if self._stopped:
+            self.stop()  # forgotten as well, by an answer that is read first
+            return
         if reason.is_failure:
             self._lost(f"the broker refuses us: {words(reason, props)}")
             return

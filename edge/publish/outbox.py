@@ -7,7 +7,7 @@ import logging
 import math
 import sqlite3
 from collections import Counter
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
@@ -80,12 +80,12 @@ class Outbox:
     """A queue of messages that survives a power cut.
 
     Write-ahead logging with `synchronous=FULL`: what `put` has returned from is
-    on the card. Used by one thread.
+    on the card. Used by one thread. Where the file can't be opened, each use tries it
+    again and says why not: nothing in it is known, or lost, until then.
 
     Parameters
     ----------
-    path : the database file; its directory must exist. None: in memory only, for a
-        box whose state directory can't be written.
+    path : the database file; its directory is made. None: in memory only.
     max_bytes : when more would wait, messages of the lowest worth go, the oldest first.
     max_age_s : older ones go when `forget_old` is called; 0: none is too old. Those written
         down while the clock was not right are never too old.
@@ -95,7 +95,8 @@ class Outbox:
     Raises
     ------
     StorageError
-        when the file can't be opened, read or written; `DamagedError` when it is damaged.
+        from each use, when the file can't be opened, read or written; `DamagedError` when it
+        is damaged.
     """
 
     def __init__(self, path: Path | None, *, max_bytes: int, max_age_s: float = 0.0) -> None:
@@ -103,19 +104,31 @@ class Outbox:
         self._max_bytes = max_bytes
         self._max_age_s = max_age_s
         self._clock: TrustedClock | None = None
+        self._db: sqlite3.Connection | None = None
         self.dropped = 0
-        self._open()
+        self.depth = 0
+        self._bytes = Counter[int]()  # by worth: to know what fits, nothing has to be read
+        with suppress(StorageError):
+            self.open()
 
-    def _open(self) -> None:
+    def open(self) -> None:
+        """Open the file where it is not open."""
+        self._opened()
+
+    def _opened(self) -> sqlite3.Connection:
+        if self._db:
+            return self._db
+        db = None
         try:
-            self._db = sqlite3.connect(self._name, isolation_level=None, check_same_thread=False)
-        except sqlite3.Error as error:
+            Path(self._name).parent.mkdir(parents=True, exist_ok=True)
+            db = sqlite3.connect(self._name, isolation_level=None, check_same_thread=False)
+            self.depth, self._bytes = _prepare(db)
+        except (sqlite3.Error, OSError) as error:
+            if db:
+                db.close()
             raise self._unusable(error) from error
-        try:
-            self.depth, self._bytes = self._prepare()
-        except sqlite3.Error as error:
-            self._db.close()
-            raise self._unusable(error) from error
+        self._db = db
+        return db
 
     def put(self, message: Message, now: Moment | None = None) -> int:
         """Write `message` down; return its number, which only grows.
@@ -130,11 +143,11 @@ class Outbox:
         size = _size(message)
         gone: list[_Gone] = []
         number = 0
-        with self._transaction():
+        with self._transaction() as db:
             if self._may_fit(size, message.worth):
-                gone = self._make_room(size, message.worth)
+                gone = self._make_room(db, size, message.worth)
             if self._waits_bytes() - _sum(gone) + size <= self._max_bytes:
-                cursor = self._db.execute(
+                cursor = db.execute(
                     "INSERT INTO message"
                     " (topic, payload, qos, retain, worth, put_s, booted_s, boot)"
                     " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
@@ -162,27 +175,21 @@ class Outbox:
         if not self._max_age_s or now is None:
             return
         gone: list[_Gone] = []
-        with self._transaction():
+        with self._transaction() as db:
             if self._clock is None:
                 self._clock = TrustedClock()
-                self._clock.begin(self._newest(), mono_s)
+                self._clock.begin(_newest(db), mono_s)
             told = Utc(datetime.fromtimestamp(now.wall_s, UTC).isoformat(), now.synchronised)
             if trusted := self._clock.read(told, mono_s):
-                gone = self._delete("put_s < ?", trusted.timestamp() - self._max_age_s)
+                gone = _delete(db, "put_s < ?", trusted.timestamp() - self._max_age_s)
         self._forget(gone)
         self.dropped += len(gone)
 
-    def _newest(self) -> datetime | None:
-        (newest_s,) = self._db.execute("SELECT max(put_s) FROM message").fetchone()
-        try:
-            return None if newest_s is None else datetime.fromtimestamp(newest_s, UTC)
-        except (TypeError, ValueError, OverflowError, OSError):  # the disk has damaged it
-            return None
-
     def waiting(self, *, after: int = 0, limit: int = 20) -> list[Row]:
         """Return the oldest messages with a number over `after`, in order."""
+        db = self._opened()
         try:
-            rows = self._db.execute(
+            rows = db.execute(
                 "SELECT id, topic, payload, qos, retain, worth, put_s, booted_s, boot"
                 " FROM message WHERE id > ?"
                 " ORDER BY id LIMIT ?",
@@ -213,8 +220,9 @@ class Outbox:
 
     def done(self, *row_ids: int) -> None:
         """Forget messages, in one write: the broker has them."""
+        db = self._opened()
         try:
-            gone = self._delete(f"id IN ({', '.join('?' * len(row_ids))})", *row_ids)
+            gone = _delete(db, f"id IN ({', '.join('?' * len(row_ids))})", *row_ids)
         except sqlite3.Error as error:
             raise self._unusable(error) from error
         self._forget(gone)
@@ -222,17 +230,19 @@ class Outbox:
     def begin_anew(self) -> None:
         """Set the damaged file aside and begin an empty one, in which numbers begin again.
 
-        Raises `StorageError` where that can't be done; it may be tried again.
+        Raises `StorageError` where that can't be done: the next use says how far it came.
         """
-        path = Path(self._name)
-        _set_aside(path)
-        self._db.close()
+        self.close()
+        _set_aside(Path(self._name))
         self.dropped += self.depth
-        self._open()
+        self.depth, self._bytes = 0, Counter()
+        self._opened()
 
     def close(self) -> None:
         """Close the file."""
-        self._db.close()
+        if self._db:
+            self._db.close()
+        self._db = None
 
     def __enter__(self) -> Self:
         """Return itself."""
@@ -242,37 +252,17 @@ class Outbox:
         """Close."""
         self.close()
 
-    def _prepare(self) -> tuple[int, Counter[int]]:
-        """Make the table where it is missing; return how many messages wait, and their bytes.
-
-        Bytes by worth: to know what fits, nothing has to be read any more.
-        """
-        self._db.execute("PRAGMA journal_mode=WAL")
-        self._db.execute("PRAGMA synchronous=FULL")
-        self._db.execute(_TABLE)
-        known = {row[1] for row in self._db.execute("PRAGMA table_info(message)")}
-        for name, kind in _ADDED.items():
-            if name not in known:
-                self._db.execute(f"ALTER TABLE message ADD COLUMN {name} {kind}")
-        self._db.execute(_INDEX)
-        count, sizes = 0, Counter[int]()
-        for worth, messages, size in self._db.execute(
-            "SELECT worth, count(*), sum(length(topic) + length(payload))"
-            " FROM message GROUP BY worth"
-        ):
-            count += messages
-            sizes[_known(worth)] += (size or 0) + messages * _OVERHEAD_BYTES
-        return count, sizes
-
     @contextmanager
-    def _transaction(self) -> Iterator[None]:
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        db = self._opened()
         try:
-            self._db.execute("BEGIN IMMEDIATE")
-            yield
-            self._db.execute("COMMIT")
+            db.execute("BEGIN IMMEDIATE")
+            yield db
+            db.execute("COMMIT")
         except sqlite3.Error as error:
-            if self._db.in_transaction:
-                self._db.execute("ROLLBACK")
+            if db.in_transaction:
+                with suppress(sqlite3.Error):  # then the next one begins with it
+                    db.execute("ROLLBACK")
             raise self._unusable(error) from error
 
     def _may_fit(self, size: int, worth: int) -> bool:
@@ -280,23 +270,15 @@ class Outbox:
         kept = sum(kept for of, kept in self._bytes.items() if of > worth)
         return kept + size <= self._max_bytes
 
-    def _make_room(self, size: int, worth: int) -> list[_Gone]:
+    def _make_room(self, db: sqlite3.Connection, size: int, worth: int) -> list[_Gone]:
         """Delete what is worth no more, until `size` fits; return what went."""
         gone: list[_Gone] = []
         while self._waits_bytes() - _sum(gone) + size > self._max_bytes:
             least = "id = (SELECT id FROM message WHERE worth <= ? ORDER BY worth, id LIMIT 1)"
-            if not (one := self._delete(least, worth)):
+            if not (one := _delete(db, least, worth)):
                 break
             gone += one
         return gone
-
-    def _delete(self, where: str, *values: float) -> list[_Gone]:
-        """Delete messages; return what went."""
-        rows = self._db.execute(
-            f"DELETE FROM message WHERE {where} RETURNING worth, length(topic) + length(payload)",  # noqa: S608 - our own words
-            values,
-        ).fetchall()
-        return [_Gone(_known(worth), size + _OVERHEAD_BYTES) for worth, size in rows]
 
     def _forget(self, gone: list[_Gone]) -> None:
         self.depth -= len(gone)
@@ -306,9 +288,9 @@ class Outbox:
     def _waits_bytes(self) -> int:
         return self._bytes.total()
 
-    def _unusable(self, error: sqlite3.Error) -> StorageError:
+    def _unusable(self, error: sqlite3.Error | OSError) -> StorageError:
         # An OperationalError is the disk's or the owner's, an IntegrityError the message's.
-        others = sqlite3.OperationalError | sqlite3.IntegrityError
+        others = sqlite3.OperationalError | sqlite3.IntegrityError | OSError
         kind = StorageError if isinstance(error, others) else DamagedError
         return kind(
             f"the outbox {self._name} can't be used: {error}",
@@ -316,18 +298,40 @@ class Outbox:
         )
 
 
-def open_outbox(path: Path, *, max_bytes: int, max_age_s: float = 0.0) -> Outbox:
-    """Open the outbox at `path`; a damaged one is set aside and a new one begun.
+def _prepare(db: sqlite3.Connection) -> tuple[int, Counter[int]]:
+    """Make the table where it is missing; return how many messages wait, and their bytes."""
+    db.execute("PRAGMA journal_mode=WAL")
+    db.execute("PRAGMA synchronous=FULL")
+    db.execute(_TABLE)
+    known = {row[1] for row in db.execute("PRAGMA table_info(message)")}
+    for name, kind in _ADDED.items():
+        if name not in known:
+            db.execute(f"ALTER TABLE message ADD COLUMN {name} {kind}")
+    db.execute(_INDEX)
+    count, sizes = 0, Counter[int]()
+    for worth, messages, size in db.execute(
+        "SELECT worth, count(*), sum(length(topic) + length(payload)) FROM message GROUP BY worth"
+    ):
+        count += messages
+        sizes[_known(worth)] += (size or 0) + messages * _OVERHEAD_BYTES
+    return count, sizes
 
-    Raises `StorageError` where nothing can be written.
-    """
+
+def _newest(db: sqlite3.Connection) -> datetime | None:
+    (newest_s,) = db.execute("SELECT max(put_s) FROM message").fetchone()
     try:
-        return Outbox(path, max_bytes=max_bytes, max_age_s=max_age_s)
-    except DamagedError:
-        if not path.is_file():
-            raise
-    _set_aside(path)
-    return Outbox(path, max_bytes=max_bytes, max_age_s=max_age_s)
+        return None if newest_s is None else datetime.fromtimestamp(newest_s, UTC)
+    except (TypeError, ValueError, OverflowError, OSError):  # the disk has damaged it
+        return None
+
+
+def _delete(db: sqlite3.Connection, where: str, *values: float) -> list[_Gone]:
+    """Delete messages; return what went."""
+    rows = db.execute(
+        f"DELETE FROM message WHERE {where} RETURNING worth, length(topic) + length(payload)",  # noqa: S608 - our own words
+        values,
+    ).fetchall()
+    return [_Gone(_known(worth), size + _OVERHEAD_BYTES) for worth, size in rows]
 
 
 def _set_aside(path: Path) -> None:

@@ -35,7 +35,7 @@ LOOK_S: Final = 1.0  # between two looks into the spool
 MOST_REFUSED: Final = 100  # topics that are named
 AGAIN_S: Final = 60.0  # of silence once the broker could not take a message
 HELD_S: Final = 3600.0  # until what the broker did not allow is tried again
-OLD_S: Final = 60.0  # between two looks for what is too old
+LOOK_DISK_S: Final = 60.0  # between two looks after it
 
 
 class Sender(Protocol):
@@ -112,7 +112,7 @@ class Publisher:
         self._settled: deque[tuple[Outbox, int]] = deque()  # the broker has them: to forget
         self._pause_until_s = 0.0  # refused for now
         self._held_until_s = float("inf")  # what is not allowed, and durable, waits until then
-        self._old_s = 0.0
+        self._look_disk_s = 0.0
         self._last_sent = {outbox: 0, spare: 0}
         self._connections_seen = 0
         self._disk_failed = False
@@ -191,7 +191,7 @@ class Publisher:
         while self._acknowledged:
             self._settle(self._acknowledged.popleft())
         # Each by itself: a disk that can't be written keeps nobody from sending what is in memory.
-        works = (self._forget_settled, self._forget_old, self._collect, self._drain)
+        works = (self._forget_settled, self._look_after_disk, self._collect, self._drain)
         for work in works:
             try:
                 work()
@@ -201,10 +201,13 @@ class Publisher:
             log.warning("the outbox is written again")
             self._disk_failed = False
 
-    def _forget_old(self) -> None:
+    def _look_after_disk(self) -> None:
+        """Now and then: see whether it can be used again, and forget what is too old."""
         now_s = time.monotonic()
-        if now_s >= self._old_s:
-            self._old_s = now_s + OLD_S
+        if now_s >= self._look_disk_s:
+            self._look_disk_s = now_s + LOOK_DISK_S
+            self._outbox.open()
+            self._return_from_spare()
             self._outbox.forget_old(self._now(), now_s)
 
     def _collect(self) -> None:
@@ -252,6 +255,7 @@ class Publisher:
             if not self._is_sent(self._spare, row.row_id):
                 self._outbox.put(row.message, row.moment)
                 self._spare.done(row.row_id)
+                self._written = True
 
     def _disk_fails(self, error: StorageError) -> None:
         if not self._disk_failed:
@@ -263,13 +267,14 @@ class Publisher:
 
     def _begin_anew(self) -> None:
         """Begin another outbox; what was in flight is repeated by the client alone."""
-        with contextlib.suppress(StorageError):  # then the next failure tries again
+        # Before all else: numbers of the old file mean other messages in the new one.
+        self._last_sent[self._outbox] = 0
+        self._in_flight = {
+            mid: one for mid, one in self._in_flight.items() if one[0] is self._spare
+        }
+        self._settled = deque(one for one in self._settled if one[0] is self._spare)
+        with contextlib.suppress(StorageError):  # the next use tries again
             self._outbox.begin_anew()
-            self._last_sent[self._outbox] = 0
-            self._in_flight = {
-                mid: one for mid, one in self._in_flight.items() if one[0] is self._spare
-            }
-            self._settled = deque(one for one in self._settled if one[0] is self._spare)
 
     def _drain(self) -> None:
         if not self._sender.connected:

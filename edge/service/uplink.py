@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid4
 
 from edge.clock import moment_now
-from edge.errors import PublishError, StorageError
+from edge.errors import PublishError
 from edge.publish import payloads
 from edge.publish.homeassistant import birth_topic
 from edge.publish.mqtt import Handlers, Link
-from edge.publish.outbox import Outbox, open_outbox
+from edge.publish.outbox import Outbox
 from edge.publish.publisher import Publisher
 from edge.service import build
 
@@ -76,7 +76,7 @@ class Uplink:
             subscribe=subscribe | ({self._birth: False} if born else {}),
             doubtful=settings.homeassistant.prefix,
         )
-        self._boxes = (_open_outbox(settings), Outbox(None, max_bytes=SPARE_BYTES))
+        self._boxes = (_outbox(settings), Outbox(None, max_bytes=SPARE_BYTES))
         self._publisher = Publisher(self._link, *self._boxes, settings.spool, moment_now)
 
     def start(self, supervisor: Supervisor) -> None:
@@ -191,13 +191,9 @@ def _broker(settings: Settings) -> Broker:
         return build.build_broker(replace(settings, publish=publish))
 
 
-def _open_outbox(settings: Settings) -> Outbox:
-    directory = settings.state.path
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-        size = settings.publish.outbox_max_mb * 1_000_000
-        max_age_s = settings.publish.outbox_max_days * DAY_S
-        return open_outbox(directory / "outbox.sqlite", max_bytes=size, max_age_s=max_age_s)
-    except (OSError, StorageError) as error:
-        log.error("messages won't survive a restart: %s", error)  # noqa: TRY400 - the disk's fault
-        return Outbox(None, max_bytes=SPARE_BYTES)
+def _outbox(settings: Settings) -> Outbox:
+    return Outbox(
+        settings.state.path / "outbox.sqlite",
+        max_bytes=settings.publish.outbox_max_mb * 1_000_000,
+        max_age_s=settings.publish.outbox_max_days * DAY_S,
+    )

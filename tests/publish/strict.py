@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from typing import BinaryIO
 
 CONNECT, PUBLISH, SUBSCRIBE, PINGREQ = 0x10, 0x30, 0x80, 0xC0
@@ -75,6 +75,7 @@ class StrictBroker:
         self.heard: list[tuple[str, bytes]] = []  # topics and payloads that came
         self.taken: list[tuple[str, bytes]] = []  # and were acknowledged with success
         self.connections = 0
+        self.before_connack: Callable[[], None] = lambda: None
         self._client: socket.socket | None = None
         self._server = socket.create_server(("127.0.0.1", 0))
         self.url = f"mqtt://127.0.0.1:{self._server.getsockname()[1]}"
@@ -110,6 +111,7 @@ class StrictBroker:
     def _answer(self, client: socket.socket, first: int, body: bytes) -> None:
         kind = first & 0xF0
         if kind == CONNECT:
+            self.before_connack()
             client.sendall(packet(CONNACK, self.answers.connack))
         elif kind == PINGREQ:
             client.sendall(packet(PINGRESP, b""))

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.errors import StorageError
-from edge.publish.outbox import Outbox, open_outbox
+from edge.publish.outbox import DamagedError, Outbox
 from edge.trust import HOLD_S
 from edge.types import Message, Moment
 
@@ -195,17 +195,30 @@ def test_depth_and_room_are_what_the_file_says(steps: list[tuple[bool, int]]) ->
             assert sum(len(row.message.payload) for row in waiting) <= 2000
 
 
-def test_a_directory_that_is_not_there_is_an_error_with_a_mending(tmp_path: Path) -> None:
-    with pytest.raises(StorageError, match="can't be used") as caught:
-        Outbox(tmp_path / "missing" / "o.sqlite", max_bytes=PLENTY)
-    assert caught.value.help
+def test_a_directory_that_can_not_be_made_is_an_error_with_a_mending() -> None:
+    with Outbox(Path("/proc/edge/o.sqlite"), max_bytes=PLENTY) as outbox:
+        with pytest.raises(StorageError, match="can't be used") as caught:
+            outbox.put(message(1))
+        assert caught.value.help
 
 
-def test_a_file_that_is_no_database_is_an_error(tmp_path: Path) -> None:
-    path = tmp_path / "o.sqlite"
-    path.write_bytes(b"this is not a database, but long enough to look at" * 100)
-    with pytest.raises(StorageError, match="not a database"):
-        Outbox(path, max_bytes=PLENTY)
+def test_what_can_not_be_opened_is_opened_by_the_first_use_that_can(tmp_path: Path) -> None:
+    place = tmp_path / "state"
+    with Outbox(place / "o.sqlite", max_bytes=PLENTY) as outbox:
+        outbox.put(message(1))
+    place.rename(tmp_path / "away")
+    place.write_text("in the way")
+    with Outbox(place / "o.sqlite", max_bytes=PLENTY) as outbox:
+        for use in (outbox.open, outbox.waiting, lambda: outbox.put(message(2))):
+            with pytest.raises(StorageError) as caught:
+                use()
+            assert not isinstance(caught.value, DamagedError)
+        assert outbox.depth == 0
+        place.unlink()
+        (tmp_path / "away").rename(place)
+        outbox.put(message(2))
+        assert outbox.depth == 2
+        assert [row.message for row in outbox.waiting()] == [message(1), message(2)]
 
 
 def test_a_write_that_fails_leaves_the_counters_as_the_file_is(tmp_path: Path) -> None:
@@ -248,14 +261,12 @@ def test_a_damaged_file_is_set_aside_and_a_new_one_begun(
 ) -> None:
     path = tmp_path / "o.sqlite"
     path.write_bytes(b"this is not a database, but long enough to look at" * 100)
-    with open_outbox(path, max_bytes=1000) as outbox:
+    with Outbox(path, max_bytes=1000) as outbox:
+        with pytest.raises(DamagedError, match="not a database"):
+            outbox.put(message(1))
+        outbox.begin_anew()
         outbox.put(message(1))
     assert (tmp_path / "o.damaged").is_file()
     assert "a new one begun" in caplog.text
-    with open_outbox(path, max_bytes=1000) as outbox:
+    with Outbox(path, max_bytes=1000) as outbox:
         assert outbox.depth == 1
-
-
-def test_a_place_that_can_not_be_written_is_not_taken_for_damage(tmp_path: Path) -> None:
-    with pytest.raises(StorageError):
-        open_outbox(tmp_path / "missing" / "o.sqlite", max_bytes=1000)

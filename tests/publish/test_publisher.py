@@ -4,9 +4,13 @@
 from __future__ import annotations
 
 import sqlite3
+import subprocess
+import sys
 import time
 from contextlib import closing
 from typing import TYPE_CHECKING
+
+import pytest
 
 from edge.publish.broker import Broker, Refusal
 from edge.publish.mqtt import Link
@@ -14,14 +18,12 @@ from edge.publish.outbox import Outbox
 from edge.publish.payloads import forgotten
 from edge.publish.publisher import IN_FLIGHT, Publisher
 from edge.types import Message, Moment
-from tests.conftest import Mosquitto, wait_until
+from tests.conftest import Mosquitto, may_mount, wait_until
 from tests.publish.test_mqtt import broker_of, event, running
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
-
-    import pytest
 
 PAGE = 4096
 
@@ -58,6 +60,83 @@ def test_an_outbox_that_is_damaged_while_it_runs_is_set_aside_and_a_new_one_begu
     assert len(caplog.records) <= 3
     with Outbox(path, max_bytes=10_000) as outbox:
         outbox.put(event(99))
+
+
+ON_A_FULL_DISK = """
+import sys
+from contextlib import suppress
+from pathlib import Path
+from edge.publish.broker import Broker
+from edge.publish.mqtt import Link
+from edge.publish.outbox import Outbox
+from edge.publish.publisher import Publisher
+from tests.publish.test_mqtt import event
+from tests.publish.test_publisher import damage
+
+disk = Path(sys.argv[1])
+outbox, spare = Outbox(disk / "o.sqlite", max_bytes=10_000_000), Outbox(None, max_bytes=100_000)
+publisher = Publisher(Link(Broker("mqtt://127.0.0.1:9", "edge-x")), outbox, spare)
+
+def take(number):
+    publisher.offer(event(number))
+    publisher.stop()
+    publisher.run()
+
+for number in range(20):
+    take(number)
+damage(disk / "o.sqlite")
+rescued = (disk / "o.sqlite").read_bytes()
+with suppress(OSError), (disk / "filler").open("wb", buffering=0) as filler:
+    while True:
+        filler.write(bytes(512))
+for number in range(20, 23):
+    take(number)
+    assert (outbox.depth, outbox.dropped) == (0, 20), (outbox.depth, outbox.dropped)
+assert spare.depth == 3
+(disk / "filler").unlink()
+take(23)
+assert spare.depth == 0
+assert outbox.dropped == 20
+assert [row.message for row in outbox.waiting()] == [event(n) for n in range(20, 24)]
+assert (disk / "o.damaged").read_bytes() == rescued
+"""
+
+
+@pytest.mark.skipif(not may_mount(), reason="mounting a small disk is not allowed here")
+def test_an_outbox_that_is_damaged_on_a_full_disk_begins_anew_once_there_is_room(
+    tmp_path: Path,
+) -> None:
+    """Until then messages wait in memory; the loss is counted once, the rescued file stays."""
+    prepare = f'mount -t tmpfs -o size=600k tmpfs {tmp_path} && exec "$0" "$@"'
+    wrap = ("unshare", "-m", "--propagation", "private", "sh", "-c", prepare)
+    done = subprocess.run(
+        [*wrap, sys.executable, "-c", ON_A_FULL_DISK, tmp_path],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_what_waits_in_memory_is_written_down_within_a_minute_though_nothing_new_comes(
+    tmp_path: Path,
+) -> None:
+    place = tmp_path / "state"
+    place.write_text("in the way")
+    outbox, spare = Outbox(place / "o.sqlite", max_bytes=10_000), Outbox(None, max_bytes=10_000)
+    publisher = Publisher(Link(Broker("mqtt://127.0.0.1:9", "edge-x")), outbox, spare)
+    with outbox, spare:
+        for number in range(2):
+            publisher.offer(event(number))
+        publisher.stop()
+        publisher.run()
+        assert (outbox.depth, spare.depth) == (0, 2)
+        place.unlink()
+        publisher._look_disk_s = 0.0  # noqa: SLF001 - a minute later
+        publisher.stop()
+        publisher.run()
+        assert (outbox.depth, spare.depth) == (2, 0)
+        assert [row.message for row in outbox.waiting()] == [event(0), event(1)]
 
 
 def test_the_spare_is_sent_while_the_outbox_can_not_be_read(

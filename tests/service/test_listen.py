@@ -20,6 +20,8 @@ import pytest
 from edge.capture.reopening import LONGEST_RETRY_S
 from edge.errors import EXIT_CONFIG, EXIT_DEVICE, EXIT_MODEL
 from edge.model.registry import read_model, shipped_model
+from edge.publish.outbox import Outbox
+from edge.types import Message
 from tests.conftest import LATE_EAR, broker_with_memory, may_mount, wait_until
 from tests.service.conftest import Listener, body_of
 from tools.lab.microphone import VirtualMicrophone
@@ -409,7 +411,7 @@ def test_what_can_not_work_ends_at_once_with_a_sentence(
 def test_a_state_directory_that_can_not_be_made_is_survived(listen: Start) -> None:
     listener = listen('publish.url="mqtt://127.0.0.1:9"', 'state.directory="/proc/edge"')
     listener.wait_ready()
-    assert "messages won't survive a restart" in listener.log()
+    assert "messages are kept in memory meanwhile" in listener.log()
     assert listener.stop() == 0
 
 
@@ -442,6 +444,38 @@ def test_a_disk_that_fills_up_loses_no_event_and_heals(
     onsets, offsets = edges(ear.lines())
     assert onsets == offsets, "no event was lost"
     assert "Traceback" not in listener.log()
+
+
+@pytest.mark.skipif(not may_mount(), reason="mounting a small disk is not allowed here")
+def test_a_disk_that_is_full_at_the_start_gives_its_backlog_once_there_is_room(
+    listen: Start, tmp_path: Path, mosquitto: Callable[..., Mosquitto]
+) -> None:
+    server = mosquitto()
+    ear = server.subscribe()
+    before = tmp_path / "before.sqlite"
+    with Outbox(before, max_bytes=100_000) as outbox:
+        outbox.put(Message("edge/edge/event", b"from before", qos=1, durable=True))
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    prepare = (
+        f"mount -t tmpfs -o size=1m tmpfs {disk} && cp {before} {disk}/outbox.sqlite"
+        f' && ! cat /dev/zero >{disk}/filler && exec "$0" "$@"'
+    )
+    listener = listen(
+        f'publish.url="{server.url}"',
+        f'state.directory="{disk}"',
+        wrap=("unshare", "-m", "--propagation", "private", "sh", "-c", prepare),
+    )
+    listener.wait_ready()
+    body_of(ear, "event")
+    assert "from before" not in "".join(ear.lines())
+    assert "messages are kept in memory meanwhile" in listener.log()
+    listener.sees(disk / "filler").unlink()
+    ear.wait_for("from before", 90)
+    wait_until(lambda: "the outbox is written again" in listener.log(), "healed", 30)
+    assert listener.stop() == 0
+    onsets, offsets = edges([line for line in ear.lines() if "from before" not in line])
+    assert onsets == offsets, "no event was lost"
 
 
 def fill(file: Path) -> None:
