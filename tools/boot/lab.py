@@ -20,12 +20,14 @@ CARD: Final = "hw:CARD=Loopback,DEV={}"
 ACTIVE: Final = (
     "systemctl is-active --quiet edge-listen && systemctl is-active --quiet edge-analyze"
 )
-# Bands are most of a listener's work, and an emulated processor is slow enough.
+# Bands are most of a listener's work, and an emulated processor is slow enough. The format is the
+# player's: both ends of this card have the same, and the first to open it chooses.
 SETTINGS: Final = """\
 [node]
 id = "box"
 [capture]
 device = "{device}"
+sample_format = "S16_LE"
 [level]
 bands = false
 [publish]
