@@ -11,10 +11,11 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from edge import __version__
-from tools.boot.image import EMULATED, PYTHONS, build, pack, testers
+from tools.boot.emulated import EMULATED, Root
+from tools.boot.image import PYTHONS, build, pack, testers
 from tools.boot.machine import BrokenError
 from tools.boot.replays import Likeness, compare
 from tools.boot.root import REPOSITORY
@@ -36,33 +37,6 @@ TESTS: Final = (
     *("tests/dsp/test_standard.py", "tests/golden", "tests/test_pipeline.py"),
     *(f"tests/model/test_{one}.py" for one in ("classifier", "detector", "frontend")),
 )
-NSPAWN: Final = (
-    *("systemd-nspawn", "--quiet", "--register=no", "--keep-unit", "--pipe", "--volatile=overlay"),
-    *("--resolv-conf=off", "--timezone=off", "--setenv=HOME=/tmp"),
-)
-
-
-class Root(NamedTuple):
-    """The root, and where what is made on the way lies."""
-
-    root: Path
-    place: Path
-    suite: str
-
-    def run(self, *command: str, binds: tuple[str, ...] = ()) -> str:
-        """Run a command inside, what it writes is lost; return what it prints."""
-        nspawn = [*NSPAWN, *(f"--setenv={name}={value}" for name, value in EMULATED.items())]
-        nspawn += [f"--bind-ro={one}" for one in binds]
-        done = subprocess.run(
-            [*nspawn, "-D", str(self.root), *command],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if done.returncode:
-            raise BrokenError(f"{' '.join(command)}: {(done.stdout + done.stderr)[-2000:]}")
-        return done.stdout.strip()
 
 
 def is_built(box: Root) -> str:
@@ -141,7 +115,7 @@ def _row(check: Callable[[Root], str], box: Root) -> str:
     name, began_s = check.__name__.replace("_", " "), time.monotonic()
     try:
         row = f"| {name} | ok | {check(box)} |"
-    except (BrokenError, OSError, subprocess.CalledProcessError) as error:
+    except (BrokenError, OSError, subprocess.SubprocessError) as error:
         row = f"| {name} | FAILED | {error} |"
     print(f"{row}  ({time.monotonic() - began_s:.0f} s)", file=sys.stderr, flush=True)
     return row

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 import yaml
 from packaging.requirements import Requirement
 
+from tools.boot.emulated import EMULATED
 from tools.boot.root import REPOSITORY
 
 if TYPE_CHECKING:
@@ -23,8 +24,6 @@ LAYER: Final = SOURCE / "layer" / "edge-box.yaml"
 PYTHONS: Final = {"trixie": "3.13", "bookworm": "3.11"}
 # What the layers below bring: those of trixie-minbase that edge leans on, without a kernel.
 BELOW: Final = ("systemd-sysv", "systemd-timesyncd", "dbus", "udev", "kmod", "iproute2", "procps")
-# The default processor of QEMU has NumPy warn of what is none of its own.
-EMULATED: Final = {"QEMU_CPU": "cortex-a72"}
 PIP: Final = (sys.executable, "-m", "pip", "--disable-pip-version-check")
 # Of these there is no wheel for any processor; what builds them.
 BUILT: Final = ("pyalsaaudio", "systemd-python")
