@@ -44,17 +44,24 @@ as_root() {
     if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi
 }
 
+# What was cut off in the midst of it, apt-get takes up no more by itself.
+take_up_packages() {
+    local _
+    for _ in 1 2 3 4 5 6; do
+        [ -n "$(ls -A /var/lib/dpkg/updates)" ] || return 0
+        as_root env DEBIAN_FRONTEND=noninteractive \
+            dpkg --force-confdef --force-confold --configure -a >/dev/null 2>&1 && return
+        sleep 5 # an apt-get that was killed leaves its dpkg at work
+    done
+}
+
 ensure_packages() {
     local missing
     command -v dpkg-query >/dev/null || die "this is no Debian: install by hand: $* python3 (3.11 or newer)"
     mapfile -t missing < <(missing_packages "$@")
     [ ${#missing[@]} = 0 ] && return
     say "installing Debian packages: ${missing[*]}"
-    # What was cut off in the midst of it, apt-get takes up no more by itself.
-    if [ -n "$(ls -A /var/lib/dpkg/updates)" ]; then
-        as_root env DEBIAN_FRONTEND=noninteractive \
-            dpkg --force-confdef --force-confold --configure -a >/dev/null 2>&1 || true
-    fi
+    take_up_packages
     as_root apt-get update -qq || say "edge: the package lists could not be renewed; trying with the old ones"
     as_root env DEBIAN_FRONTEND=noninteractive \
         apt-get -o DPkg::Lock::Timeout=300 install -y -qq --no-install-recommends "${missing[@]}" >/dev/null ||
@@ -68,6 +75,11 @@ pip_install() {
     }
 }
 
+# newer_pins PYTHON: the list of what its standard library has no longer; nothing where it has all.
+newer_pins() {
+    if "$1" -c 'import sys; sys.exit(sys.version_info < (3, 13))'; then echo deploy/requirements-python313.txt; fi
+}
+
 # ensure_environment REQUIREMENTS...: a private environment in .venv with these pinned versions.
 ensure_environment() {
     local python stamp wanted
@@ -78,6 +90,8 @@ ensure_environment() {
         rm -rf .venv
         "$python" -m venv .venv
     fi
+    # shellcheck disable=SC2046 # a name or none
+    set -- "$@" $(newer_pins .venv/bin/python)
     # One line a file: what tools/test adds does not make tools/run install again.
     touch "$stamp"
     wanted=$(sha256sum "$@" pyproject.toml)

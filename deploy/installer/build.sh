@@ -7,7 +7,7 @@ release_name() {
     local version digest
     version=$(sed -n 's/^__version__ = "\(.*\)"/\1/p' edge/__init__.py)
     digest=$({
-        find edge systemd deploy/{requirements.txt,release.sh,edge-upgrade-check,first-settings,edge.toml} pyproject.toml \
+        find edge systemd deploy/{requirements.txt,requirements-python313.txt,release.sh,edge-upgrade-check,first-settings,edge.toml} pyproject.toml \
             -type f ! -path '*/__pycache__/*' -print0 | sort -z | xargs -0 sha256sum
         "$python" -c 'import sys; print(sys.version_info[:2])'
         dpkg --print-architecture
@@ -69,12 +69,13 @@ disk_full() {
 # make_environment FOLDER PLACE: in a folder that will be renamed to PLACE.
 # Each step's failure counts: `set -e` sleeps inside an `if`.
 make_environment() {
-    local new=$1 from=(--disable-pip-version-check --no-input --no-cache-dir --retries 2)
+    local new=$1 list from=(--disable-pip-version-check --no-input --no-cache-dir --retries 2)
     [ -z "$offline" ] || from+=(--no-index --find-links "$offline")
+    for list in deploy/requirements.txt $(newer_pins "$python"); do from+=(--requirement "$list"); done
     # Its temporary files not in memory, where some boxes have /tmp.
     "$python" -m venv "$new" &&
         mkdir "$new/tmp" &&
-        TMPDIR=$new/tmp "$new/bin/python" -m pip install "${from[@]}" --requirement deploy/requirements.txt &&
+        TMPDIR=$new/tmp "$new/bin/python" -m pip install "${from[@]}" &&
         rm -rf "$new/tmp" &&
         copy_program "$new" "$2"
 }

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: MIT
-"""The list of exact versions is whole: nothing is left for pip to add as it finds it."""
+"""The lists of exact versions are whole: nothing is left for pip to add as it finds it."""
 
 from __future__ import annotations
 
-from importlib.metadata import distributions
+import re
+import sys
+from importlib.metadata import distribution, distributions
 
 import pytest
 from packaging.requirements import Requirement
@@ -11,26 +13,41 @@ from packaging.utils import canonicalize_name
 
 from tests.conftest import REPOSITORY
 
-DEBIAN = {"12": "3.11", "13": "3.13"}
+LISTS = {
+    "3.11": ["requirements.txt"],
+    "3.13": ["requirements.txt", "requirements-python313.txt"],
+}
+"""By the Python of Debian 12 and 13."""
+
+
+def pins(python: str) -> dict[str, str]:
+    """Return the versions by the names."""
+    lines = [
+        line
+        for name in LISTS[python]
+        for line in (REPOSITORY / "deploy" / name).read_text("utf-8").splitlines()
+        if not line.startswith("#")
+    ]
+    assert [line for line in lines if not re.fullmatch(r"[\w.-]+==[\w.]+", line)] == []
+    return {canonicalize_name(name): version for name, version in (x.split("==") for x in lines)}
 
 
 @pytest.mark.parametrize("machine", ["x86_64", "aarch64"])
-@pytest.mark.parametrize("debian", DEBIAN)
-def test_what_the_pinned_packages_need_is_pinned_too(debian: str, machine: str) -> None:
-    box = {"python_version": DEBIAN[debian], "platform_machine": machine, "extra": ""}
-
-    def wanted(one: Requirement) -> bool:
-        return not one.marker or one.marker.evaluate({**box})
-
-    lines = (REPOSITORY / "deploy" / "requirements.txt").read_text("utf-8").splitlines()
-    pins = [Requirement(line) for line in lines if not line.startswith("#")]
-    pinned = {canonicalize_name(one.name) for one in pins if wanted(one)}
+@pytest.mark.parametrize("python", LISTS)
+def test_what_the_pinned_packages_need_is_pinned_too(python: str, machine: str) -> None:
+    box = {"python_version": python, "platform_machine": machine, "extra": ""}
+    pinned = pins(python).keys()
     needed = {
         canonicalize_name(one.name)
         for installed in distributions()
         if canonicalize_name(installed.name) in pinned
         for one in map(Requirement, installed.requires or ())
-        if wanted(one)
+        if not one.marker or one.marker.evaluate({**box})
     }
     assert len(needed) > len(pinned) / 4
     assert needed - pinned == set()
+
+
+def test_what_is_installed_here_is_what_is_pinned() -> None:
+    here = pins("3.11" if sys.version_info < (3, 13) else "3.13")
+    assert {name: distribution(name).version for name in here} == here

@@ -10,7 +10,6 @@ import sys
 from typing import TYPE_CHECKING, Final
 
 import yaml
-from packaging.requirements import Requirement
 
 from tools.boot.emulated import EMULATED
 from tools.boot.root import REPOSITORY
@@ -73,7 +72,7 @@ def build(place: Path, suite: str) -> Path:
 def testers(place: Path, suite: str) -> Path:
     """Return a folder with what the tests need beside edge, for arm64."""
     folder, python = place / f"pytest-{PYTHONS[suite]}", PYTHONS[suite]
-    wanted = [one for one in _pins("requirements-test.txt", python) if _name(one) in TESTERS]
+    wanted = [one for one in _pins("requirements-test.txt") if _name(one) in TESTERS]
     install = [*PIP, "install", "-q", "--no-deps", "--upgrade", "--target", str(folder)]
     _run([*install, *_foreign(python), *wanted])
     return folder
@@ -84,7 +83,9 @@ def _wheels(place: Path, python: str) -> Path:
 
     They are fetched here: where pip finds its packages is this machine's own affair.
     """
-    folder, wanted = place / f"wheels-{python}", _pins("requirements.txt", python)
+    folder, wanted = place / f"wheels-{python}", _pins("requirements.txt")
+    if python != "3.11":
+        wanted += _pins("requirements-python313.txt")
     sources = [one for one in wanted if _name(one) in BUILT]
     fetch = [*PIP, "download", "-q", "--no-deps", "--dest", str(folder)]
     ready = [one for one in wanted if one not in sources]
@@ -93,14 +94,9 @@ def _wheels(place: Path, python: str) -> Path:
     return folder
 
 
-def _pins(file: str, python: str) -> list[str]:
-    """Return the pins for a Python; pip would ask the Python that it runs on."""
+def _pins(file: str) -> list[str]:
     lines = (REPOSITORY / "deploy" / file).read_text("utf-8").splitlines()
-    pins = [Requirement(line) for line in lines if not line.startswith("#")]
-    box = {"python_version": python, "platform_machine": "aarch64"}
-    return [
-        f"{one.name}{one.specifier}" for one in pins if not one.marker or one.marker.evaluate(box)
-    ]
+    return [line for line in lines if not line.startswith("#")]
 
 
 def _name(pin: str) -> str:

@@ -126,6 +126,7 @@ def make_version(tree: Path, version: str, file: str, old: str, new: str) -> Non
             schema.read_text("utf-8").replace("    url: str", "    uri: str"), "utf-8"
         )
     (tree / "deploy" / "requirements.txt").write_text("lent-libraries==1\n", "utf-8")
+    (tree / "deploy" / "requirements-python313.txt").write_text("", "utf-8")
 
 
 def lend_libraries(release: Path, folder: Path) -> None:
