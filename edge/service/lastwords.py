@@ -18,10 +18,14 @@ from typing import TYPE_CHECKING, Any, Final, TextIO
 
 from edge import __version__
 from edge.clock import boot_id, utc_now
+from edge.publish import payloads
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
+
+    from edge.publish.payloads import Topics
+    from edge.types import Message
 
 log = logging.getLogger(__name__)
 
@@ -74,8 +78,17 @@ class LastWords:
             return 0.0
         return min(2.0 ** min(self._failures - 2, 6), LONGEST_BACK_OFF_S)
 
-    def told(self) -> None:
-        """Note that what the last run left is told: it need not be kept any longer."""
+    def tell(self, topics: Topics, run_id: str, send: Callable[[Message], None]) -> None:
+        """Tell what the last run has left, once: it need not be kept any longer.
+
+        Parameters
+        ----------
+        run_id : of this run, unlike any other's.
+        """
+        if self.before is None or self._head["untold"] is None:
+            return
+        log.error("the last run was not ended in order: %s", self.before["how"])
+        send(payloads.last_words(topics, self.before, f"{run_id}-last-words", utc_now()))
         self._head["untold"] = None
         with contextlib.suppress(OSError):
             self._write_head()

@@ -25,7 +25,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from edge.clock import StreamClock, utc_now
+from edge.clock import StreamClock
 from edge.errors import DeviceError
 from edge.publish import payloads
 from edge.service import build
@@ -223,11 +223,7 @@ class Listener:
             self._uplink.start(self._supervisor)
         self._introduction.tell_info()
         self._pausing.tell()
-        if before := self._words.before:
-            log.error("the last run was not ended in order: %s", before["how"])
-            number = f"{self._stream_id}-last-words"
-            self._send(payloads.last_words(self._topics, before, number, utc_now()))
-            self._words.told()
+        self._words.tell(self._topics, self._stream_id, self._send)
         model = self._models.classifier.info
         self._reporter.silence(state_labels(self._models.settings, model))
         if self._recorder:

@@ -54,7 +54,9 @@ def _listen(settings: Settings, file: FiguresFile, words: LastWords) -> int:
     led = Led(settings.health.led)
     led.show("blinking")
     try:
-        source = None if supervisor.ended.is_set() else awaited_source(settings, supervisor, file)
+        source = None
+        if not supervisor.ended.is_set():
+            source = awaited_source(settings, supervisor, file, words)
         if source:
             Listener(settings, source, supervisor, file=file, words=words, led=led).run()
     finally:

@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from edge.publish.payloads import Topics
 from edge.service.lastwords import LONGEST_BACK_OFF_S, NAME, QUICK_S, LastWords
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from edge.types import Message
 
 
 def after(lasted_s: float) -> dict[str, Any]:
@@ -102,7 +105,13 @@ def test_words_are_kept_until_they_are_told(tmp_path: Path) -> None:
     assert third.before
     assert "before it could tell" in third.before["words"]
     assert "by nothing" in third.before["untold"]["words"]
-    third.told()
+    told: list[Message] = []
+    for _ in range(2):
+        third.tell(Topics("edge", "x"), "x-1", told.append)
+    (message,) = told
+    body = json.loads(message.payload)
+    assert body["message_id"] == "x-1-last-words"
+    assert "before it could tell" in body["words"]
     third.end(in_order=True)
     assert list(tmp_path.iterdir()) == []
 
