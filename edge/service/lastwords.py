@@ -3,7 +3,8 @@
 
 The file is there while a listener runs. Who finds it at a start knows that the last run was
 killed, crashed, or lost its power, and tells it. Until that is told the next run's file holds
-it too. One write a start, one when it is told, one an orderly end.
+it too. One write a start, one when it is told, one an orderly end. On a disk that can't be written
+it lies in memory, until the machine boots: what fails for want of room fails in words, too.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import faulthandler
 import json
 import logging
 import os
+import sys
 import traceback
 from typing import TYPE_CHECKING, Any, Final, TextIO
 
@@ -46,12 +48,16 @@ class LastWords:
     Parameters
     ----------
     directory : the state directory.
-    figures : the newest ones that the last run has left, with its `pid`; None: there are none.
+    figures : the newest ones that the last run of this boot has left, with its `pid`; None: there
+        are none.
+    spare : a file in memory.
     """
 
-    def __init__(self, directory: Path, figures: Mapping[str, Any] | None) -> None:
+    def __init__(self, directory: Path, figures: Mapping[str, Any] | None, spare: Path) -> None:
         self._path = directory / NAME
-        self.before = _read(self._path, figures or {})
+        self._spare = spare
+        # The spare one is the newer one, where there is one.
+        self.before = _read(spare, figures or {}) or _read(self._path, figures or {})
         """What the last run left; None: it ended in order."""
         self._failures = self._count()
         self._file: TextIO | None = None
@@ -63,13 +69,32 @@ class LastWords:
             "failures": self._failures,
             "untold": self.before and {**self.before, "untold": None},
         }
+        if self._begin(self._path):
+            _remove(spare)
+        else:
+            _remove(self._path)
+            self._begin(spare)
+        faulthandler.enable(self._file or sys.stderr)
+
+    def _begin(self, path: Path) -> bool:
+        """Begin the file; return whether that could be done."""
         try:
-            directory.mkdir(parents=True, exist_ok=True)
-            self._file = self._path.open("w", encoding="utf-8", errors="replace")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch()
+            # Not emptied first: what has its place on a full disk keeps it.
+            self._file = path.open("r+", encoding="utf-8", errors="replace")
             self._write_head()
-            faulthandler.enable(self._file)
         except OSError as error:
-            log.warning("should this run fail, nothing is kept of it: %s", error)
+            log.warning("should this run fail, nothing is kept of it in %s: %s", path, error)
+            self._close()
+            return False
+        return True
+
+    def _close(self) -> None:
+        if self._file:
+            with contextlib.suppress(OSError):
+                self._file.close()
+        self._file = None
 
     @property
     def wait_s(self) -> float:
@@ -108,18 +133,17 @@ class LastWords:
             if kept:
                 self._head["in_order"] = True
                 self._write_head()
-            if self._file:
-                self._file.close()
+        self._close()
         if in_order and not kept:
-            with contextlib.suppress(OSError):
-                self._path.unlink()
+            _remove(self._path)
+            _remove(self._spare)
 
     def _write_head(self) -> None:
         if self._file:
             self._file.seek(0)
-            self._file.truncate()
             self._file.write(json.dumps(self._head) + "\n")
             self._file.flush()
+            self._file.truncate()
 
     def _count(self) -> int:
         """Return how many runs in a row failed at their start.
@@ -132,6 +156,11 @@ class LastWords:
         if self.before.get("version") != __version__:
             return 0
         return self.before["failures"] + 1 if self.before["lasted_s"] < QUICK_S else 0
+
+
+def _remove(path: Path) -> None:
+    with contextlib.suppress(OSError):
+        path.unlink()
 
 
 def _read(path: Path, figures: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -147,8 +176,8 @@ def _read(path: Path, figures: Mapping[str, Any]) -> dict[str, Any] | None:
             return dict(facts["untold"])
         if facts.get("untold") is None:
             facts.pop("untold", None)
-    except (ValueError, TypeError, KeyError):  # cut off by a power cut
-        facts, failures, boot, pid = {}, 0, "", 0
+    except (ValueError, TypeError, KeyError):  # cut off: by a power cut, unless it ran in this boot
+        facts, failures, boot, pid = {}, 0, boot_id() if figures else "", 0
     last = dict(figures) if figures.get("pid") == pid else {}
     ended = "crashed" if words.strip() else "killed"
     return facts | {

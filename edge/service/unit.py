@@ -24,8 +24,11 @@ log = logging.getLogger(__name__)
 
 def listen(settings: Settings) -> int:
     """Run the listening unit, once its microphone is there; return its exit code."""
-    file = FiguresFile(runtime_directory(os.environ), settings.node.id)
-    words = LastWords(settings.state.path, file.last())
+    directory = runtime_directory(os.environ)
+    file = FiguresFile(directory, settings.node.id)
+    words = LastWords(
+        settings.state.path, file.last(), directory / f"{settings.node.id}.last_words"
+    )
     code = EXIT_FAILURE
     try:
         code = _listen(settings, file, words)
