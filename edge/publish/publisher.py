@@ -111,6 +111,7 @@ class Publisher:
         self._in_flight: dict[int, tuple[Outbox, int]] = {}  # by the broker's number: row ids
         self._settled: deque[tuple[Outbox, int]] = deque()  # the broker has them: to forget
         self._pause_until_s = 0.0  # refused for now
+        self._one_by_one = False  # and since then more may be
         self._held_until_s = float("inf")  # what is not allowed, and durable, waits until then
         self._look_disk_s = 0.0
         self._last_sent = {outbox: 0, spare: 0}
@@ -296,9 +297,11 @@ class Publisher:
                 self._send_waiting(box)
             except StorageError as error:
                 self._disk_fails(error)
+        if self._one_by_one and not self._in_flight:
+            self._one_by_one = self._unsent()
 
     def _send_waiting(self, box: Outbox) -> None:
-        room = IN_FLIGHT - len(self._in_flight)
+        room = (1 if self._one_by_one else IN_FLIGHT) - len(self._in_flight)
         if room <= 0 or not box.depth:
             return
         for row in box.waiting(after=self._last_sent[box], limit=room):
@@ -327,6 +330,9 @@ class Publisher:
             del self._states[topic]  # forgotten: what comes there later is another box's
         if item.refused is Refusal.FOR_NOW:
             self._pause_until_s = time.monotonic() + AGAIN_S
+            # A message that is refused is overtaken by those sent behind it. What is on its way
+            # already can't be held back; from now on nothing more is sent before an answer.
+            self._one_by_one = True
         if waiting and item.refused is Refusal.FOR_NOW:
             box, row_id = waiting
             self._last_sent[box] = min(self._last_sent[box], row_id - 1)

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from edge.config.schema import Settings
     from edge.service.commands import Body, Reply
     from edge.service.figures import FiguresFile
+    from edge.service.lastwords import LastWords
     from edge.service.supervisor import Supervisor
     from edge.types import Message
 
@@ -40,7 +41,9 @@ COMMANDS: Final = (
 )
 
 
-def awaited_source(settings: Settings, supervisor: Supervisor, file: FiguresFile) -> Source | None:
+def awaited_source(
+    settings: Settings, supervisor: Supervisor, file: FiguresFile, words: LastWords
+) -> Source | None:
     """Return the source, open; None: the supervisor ended before its device came.
 
     A device that isn't there, or that another program holds, may come: it is tried again, with
@@ -51,7 +54,7 @@ def awaited_source(settings: Settings, supervisor: Supervisor, file: FiguresFile
     try:
         return open_source()
     except DeviceAwayError as error:
-        return _Awaiting(settings, open_source, error, supervisor, file).run()
+        return _Awaiting(settings, open_source, error, supervisor, file=file, words=words).run()
 
 
 class _Awaiting:
@@ -61,8 +64,11 @@ class _Awaiting:
         open_source: Callable[[], Source],
         error: DeviceAwayError,
         supervisor: Supervisor,
+        *,
         file: FiguresFile,
+        words: LastWords,
     ) -> None:
+        self._words = words
         self._open = open_source
         self._trouble = error
         self._supervisor = supervisor
@@ -82,6 +88,9 @@ class _Awaiting:
     def run(self) -> Source | None:
         if self._uplink:
             self._uplink.start(self._supervisor)
+            # A card that goes may be what ended the last run, and it may never come back.
+            run_id = f"{self._settings.node.id}-{time.time_ns() // 1_000_000:x}"
+            self._words.tell(self._topics, run_id, self._send)
             self._introduce(self._uplink)
         log.error("%s; waiting for it", self._trouble)
         tell(READY=1)

@@ -3,7 +3,8 @@
 
 The file is there while a listener runs. Who finds it at a start knows that the last run was
 killed, crashed, or lost its power, and tells it. Until that is told the next run's file holds
-it too. One write a start, one when it is told, one an orderly end.
+it too. One write a start, one when it is told, one an orderly end. On a disk that can't be written
+it lies in memory, until the machine boots: what fails for want of room fails in words, too.
 """
 
 from __future__ import annotations
@@ -13,15 +14,20 @@ import faulthandler
 import json
 import logging
 import os
+import sys
 import traceback
 from typing import TYPE_CHECKING, Any, Final, TextIO
 
 from edge import __version__
 from edge.clock import boot_id, utc_now
+from edge.publish import payloads
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
+
+    from edge.publish.payloads import Topics
+    from edge.types import Message
 
 log = logging.getLogger(__name__)
 
@@ -42,12 +48,16 @@ class LastWords:
     Parameters
     ----------
     directory : the state directory.
-    figures : the newest ones that the last run has left, with its `pid`; None: there are none.
+    figures : the newest ones that the last run of this boot has left, with its `pid`; None: there
+        are none.
+    spare : a file in memory.
     """
 
-    def __init__(self, directory: Path, figures: Mapping[str, Any] | None) -> None:
+    def __init__(self, directory: Path, figures: Mapping[str, Any] | None, spare: Path) -> None:
         self._path = directory / NAME
-        self.before = _read(self._path, figures or {})
+        self._spare = spare
+        # The spare one is the newer one, where there is one.
+        self.before = _read(spare, figures or {}) or _read(self._path, figures or {})
         """What the last run left; None: it ended in order."""
         self._failures = self._count()
         self._file: TextIO | None = None
@@ -59,13 +69,32 @@ class LastWords:
             "failures": self._failures,
             "untold": self.before and {**self.before, "untold": None},
         }
+        if self._begin(self._path):
+            _remove(spare)
+        else:
+            _remove(self._path)
+            self._begin(spare)
+        faulthandler.enable(self._file or sys.stderr)
+
+    def _begin(self, path: Path) -> bool:
+        """Begin the file; return whether that could be done."""
         try:
-            directory.mkdir(parents=True, exist_ok=True)
-            self._file = self._path.open("w", encoding="utf-8", errors="replace")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch()
+            # Not emptied first: what has its place on a full disk keeps it.
+            self._file = path.open("r+", encoding="utf-8", errors="replace")
             self._write_head()
-            faulthandler.enable(self._file)
         except OSError as error:
-            log.warning("should this run fail, nothing is kept of it: %s", error)
+            log.warning("should this run fail, nothing is kept of it in %s: %s", path, error)
+            self._close()
+            return False
+        return True
+
+    def _close(self) -> None:
+        if self._file:
+            with contextlib.suppress(OSError):
+                self._file.close()
+        self._file = None
 
     @property
     def wait_s(self) -> float:
@@ -74,8 +103,17 @@ class LastWords:
             return 0.0
         return min(2.0 ** min(self._failures - 2, 6), LONGEST_BACK_OFF_S)
 
-    def told(self) -> None:
-        """Note that what the last run left is told: it need not be kept any longer."""
+    def tell(self, topics: Topics, run_id: str, send: Callable[[Message], None]) -> None:
+        """Tell what the last run has left, once: it need not be kept any longer.
+
+        Parameters
+        ----------
+        run_id : of this run, unlike any other's.
+        """
+        if self.before is None or self._head["untold"] is None:
+            return
+        log.error("the last run was not ended in order: %s", self.before["how"])
+        send(payloads.last_words(topics, self.before, f"{run_id}-last-words", utc_now()))
         self._head["untold"] = None
         with contextlib.suppress(OSError):
             self._write_head()
@@ -95,18 +133,17 @@ class LastWords:
             if kept:
                 self._head["in_order"] = True
                 self._write_head()
-            if self._file:
-                self._file.close()
+        self._close()
         if in_order and not kept:
-            with contextlib.suppress(OSError):
-                self._path.unlink()
+            _remove(self._path)
+            _remove(self._spare)
 
     def _write_head(self) -> None:
         if self._file:
             self._file.seek(0)
-            self._file.truncate()
             self._file.write(json.dumps(self._head) + "\n")
             self._file.flush()
+            self._file.truncate()
 
     def _count(self) -> int:
         """Return how many runs in a row failed at their start.
@@ -119,6 +156,11 @@ class LastWords:
         if self.before.get("version") != __version__:
             return 0
         return self.before["failures"] + 1 if self.before["lasted_s"] < QUICK_S else 0
+
+
+def _remove(path: Path) -> None:
+    with contextlib.suppress(OSError):
+        path.unlink()
 
 
 def _read(path: Path, figures: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -134,8 +176,8 @@ def _read(path: Path, figures: Mapping[str, Any]) -> dict[str, Any] | None:
             return dict(facts["untold"])
         if facts.get("untold") is None:
             facts.pop("untold", None)
-    except (ValueError, TypeError, KeyError):  # cut off by a power cut
-        facts, failures, boot, pid = {}, 0, "", 0
+    except (ValueError, TypeError, KeyError):  # cut off: by a power cut, unless it ran in this boot
+        facts, failures, boot, pid = {}, 0, boot_id() if figures else "", 0
     last = dict(figures) if figures.get("pid") == pid else {}
     ended = "crashed" if words.strip() else "killed"
     return facts | {

@@ -25,7 +25,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from edge.clock import StreamClock, utc_now
+from edge.clock import StreamClock
 from edge.errors import DeviceError
 from edge.publish import payloads
 from edge.service import build
@@ -69,7 +69,8 @@ log = logging.getLogger(__name__)
 
 TICK_S: Final = 0.25
 FIRST_TICK_S: Final = 0.01  # until the first sample: who waits for READY waits no longer
-STOP_WITHIN_S: Final = 4.5  # all of it: the service manager and people are told 5
+# All of it, unless several threads are stuck at once: people are told 5, the manager has 10.
+STOP_WITHIN_S: Final = 4.5
 JOIN_S: Final = 1.0  # of that, for capture and for inference each
 RECORD_S: Final = 1.5  # and for the last clip: an unfinished one is as if it had never been
 SWITCH_INTERVAL_S: Final = 0.0005  # else a busy Python thread delays capture by 5 ms
@@ -222,11 +223,7 @@ class Listener:
             self._uplink.start(self._supervisor)
         self._introduction.tell_info()
         self._pausing.tell()
-        if before := self._words.before:
-            log.error("the last run was not ended in order: %s", before["how"])
-            number = f"{self._stream_id}-last-words"
-            self._send(payloads.last_words(self._topics, before, number, utc_now()))
-            self._words.told()
+        self._words.tell(self._topics, self._stream_id, self._send)
         model = self._models.classifier.info
         self._reporter.silence(state_labels(self._models.settings, model))
         if self._recorder:
@@ -283,8 +280,7 @@ class Listener:
         if captured:  # else no time is left for a disk that may be stuck as well
             self._vitals.report()  # the last figures are exact
         if self._uplink:
-            within_s = max(until_s - time.monotonic(), 0.0)
-            self._uplink.stop(self._supervisor, within_s=within_s)
+            self._uplink.stop(self._supervisor, within_s=until_s - time.monotonic())
 
     def _capture(self) -> None:
         while not self._supervisor.ended.is_set():

@@ -32,8 +32,11 @@ class _StoppedError(BaseException):
 
 def listen(settings: Settings) -> int:
     """Run the listening unit, once its microphone is there; return its exit code."""
-    file = FiguresFile(runtime_directory(os.environ), settings.node.id)
-    words = LastWords(settings.state.path, file.last())
+    directory = runtime_directory(os.environ)
+    file = FiguresFile(directory, settings.node.id)
+    words = LastWords(
+        settings.state.path, file.last(), directory / f"{settings.node.id}.last_words"
+    )
     code = EXIT_FAILURE
     try:
         code = _listen(settings, file, words)
@@ -61,7 +64,9 @@ def _listen(settings: Settings, file: FiguresFile, words: LastWords) -> int:
     led = Led(settings.health.led)
     led.show("blinking")
     try:
-        source = None if supervisor.ended.is_set() else awaited_source(settings, supervisor, file)
+        source = None
+        if not supervisor.ended.is_set():
+            source = awaited_source(settings, supervisor, file, words)
         build = partial(Listener, settings, file=file, words=words, led=led)
         if source and (listener := _built(build, source, supervisor)):
             listener.run()

@@ -30,7 +30,8 @@ log = logging.getLogger(__name__)
 
 DAY_S: Final = 86400.0
 REMEMBERED_S: Final = 3600.0  # another box of our name: it will be back
-LEAVE_S: Final = 0.5  # of a stop: for the last words on the wire
+STORE_S: Final = 1.0  # of a stop, however late it is: to write down what was heard last
+LEAVE_S: Final = 0.5  # and for the last words on the wire
 SPARE_BYTES: Final = 4_000_000  # messages kept in memory while the disk fails
 
 
@@ -121,16 +122,19 @@ class Uplink:
         return True
 
     def stop(self, supervisor: Supervisor, *, within_s: float) -> None:
-        """Give the broker a moment for what still waits, then leave it our will: offline."""
+        """Give the broker a moment for what still waits, then leave it our will: offline.
+
+        `STORE_S` and `LEAVE_S` are taken where `within_s` is less.
+        """
         end_s = time.monotonic() + within_s
         self._publisher.stop()
-        if supervisor.join("publish", max(within_s - LEAVE_S, 0.0)):
+        if supervisor.join("publish", max(within_s - LEAVE_S, STORE_S)):
             for box in self._boxes:
                 box.close()
         connected = self._link.connected
         self._link.stop()
         if connected:  # else there is nobody to say it to, and the thread waits to try again
-            supervisor.join("mqtt", max(end_s - time.monotonic(), 0.0))
+            supervisor.join("mqtt", max(end_s - time.monotonic(), LEAVE_S))
 
     def figures(self) -> dict[str, Any]:
         """Return what became of the messages, for `health`."""

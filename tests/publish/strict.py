@@ -59,12 +59,14 @@ class Answers:
     connack : to whoever connects, all after the length.
     puback, ends : by topic: how a message is acknowledged; with what it ends the connection.
     suback : to each topic filter.
+    quota : so many messages with QoS 1 are taken, then one is refused for now, and so on; 0: all.
     """
 
     connack: bytes = ACCEPTED + properties()
     puback: Mapping[str, bytes] = field(default_factory=dict)
     ends: Mapping[str, bytes] = field(default_factory=dict)
     suback: int = 0
+    quota: int = 0
 
 
 class StrictBroker:
@@ -134,6 +136,8 @@ class StrictBroker:
             client.shutdown(socket.SHUT_RDWR)
         elif number:
             said = self.answers.puback.get(topic, b"")
+            if self.answers.quota and len(self.heard) % (self.answers.quota + 1) == 0:
+                said = b"\x97" + properties()
             client.sendall(packet(PUBACK, number + said))
             if not said:
                 self.taken.append(message)

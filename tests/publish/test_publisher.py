@@ -226,6 +226,9 @@ def test_after_a_refusal_for_now_nothing_durable_is_sent_for_a_while(
         ear.wait_for(f"event-{3 * IN_FLIGHT - 1}.")
         wait_until(lambda: run.publisher.depth == 0, "all acknowledged, the refused one too")
         assert run.publisher.counters.sent == 3 * IN_FLIGHT + 1, "what was in flight was not again"
+        heard = [line.split()[-1] for line in ear.lines()]
+        order = [0, 1, 0, *range(2, 3 * IN_FLIGHT)]
+        assert heard == [f"event-{number}." for number in order]
 
 
 def test_what_returns_from_memory_keeps_the_moment_of_its_coming(tmp_path: Path) -> None:

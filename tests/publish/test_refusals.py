@@ -15,7 +15,7 @@ from edge.publish.broker import MOST_WORDS, Broker, Refusal
 from edge.publish.caution import MOST
 from edge.publish.mqtt import Handlers, Link, probe
 from edge.publish.outbox import Outbox
-from edge.publish.publisher import Publisher
+from edge.publish.publisher import IN_FLIGHT, Publisher
 from edge.types import Message
 from tests.conftest import wait_until
 from tests.publish.strict import ACCEPTED, Answers, StrictBroker, properties
@@ -128,6 +128,24 @@ def test_what_is_refused_with_a_reason_is_kept_and_the_rest_goes_out(
         assert box.publisher.depth == 1
         assert f"refuses {CLIP.topic} ({refusal})" in caplog.text
         assert server.connections == 1
+
+
+def test_what_is_refused_for_now_is_not_overtaken_by_what_is_not_sent_yet() -> None:
+    """An offset must not come before its onset; what was on its way at the first refusal may."""
+    events = [Message(EVENT.topic, b"%d" % n, qos=1, durable=True) for n in range(5 * IN_FLIGHT)]
+
+    def all_taken() -> bool:
+        box.publisher._pause_until_s = 0.0  # noqa: SLF001 - a minute later
+        return len(server.taken) == len(events)
+
+    with box_at(Answers(quota=4)) as (server, box):
+        box.offer(*events)
+        wait_until(all_taken, "all are taken")
+        wait_until(lambda: box.publisher.depth == 0, "and forgotten")
+        on_its_way = 2 * IN_FLIGHT  # some were sent instead of those taken before the first refusal
+        later = [int(payload) for _, payload in server.taken[on_its_way * 4 // 5 :]]
+        assert later == sorted(later)
+        wait_until(lambda: not box.publisher._one_by_one, "many at a time again")  # noqa: SLF001
 
 
 def test_nobody_to_hear_it_is_no_refusal() -> None:

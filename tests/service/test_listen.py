@@ -583,6 +583,29 @@ def test_a_run_that_was_killed_is_told_by_the_next_one(
     assert count(ear, "/last_words {") == 1, "what ended in order leaves no words"
 
 
+def test_who_waits_for_a_microphone_tells_how_the_last_run_ended(
+    listen: Start,
+    microphone: VirtualMicrophone,
+    tmp_path: Path,
+    mosquitto: Callable[..., Mosquitto],
+) -> None:
+    """A card that has ended the unit may stay away: who waited for it to tell would wait long."""
+    server = mosquitto()
+    ear = server.subscribe()
+    settings = (f'publish.url="{server.url}"', f'state.directory="{tmp_path / "state"}"')
+    first = listen(*settings)
+    first.wait_ready()
+    first.send(signal.SIGKILL)
+    first.wait()
+    microphone.unplug()
+    second = listen(*settings)
+    assert body_of(ear, "last_words")["how"] == "killed"
+    microphone.plug()
+    wait_until(lambda: "listening to" in second.log(), "it hears")
+    assert second.stop() == 0
+    assert count(ear, "/last_words {") == 1, "once"
+
+
 def test_a_watchdog_that_ends_a_stuck_unit_leaves_where_its_threads_were(
     listen: Start, tmp_path: Path, mosquitto: Callable[..., Mosquitto]
 ) -> None:
