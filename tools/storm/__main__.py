@@ -12,7 +12,7 @@ from collections import Counter
 from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from tools.storm.backlog import backlog
 from tools.storm.books import Books, balance
@@ -27,6 +27,9 @@ from tools.storm.samples import Counted, compare, played_bursts, silences
 from tools.storm.soak import LONGEST_H, soak
 from tools.storm.sound import write_signal
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
 CALM_S: Final = 8.0  # at the end: what waits must drain
 BETWEEN_S: Final = (0.5, 5.0)
 DISK: Final = "24m"
@@ -37,6 +40,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="tools/chaos", description=__doc__)
     parser.add_argument("--seconds", type=float, default=180.0, help="how long  [default: 180]")
     parser.add_argument("--seed", type=int, default=1, help="of the order of faults  [default: 1]")
+    parser.add_argument(
+        "--first", action="append", default=[], metavar="FAULT", help="let come first, each once"
+    )
     parser.add_argument(
         "--kills", type=int, metavar="N", help="instead: kill a publisher N times while it sends"
     )
@@ -64,7 +70,9 @@ def main() -> int:
         if asked.load:
             return _load(place, asked.load, asked.seed, running)
         storm = Storm(place, asked.seed, running)
-        books = storm.run(asked.seconds)
+        if strange := set(asked.first) - set(storm.faults):
+            parser.error(f"{', '.join(strange)}: here are {', '.join(storm.faults)}")
+        books = storm.run(asked.seconds, asked.first)
     print(storm.table(books))
     return 1 if books.wrong else 0
 
@@ -91,20 +99,27 @@ class Storm:
             f'publish.ca_file="{certificates.authority.file}"',
         )
         self._box = Box(place, raw, self._disk or place / "state", reports, running)
-        self._faults = all_faults(self._box, self._broker, wire, certificates)
-        self._faults += network_faults(net) if net else []
-        self._faults += disk_faults(self._disk) if self._disk else []
+        faults = all_faults(self._box, self._broker, wire, certificates)
+        faults += network_faults(net) if net else []
+        faults += disk_faults(self._box, self._disk) if self._disk else []
+        self.faults = {fault.name: fault for fault in faults}
         self._counted = Counted()
         self._done: Counter[str] = Counter()
         self._died = 0
 
-    def run(self, seconds: float) -> Books:
-        """Let faults come for so long, each kind as often as any other; return the books."""
-        began_s = time.time()
-        while time.time() < began_s + seconds - CALM_S:
-            for fault in self._rng.sample(self._faults, len(self._faults)):
-                time.sleep(self._rng.uniform(*BETWEEN_S))
-                if time.time() > began_s + seconds - CALM_S:
+    def run(self, seconds: float, first: Sequence[str]) -> Books:
+        """Let faults come for so long, each kind as often as any other; return the books.
+
+        Parameters
+        ----------
+        first : names of those that come before, however long that takes.
+        """
+        end_s = time.time() + seconds - CALM_S
+        for name in first:
+            self._let(self.faults[name])
+        while time.time() < end_s:
+            for fault in self._rng.sample(list(self.faults.values()), len(self.faults)):
+                if time.time() > end_s:
                     break
                 self._let(fault)
         time.sleep(CALM_S)
@@ -112,7 +127,7 @@ class Storm:
         time.sleep(1.0)
         utc_of_mono_s = time.time() - time.monotonic()
         lives = self._box.lives(utc_of_mono_s)
-        deaf = silences(lives, utc_of_mono_s)
+        deaf = [*silences(lives, utc_of_mono_s), *self._box.muted]
         events = self._ear.messages("event")
         books = balance(played_bursts(lives, utc_of_mono_s), deaf, events)
         self._counted = compare(lives)
@@ -138,6 +153,7 @@ class Storm:
         return "\n".join([faults, "", row, *books.wrong])
 
     def _let(self, fault: Fault) -> None:
+        time.sleep(self._rng.uniform(*BETWEEN_S))
         start_s = time.time()
         print(f"{time.strftime('%H:%M:%S')} {fault.name}", file=sys.stderr, flush=True)
         fault.do(self._rng)
