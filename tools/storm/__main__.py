@@ -10,12 +10,13 @@ import sys
 import time
 from collections import Counter
 from contextlib import ExitStack
+from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from tools.storm.backlog import backlog
-from tools.storm.books import Books, balance
+from tools.storm.books import Books, balance, of_these_days, onset_s
 from tools.storm.box import Box
 from tools.storm.broker import Broker, Ear, Wire
 from tools.storm.certificate import make_certificates
@@ -128,7 +129,7 @@ class Storm:
         utc_of_mono_s = time.time() - time.monotonic()
         lives = self._box.lives(utc_of_mono_s)
         deaf = [*silences(lives, utc_of_mono_s), *self._box.muted]
-        events = self._ear.messages("event")
+        events = [_by_the_right_clock(event) for event in self._ear.messages("event")]
         books = balance(played_bursts(lives, utc_of_mono_s), deaf, events)
         self._counted = compare(lives)
         books.wrong += self._counted.wrong
@@ -169,6 +170,11 @@ class Storm:
         end_s = time.time() + CALM_S
         while time.time() < end_s and not any(at > since_s for at in self._box.openings()):
             time.sleep(0.1)
+
+
+def _by_the_right_clock(event: dict[str, Any]) -> dict[str, Any]:
+    onset = datetime.fromtimestamp(of_these_days(onset_s(event)), UTC)
+    return event | {"onset_time": onset.isoformat()}
 
 
 def _kill(place: Path, rounds: int, seed: int, running: ExitStack) -> int:

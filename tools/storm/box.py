@@ -13,8 +13,9 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 from tools.demo.place import start_child
+from tools.lab.clock import FaultClock
 from tools.lab.microphone import VirtualMicrophone
-from tools.storm.books import Deaf
+from tools.storm.books import Deaf, of_these_days
 from tools.storm.samples import BUFFER_S, Life
 from tools.storm.sound import ALARM
 
@@ -64,7 +65,8 @@ class Box:
             "retention.min_free_mb=2",
             f"level.alarms=[{ALARM}]",
         ]
-        self._command = [sys.executable, "-m", "edge", "listen"]
+        self.clock = FaultClock(place / "clock")
+        self._command = [*self.clock.wrap(), sys.executable, "-m", "edge", "listen"]
         self._command += [part for one in settings for part in ("--set", one)]
         self._starts: list[tuple[int, int]] = []
         self.start()
@@ -143,4 +145,5 @@ class Box:
 
 def _seconds(at: str) -> float:
     """Return a time of the log in seconds since 1970."""
-    return time.mktime(time.strptime(at[:19], "%Y-%m-%d %H:%M:%S")) + int(at[20:23]) / 1e3
+    told_s = time.mktime(time.strptime(at[:19], "%Y-%m-%d %H:%M:%S")) + int(at[20:23]) / 1e3
+    return of_these_days(told_s)

@@ -11,6 +11,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from tools.storm.books import DAY_S
+
 if TYPE_CHECKING:
     import random
     from collections.abc import Callable
@@ -50,6 +52,7 @@ def all_faults(box: Box, broker: Broker, wire: Wire, certificates: Certificates)
         Fault("microphone taken", lambda rng: _taken(box, rng), deaf=True),
         Fault("microphone dead", lambda rng: _dead(box, rng)),
         Fault("outbox damaged", lambda rng: _damaged(box, rng), deaf=True),
+        Fault("clock stepped", lambda rng: _stepped(box, rng)),
         Fault("machine asleep", lambda rng: _asleep(box, rng)),
         Fault("processor busy", _busy),
     ]
@@ -150,6 +153,13 @@ def _damaged(box: Box, rng: random.Random) -> None:
     box.stop()
     box.damage_outbox(rng)
     box.start()
+
+
+def _stepped(box: Box, rng: random.Random) -> None:
+    seconds = rng.choice((-1, 1)) * DAY_S
+    box.clock.step(seconds)
+    time.sleep(rng.uniform(2.0, 6.0))
+    box.clock.step(-seconds)
 
 
 def _asleep(box: Box, rng: random.Random) -> None:
