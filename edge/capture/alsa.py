@@ -163,6 +163,11 @@ class AlsaSource:
         """What is known of the card wherever it is plugged in; ALSA's name where there is none."""
         return self._identity
 
+    @property
+    def measured_hz(self) -> float | None:
+        """The card's rate against the monotonic clock; some 15 s of an unbroken stream tell it."""
+        return self._timeline.measured_hz
+
     def read(self) -> Period | Gap:
         """Block until the next period, or return the gap before it.
 

@@ -100,6 +100,12 @@ class ReopeningSource:
         source = self._source  # once: the capture thread may take it away meanwhile
         return self._xruns + (source.xruns if source else 0)
 
+    @property
+    def measured_hz(self) -> float | None:
+        """Of the device that is open; None also while there is none."""
+        source = self._source
+        return source.measured_hz if source else None
+
     def read(self) -> Period | Gap | None:
         """Block until the next period or, while the device is away, for a moment."""
         if self._held is not None:

@@ -87,6 +87,10 @@ class ReplaySource:
         """None: a file waits for its reader."""
         return 0
 
+    @property
+    def measured_hz(self) -> None:
+        """Not known: its rate is what its samples are meant for."""
+
     def read(self) -> Period | None:
         """Return the next period; all but the last are full.
 

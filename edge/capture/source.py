@@ -36,6 +36,10 @@ class Source(Protocol):
     def xruns(self) -> int:
         """How often a driver lost data so far; a gap may hold several. 0 without a driver."""
 
+    @property
+    def measured_hz(self) -> float | None:
+        """Samples that the device really gave a second; None: not known, or there is no device."""
+
     def read(self) -> Period | Gap | None:
         """Block until the next period; None at the end of a finite stream.
 

@@ -106,6 +106,10 @@ class SynthSource:
         """None: there is no driver."""
         return 0
 
+    @property
+    def measured_hz(self) -> None:
+        """Not known: its rate is what its samples are meant for."""
+
     def read(self) -> Period | Gap | None:
         """Return the next period or injected gap; None after `seconds`.
 

@@ -44,6 +44,8 @@ class Timeline:
         self._nominal_hz = float(rate_hz)
         self._stretches: deque[deque[Anchor]] = deque([deque()])
         self._block_end_s = float("-inf")
+        self.measured_hz: float | None = None
+        """Samples per monotonic second, however odd, renewed each block; None: not known yet."""
 
     @property
     def known(self) -> bool:
@@ -52,13 +54,11 @@ class Timeline:
 
     @property
     def rate_hz(self) -> float:
-        """The card's true rate in samples per monotonic second, as far as it is known."""
-        spans = [self._span(list(stretch)) for stretch in self._stretches]
-        seconds = sum(span_s for span_s, _ in spans)
-        if seconds < BASELINE_S:
+        """The card's true rate in samples per monotonic second, as far as it is believed."""
+        measured_hz = self._measured_hz()
+        if measured_hz is None:
             return self._nominal_hz
-        slope = sum(count for _, count in spans) / seconds
-        skew = max(-MAX_SKEW, min(MAX_SKEW, slope / self._nominal_hz - 1.0))
+        skew = max(-MAX_SKEW, min(MAX_SKEW, measured_hz / self._nominal_hz - 1.0))
         return self._nominal_hz * (1.0 + skew)
 
     def observe(self, time_s: float, sample_index: int) -> None:
@@ -68,6 +68,7 @@ class Timeline:
             self._block_end_s = time_s + BLOCK_S
             anchors.append((time_s, sample_index))
             self._forget()
+            self.measured_hz = self._measured_hz()
         elif sample_index > self._reach(anchors[-1], time_s, self._nominal_hz):
             anchors[-1] = (time_s, sample_index)
 
@@ -100,6 +101,11 @@ class Timeline:
             self._stretches[0].popleft()
             if not self._stretches[0]:
                 self._stretches.popleft()
+
+    def _measured_hz(self) -> float | None:
+        spans = [self._span(list(stretch)) for stretch in self._stretches]
+        seconds = sum(span_s for span_s, _ in spans)
+        return sum(count for _, count in spans) / seconds if seconds >= BASELINE_S else None
 
     def _span(self, anchors: list[Anchor]) -> Anchor:
         """Return the seconds and samples between the best anchors of both ends.

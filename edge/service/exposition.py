@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from prometheus_client.core import Metric
 
 _STATES: Final = {
-    "microphone": ("ok", "zeros", "stuck", "dc", "stalled", "lost", "absent"),
+    "microphone": ("ok", "zeros", "stuck", "dc", "stalled", "wrong_rate", "lost", "absent"),
     "shedding": ("none", "analysis", "patches", "levels"),
 }
 

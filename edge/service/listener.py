@@ -246,7 +246,8 @@ class Listener:
             self._models.look(now_s)
             manager.progress.inference_stall_s = self._inference.stall_s()
             manager.tell(self._stream.sample_index, self._inference.turns, now_s, self._status_line)
-            self._stream.stalled = not manager.progress.hears
+            stalled, measured_hz = not manager.progress.hears, self._source.measured_hz
+            self._stream.look(stalled=stalled, measured_hz=measured_hz)
             self._overruns.look(now_s)
             changed = self._stream.tell_changes() | self._recorder_changed() | self._pausing.look()
             changed |= bool(self._uplink and self._uplink.changed())

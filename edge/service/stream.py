@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from edge.capture.channels import ChannelCheck
 from edge.capture.liveness import Liveness
@@ -17,9 +17,12 @@ if TYPE_CHECKING:
     from edge.clock import StreamClock
     from edge.types import Period, StreamFormat
 
-    Microphone = State | Literal["lost", "stalled"]
+    Microphone = State | Literal["lost", "stalled", "wrong_rate"]
 
 log = logging.getLogger(__name__)
+
+WRONG_RATE: Final = 0.005
+"""No crystal is off by a tenth of that; 44.1 for 48 kHz is 0.08."""
 
 
 class StreamWatch:
@@ -37,6 +40,9 @@ class StreamWatch:
         self._lost_samples = 0
         self._gap_end = -1
         self._longest_delay_s = 0.0
+        self._rate_hz = stream.rate_hz
+        self._wrong_hz: float | None = None
+        self._stalled = False
         self._heard: Microphone = "ok"
         self._microphone_told: Microphone = "ok"
         self._channels_told = ""
@@ -44,13 +50,28 @@ class StreamWatch:
         """How many there were."""
         self.sample_index = 0
         """After the last sample that came in."""
-        self.stalled = False
-        """Whether nothing comes in any more, not even a gap (set by the main thread)."""
 
     @property
     def microphone(self) -> Microphone:
         """What is wrong with it; "ok": nothing."""
-        return "stalled" if self.stalled else self._heard
+        if self._stalled:
+            return "stalled"
+        return "wrong_rate" if self._heard == "ok" and self._wrong_hz else self._heard
+
+    def look(self, *, stalled: bool, measured_hz: float | None) -> None:
+        """Take what the capture thread can't see (main thread).
+
+        Parameters
+        ----------
+        stalled : nothing comes in any more, not even a gap.
+        measured_hz : the source's true rate. Where it is wrong the samples go on: a card that lies
+            would lie again if it were opened anew, and what lies between would be lost.
+        """
+        self._stalled = stalled
+        off = abs((measured_hz or self._rate_hz) / self._rate_hz - 1.0)
+        # Between the two it stays as it is, so that no card is told again and again.
+        if off > WRONG_RATE or off < WRONG_RATE / 2:
+            self._wrong_hz = measured_hz if off > WRONG_RATE else None
 
     def note(self, item: Period | Gap) -> None:
         """Take what the source read (capture thread)."""
@@ -94,6 +115,13 @@ class StreamWatch:
             pass  # the source has said why, and since when
         elif microphone == "ok" != self._microphone_told:
             log.info("the microphone hears again, after %s", self._microphone_told)
+        elif microphone == "wrong_rate":
+            log.error(
+                "the microphone gives %.0f samples a second instead of %d: pitches and bands are"
+                " wrong (another capture.rate_hz, or another microphone)",
+                self._wrong_hz,
+                self._rate_hz,
+            )
         elif microphone != self._microphone_told:
             log.error("the microphone hears nothing: %s", microphone)
         if channels != self._channels_told:

@@ -93,13 +93,16 @@ def _built(
             supervisor.end()
             raise _StoppedError
 
+    listener = None
     try:
         _at_a_stop(give_up)
-        listener = build(source, supervisor)
+        if not supervisor.ended.is_set():  # while the device was being opened
+            listener = build(source, supervisor)
         _at_a_stop(supervisor.end)
     except _StoppedError:
+        listener = None
+    if listener is None:
         source.close()
-        return None
     return listener
 
 

@@ -175,6 +175,7 @@ class Stillborn:
 
     def __init__(self, source: Source) -> None:
         self.identity = source.identity
+        self.measured_hz = source.measured_hz
         self.format = source.format
         source.close()
 

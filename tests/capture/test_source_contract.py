@@ -104,6 +104,8 @@ class TestSource:
     def test_rate_and_name_are_told(self, source: Source) -> None:
         assert source.format.rate_hz == RATE_HZ
         assert source.name
+        assert source.identity
+        assert source.measured_hz is None, "not so soon"
 
     def test_it_is_a_context_and_closes_twice(self, source: Source) -> None:
         with source as entered:

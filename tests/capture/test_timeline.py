@@ -48,6 +48,18 @@ def test_a_pointer_that_moves_by_a_millisecond_costs_no_more_than_that() -> None
     assert timeline.sample_index_at(31) == pytest.approx(truth, abs=48 + 10)
 
 
+@pytest.mark.parametrize("true_hz", [44100, 47500, 96000])
+def test_a_rate_that_no_crystal_has_is_measured_within_a_quarter_of_a_minute(true_hz: int) -> None:
+    """What an overrun has lost is reckoned as before: it may be an error of the measurement."""
+    timeline = Timeline(RATE_HZ)
+    heard(timeline, seconds=5 * true_hz / RATE_HZ, ppm=1e6 * (true_hz / RATE_HZ - 1.0))
+    assert timeline.measured_hz is None
+    timeline = Timeline(RATE_HZ)
+    heard(timeline, seconds=15 * true_hz / RATE_HZ, ppm=1e6 * (true_hz / RATE_HZ - 1.0))
+    assert timeline.measured_hz == pytest.approx(true_hz, rel=1e-3)
+    assert timeline.rate_hz == pytest.approx(RATE_HZ, rel=1e-3)
+
+
 def test_months_of_skew_and_uptime_change_nothing() -> None:
     """The box has run for half a year; the card has gained most of an hour on its clock."""
     timeline = Timeline(RATE_HZ)

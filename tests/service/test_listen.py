@@ -156,6 +156,19 @@ def test_a_stuck_driver_is_told_within_three_seconds(
     stuck.close()
 
 
+def test_a_card_that_gives_another_rate_than_it_claims_is_said_and_goes_on(
+    listen: Start, tmp_path: Path, scene_raw: Path
+) -> None:
+    liar = VirtualMicrophone(tmp_path / "liar", scene_raw, loop=True, ppm=-81_250, name="liar")
+    listener = listen(NO_BROKER, "health.interval_s=3600.0", on=liar)
+    listener.wait_ready()
+    wait_until(lambda: health_of(listener).get("microphone") == "wrong_rate", "said", 30)
+    assert "gives 44100 samples a second instead of 48000" in listener.log()
+    samples = int(health_of(listener)["samples"])
+    assert listener.stop() == 0
+    assert int(health_of(listener)["samples"]) > samples
+
+
 def test_a_listener_that_is_killed_leaves_offline_behind(
     listen: Start, mosquitto: Callable[..., Mosquitto]
 ) -> None:

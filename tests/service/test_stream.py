@@ -84,6 +84,19 @@ def test_the_longest_delay_of_a_read_is_kept() -> None:
     assert stream.watch.figures()["longest_read_delay_ms"] == 250.0
 
 
+def test_a_rate_that_no_crystal_has_is_said_and_a_crystal_s_is_not(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    stream = Stream()
+    told = []
+    for measured_hz in (None, 48010.0, 44100.0, 44100.1, 47810.0, 48000.0, 44100.0, None):
+        stream.watch.look(stalled=False, measured_hz=measured_hz)
+        told.append((stream.watch.figures()["microphone"], stream.watch.tell_changes()))
+    wrong, still, well = ("wrong_rate", True), ("wrong_rate", False), ("ok", True)
+    assert told == [("ok", False)] * 2 + [wrong, still, still, well, wrong, well]
+    assert "gives 44100 samples a second instead of 48000" in caplog.text
+
+
 def test_a_change_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
     stream = Stream()

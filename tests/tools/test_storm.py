@@ -185,8 +185,10 @@ def test_a_publisher_that_is_killed_loses_nothing_that_was_written_down(tmp_path
 
 @pytest.mark.timeout(180)
 def test_a_short_storm_loses_nothing() -> None:
+    first = ("unit killed", "microphone pulled", "broker killed", "broker frozen")
+    asked = [part for name in first for part in ("--first", name)]
     storm = subprocess.run(
-        [sys.executable, "-m", "tools.storm", "--seconds", "60", "--seed", "5"],
+        [sys.executable, "-m", "tools.storm", "--seconds", "60", "--seed", "5", *asked],
         capture_output=True,
         text=True,
         check=False,
@@ -194,6 +196,8 @@ def test_a_short_storm_loses_nothing() -> None:
     assert storm.returncode == 0, storm.stdout + storm.stderr
     assert "| yes |" in storm.stdout
     assert " of 0 |" not in storm.stdout, "something had to be heard"
+    came = dict(part.rsplit(" ", 1) for part in storm.stdout.splitlines()[0].split(", "))
+    assert all(int(came[name]) for name in first), came
 
 
 def test_a_soak_that_is_too_long_is_refused() -> None:

@@ -10,13 +10,16 @@ one process its own `name` or directory.
 
 from __future__ import annotations
 
+import fcntl
 import os
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tools.lab.plugin import build, configure
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 
@@ -97,6 +100,13 @@ class VirtualMicrophone:
     def plug(self) -> None:
         """Put the plug back; what was open stays lost, as with a card."""
         self._gone.unlink(missing_ok=True)
+
+    @contextmanager
+    def taken(self) -> Iterator[None]:
+        """Hold it as another program does, once nobody else has it: who opens it gets EBUSY."""
+        with self._log.open("rb") as held:
+            fcntl.flock(held, fcntl.LOCK_EX)
+            yield
 
     def suspend(self) -> None:
         """Send the machine to sleep, as far as the reader can tell."""

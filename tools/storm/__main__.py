@@ -10,12 +10,13 @@ import sys
 import time
 from collections import Counter
 from contextlib import ExitStack
+from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Final
+from typing import TYPE_CHECKING, Any, Final
 
 from tools.storm.backlog import backlog
-from tools.storm.books import Books, balance
+from tools.storm.books import Books, balance, of_these_days, onset_s
 from tools.storm.box import Box
 from tools.storm.broker import Broker, Ear, Wire
 from tools.storm.certificate import make_certificates
@@ -27,6 +28,9 @@ from tools.storm.samples import Counted, compare, played_bursts, silences
 from tools.storm.soak import LONGEST_H, soak
 from tools.storm.sound import write_signal
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
 CALM_S: Final = 8.0  # at the end: what waits must drain
 BETWEEN_S: Final = (0.5, 5.0)
 DISK: Final = "24m"
@@ -37,6 +41,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="tools/chaos", description=__doc__)
     parser.add_argument("--seconds", type=float, default=180.0, help="how long  [default: 180]")
     parser.add_argument("--seed", type=int, default=1, help="of the order of faults  [default: 1]")
+    parser.add_argument(
+        "--first", action="append", default=[], metavar="FAULT", help="let come first, each once"
+    )
     parser.add_argument(
         "--kills", type=int, metavar="N", help="instead: kill a publisher N times while it sends"
     )
@@ -64,7 +71,9 @@ def main() -> int:
         if asked.load:
             return _load(place, asked.load, asked.seed, running)
         storm = Storm(place, asked.seed, running)
-        books = storm.run(asked.seconds)
+        if strange := set(asked.first) - set(storm.faults):
+            parser.error(f"{', '.join(strange)}: here are {', '.join(storm.faults)}")
+        books = storm.run(asked.seconds, asked.first)
     print(storm.table(books))
     return 1 if books.wrong else 0
 
@@ -91,20 +100,27 @@ class Storm:
             f'publish.ca_file="{certificates.authority.file}"',
         )
         self._box = Box(place, raw, self._disk or place / "state", reports, running)
-        self._faults = all_faults(self._box, self._broker, wire, certificates)
-        self._faults += network_faults(net) if net else []
-        self._faults += disk_faults(self._disk) if self._disk else []
+        faults = all_faults(self._box, self._broker, wire, certificates)
+        faults += network_faults(net) if net else []
+        faults += disk_faults(self._box, self._disk) if self._disk else []
+        self.faults = {fault.name: fault for fault in faults}
         self._counted = Counted()
         self._done: Counter[str] = Counter()
         self._died = 0
 
-    def run(self, seconds: float) -> Books:
-        """Let faults come for so long, each kind as often as any other; return the books."""
-        began_s = time.time()
-        while time.time() < began_s + seconds - CALM_S:
-            for fault in self._rng.sample(self._faults, len(self._faults)):
-                time.sleep(self._rng.uniform(*BETWEEN_S))
-                if time.time() > began_s + seconds - CALM_S:
+    def run(self, seconds: float, first: Sequence[str]) -> Books:
+        """Let faults come for so long, each kind as often as any other; return the books.
+
+        Parameters
+        ----------
+        first : names of those that come before, however long that takes.
+        """
+        end_s = time.time() + seconds - CALM_S
+        for name in first:
+            self._let(self.faults[name])
+        while time.time() < end_s:
+            for fault in self._rng.sample(list(self.faults.values()), len(self.faults)):
+                if time.time() > end_s:
                     break
                 self._let(fault)
         time.sleep(CALM_S)
@@ -112,8 +128,8 @@ class Storm:
         time.sleep(1.0)
         utc_of_mono_s = time.time() - time.monotonic()
         lives = self._box.lives(utc_of_mono_s)
-        deaf = silences(lives, utc_of_mono_s)
-        events = self._ear.messages("event")
+        deaf = [*silences(lives, utc_of_mono_s), *self._box.muted]
+        events = [_by_the_right_clock(event) for event in self._ear.messages("event")]
         books = balance(played_bursts(lives, utc_of_mono_s), deaf, events)
         self._counted = compare(lives)
         books.wrong += self._counted.wrong
@@ -138,6 +154,7 @@ class Storm:
         return "\n".join([faults, "", row, *books.wrong])
 
     def _let(self, fault: Fault) -> None:
+        time.sleep(self._rng.uniform(*BETWEEN_S))
         start_s = time.time()
         print(f"{time.strftime('%H:%M:%S')} {fault.name}", file=sys.stderr, flush=True)
         fault.do(self._rng)
@@ -153,6 +170,11 @@ class Storm:
         end_s = time.time() + CALM_S
         while time.time() < end_s and not any(at > since_s for at in self._box.openings()):
             time.sleep(0.1)
+
+
+def _by_the_right_clock(event: dict[str, Any]) -> dict[str, Any]:
+    onset = datetime.fromtimestamp(of_these_days(onset_s(event)), UTC)
+    return event | {"onset_time": onset.isoformat()}
 
 
 def _kill(place: Path, rounds: int, seed: int, running: ExitStack) -> int:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections import Counter
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -18,6 +19,15 @@ NEAR_S: Final = 1.6  # from a burst to its event: an alarm is told by whole seco
 WHOLE_S: Final = BURST_S[1] - BURST_S[0]  # of a burst that was played whole
 TELLS_S: Final = 3.0  # from a burst until its onset is written down, where no end hurries it
 SOUNDS_S: Final = 5.0  # from an onset until its offset is told
+
+
+DAY_S: Final = 86400
+"""The box's clock is stepped by whole days, so that its times can still be told."""
+
+
+def of_these_days(at_s: float) -> float:
+    """Return a time that a stepped clock gave as the right one would have, while it is near."""
+    return at_s - round((at_s - time.time()) / DAY_S) * DAY_S
 
 
 class Deaf(NamedTuple):

@@ -5,17 +5,22 @@ from __future__ import annotations
 
 import re
 import signal
+import sqlite3
 import sys
 import time
+from contextlib import closing
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 from tools.demo.place import start_child
+from tools.lab.clock import FaultClock
 from tools.lab.microphone import VirtualMicrophone
-from tools.storm.samples import Life
+from tools.storm.books import Deaf, of_these_days
+from tools.storm.samples import BUFFER_S, Life
 from tools.storm.sound import ALARM
 
 if TYPE_CHECKING:
+    import random
     import subprocess
     from contextlib import ExitStack
     from pathlib import Path
@@ -40,6 +45,11 @@ class Box:
         self, place: Path, raw: Path, state: Path, broker: tuple[str, ...], running: ExitStack
     ) -> None:
         self._place = place
+        self._raw, self._signal = raw, raw.read_bytes()
+        self._outbox = state / "outbox.sqlite"
+        self._muted_s = 0.0
+        self.muted: list[Deaf] = []
+        """When the microphone was given to be dead."""
         self._running = running
         self.microphone = VirtualMicrophone(place / "microphone", raw, loop=True)
         self.log = place / "listen.log"
@@ -55,7 +65,8 @@ class Box:
             "retention.min_free_mb=2",
             f"level.alarms=[{ALARM}]",
         ]
-        self._command = [sys.executable, "-m", "edge", "listen"]
+        self.clock = FaultClock(place / "clock")
+        self._command = [*self.clock.wrap(), sys.executable, "-m", "edge", "listen"]
         self._command += [part for one in settings for part in ("--set", one)]
         self._starts: list[tuple[int, int]] = []
         self.start()
@@ -81,6 +92,24 @@ class Box:
         """End it in order; return its exit code."""
         self._child.send_signal(signal.SIGTERM)
         return self._child.wait()
+
+    def mute(self, value: int) -> None:
+        """Let the microphone give one value from now on."""
+        self._muted_s = time.time() - BUFFER_S  # what waits in the card is of it too
+        self._play(value.to_bytes(2, "little") * (len(self._signal) // 2))
+
+    def unmute(self) -> None:
+        """Let it hear again."""
+        self._play(self._signal)
+        self.muted.append(Deaf(self._muted_s, time.time()))
+
+    def damage_outbox(self, rng: random.Random) -> None:
+        """Write over the outbox of a unit that is stopped, unless something waits in it."""
+        with closing(sqlite3.connect(self._outbox)) as outbox:
+            waits = outbox.execute("SELECT EXISTS (SELECT * FROM message)").fetchone()[0]
+        if not waits:
+            with self._outbox.open("r+b") as file:
+                file.write(rng.randbytes(4096))
 
     @property
     def running(self) -> bool:
@@ -109,7 +138,12 @@ class Box:
             lives.append(Life(stretches, told_s, int(samples), int(lost), in_order))
         return lives
 
+    def _play(self, samples: bytes) -> None:
+        with self._raw.open("r+b") as file:  # the card holds this very file
+            file.write(samples)
+
 
 def _seconds(at: str) -> float:
     """Return a time of the log in seconds since 1970."""
-    return time.mktime(time.strptime(at[:19], "%Y-%m-%d %H:%M:%S")) + int(at[20:23]) / 1e3
+    told_s = time.mktime(time.strptime(at[:19], "%Y-%m-%d %H:%M:%S")) + int(at[20:23]) / 1e3
+    return of_these_days(told_s)

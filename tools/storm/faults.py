@@ -11,6 +11,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from tools.storm.books import DAY_S
+
 if TYPE_CHECKING:
     import random
     from collections.abc import Callable
@@ -47,6 +49,10 @@ def all_faults(box: Box, broker: Broker, wire: Wire, certificates: Certificates)
         Fault("unit killed", lambda rng: _killed(box, rng), deaf=True),
         Fault("unit restarted", lambda _: _restarted(box), deaf=True),
         Fault("microphone pulled", lambda rng: _pulled(box, rng), deaf=True),
+        Fault("microphone taken", lambda rng: _taken(box, rng), deaf=True),
+        Fault("microphone dead", lambda rng: _dead(box, rng)),
+        Fault("outbox damaged", lambda rng: _damaged(box, rng), deaf=True),
+        Fault("clock stepped", lambda rng: _stepped(box, rng)),
         Fault("machine asleep", lambda rng: _asleep(box, rng)),
         Fault("processor busy", _busy),
     ]
@@ -61,9 +67,12 @@ def network_faults(net: Net) -> list[Fault]:
     ]
 
 
-def disk_faults(disk: Path) -> list[Fault]:
-    """Return that of a disk that may be filled."""
-    return [Fault("disk full", lambda rng: _full(disk, rng))]
+def disk_faults(box: Box, disk: Path) -> list[Fault]:
+    """Return those of a disk that may be filled."""
+    return [
+        Fault("disk full", lambda rng: _full(disk, rng)),
+        Fault("killed on a full disk", lambda rng: _killed_full(box, disk, rng), deaf=True),
+    ]
 
 
 def _for_a_while(
@@ -126,6 +135,33 @@ def _pulled(box: Box, rng: random.Random) -> None:
     box.microphone.plug()
 
 
+def _taken(box: Box, rng: random.Random) -> None:
+    """Let another program have it: while somebody holds it, nobody else can open it."""
+    box.microphone.unplug()
+    with box.microphone.taken():
+        box.microphone.plug()
+        time.sleep(rng.uniform(1.0, 6.0))
+
+
+def _dead(box: Box, rng: random.Random) -> None:
+    box.mute(rng.choice((0, 10_000)))
+    time.sleep(rng.uniform(2.0, 6.0))
+    box.unmute()
+
+
+def _damaged(box: Box, rng: random.Random) -> None:
+    box.stop()
+    box.damage_outbox(rng)
+    box.start()
+
+
+def _stepped(box: Box, rng: random.Random) -> None:
+    seconds = rng.choice((-1, 1)) * DAY_S
+    box.clock.step(seconds)
+    time.sleep(rng.uniform(2.0, 6.0))
+    box.clock.step(-seconds)
+
+
 def _asleep(box: Box, rng: random.Random) -> None:
     box.microphone.suspend()
     time.sleep(rng.uniform(0.5, 3.0))
@@ -142,10 +178,23 @@ def _busy(rng: random.Random) -> None:
 
 
 def _full(disk: Path, rng: random.Random) -> None:
+    filler = _filled(disk)
+    time.sleep(rng.uniform(2.0, 8.0))
+    filler.unlink()
+
+
+def _killed_full(box: Box, disk: Path, rng: random.Random) -> None:
+    filler = _filled(disk)
+    time.sleep(rng.uniform(0.0, 2.0))  # what waits in memory is not older than a kill excuses
+    _killed(box, rng)
+    time.sleep(rng.uniform(2.0, 6.0))
+    filler.unlink()
+
+
+def _filled(disk: Path) -> Path:
     filler = disk / "filler"
     with suppress(OSError), filler.open("wb") as file:
         while True:
             file.write(bytes(65536))
             file.flush()
-    time.sleep(rng.uniform(2.0, 8.0))
-    filler.unlink(missing_ok=True)
+    return filler
