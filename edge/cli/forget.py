@@ -33,13 +33,14 @@ def forget(config_file: Path | None, overrides: tuple[str, ...]) -> int:
     _refuse_while_it_runs(settings)
     from edge.publish.mqtt import deliver
     from edge.service.build import build_broker
-    from edge.service.homeassistant import all_that_is_kept
+    from edge.service.homeassistant import all_that_is_kept, forget_what_was_told
 
     refused = deliver(build_broker(settings), all_that_is_kept(settings))
     for topic in refused:
         click.echo(f"the broker refuses to forget {topic}", err=True)
     if refused:
         return EXIT_PUBLISH
+    forget_what_was_told(settings)
     click.echo(f"{settings.publish.url} has forgotten {settings.node.id}")
     return EXIT_OK
 

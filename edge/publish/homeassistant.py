@@ -60,10 +60,11 @@ def discovery_topic(prefix: str, topics: Topics) -> str:
     """Return where the box describes itself.
 
     Boxes of one name may be at one broker under other base topics; a level of its own for the
-    base keeps the name alone in its level, as an access list's pattern wants it.
+    base keeps the name alone in its level, as an access list's pattern wants it. No two bases
+    may share it, and Home Assistant takes A-Z a-z 0-9 _ - alone: `_-` is a `/`, `__` a `_`.
     """
     base, _, node = topics.root.rpartition("/")
-    site = "" if base == COMMON_BASE else f"{base.replace('/', '-')}/"
+    site = "" if base == COMMON_BASE else f"{base.replace('_', '__').replace('/', '_-')}/"
     return f"{prefix}/device/{site}{node}/config"
 
 
@@ -80,13 +81,14 @@ def discovery(prefix: str, topics: Topics, shown: Shown, gone: Mapping[str, str]
     gone : platforms by key of entities that are to be removed: once told, Home Assistant keeps
         an entity until it is told otherwise.
     """
-    identity = topics.root.replace("/", "-")
     entities = components(topics, shown)
-    told = {key: {"unique_id": f"{identity}_{key}", **entity} for key, entity in entities.items()}
+    told = {
+        key: {"unique_id": f"{topics.root}/{key}", **entity} for key, entity in entities.items()
+    }
     removed = {key: {"platform": platform} for key, platform in gone.items() if key not in told}
     body = {
         "device": {
-            "identifiers": [identity],
+            "identifiers": [topics.root],
             "name": shown.name,
             "manufacturer": "edge",
             "model": "acoustic monitor",

@@ -135,7 +135,8 @@ class Link:
     def publish(self, message: Message) -> int:
         """Hand `message` to the network thread; return its acknowledgement's number.
 
-        0, which is none's: it was left out. Below: it is larger than the broker takes.
+        0, which is none's: it was left out, or goes with QoS 0, so that nobody acknowledges it.
+        Below: it is larger than the broker takes.
         """
         said = self.caution.dressed(message, time.monotonic())
         if said is None:
@@ -145,7 +146,8 @@ class Link:
             self._held_back -= 1
             self._handlers.acknowledged(self._held_back, Refusal.TOO_LARGE)
             return self._held_back
-        return self._client.publish(said.topic, said.payload, said.qos, said.retain).mid
+        mid = self._client.publish(said.topic, said.payload, said.qos, said.retain).mid
+        return mid if said.qos == message.qos else 0
 
     def be_patient(self, *, patient: bool) -> None:
         """Connect less often from now on: two clients of one id take turns at each connection."""

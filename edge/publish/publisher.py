@@ -84,6 +84,8 @@ class Publisher:
     spare : an outbox in memory, used while the disk fails.
     spool : a folder in which other processes leave messages; None: there is none.
     now : the moment, by both clocks; None: nobody knows.
+    forgotten : called on the publish thread with each topic that was to be forgotten, once the
+        broker has said that it is, or that it is none of ours.
     """
 
     def __init__(
@@ -93,12 +95,15 @@ class Publisher:
         spare: Outbox,
         spool: Path | None = None,
         now: Callable[[], Moment | None] = lambda: None,
+        *,
+        forgotten: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._sender = sender
         self._outbox = outbox
         self._spare = spare
         self._spool = spool
         self._now = now
+        self._forgotten = forgotten
         self._look_s = 0.0
         self._inbox: queue.Queue[Message | None] = queue.Queue(INBOX)
         self._acknowledged: deque[_Acknowledged] = deque()
@@ -314,7 +319,7 @@ class Publisher:
 
     def _publish(self, message: Message) -> int:
         mid = self._sender.publish(message)
-        if message.qos:
+        if message.qos and mid:
             self._topics[mid] = message.topic
         return mid
 
@@ -326,8 +331,10 @@ class Publisher:
         topic = self._topics.pop(item.mid, "")
         self._note_refusal(topic, item.refused)
         state = self._states.get(topic)
-        if state and not state.payload and item.refused is Refusal.NOT:
-            del self._states[topic]  # forgotten: what comes there later is another box's
+        if state and not state.payload and item.refused is not Refusal.FOR_NOW:
+            if item.refused is Refusal.NOT:
+                del self._states[topic]  # what comes there later is another box's
+            self._forgotten(topic)
         if item.refused is Refusal.FOR_NOW:
             self._pause_until_s = time.monotonic() + AGAIN_S
             # A message that is refused is overtaken by those sent behind it. What is on its way

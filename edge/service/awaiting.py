@@ -16,7 +16,7 @@ from edge.health import BoxHealth
 from edge.publish import payloads
 from edge.service import build
 from edge.service.commands import CommandError, Commands
-from edge.service.homeassistant import HomeAssistant, shown, withdraw
+from edge.service.homeassistant import HomeAssistant, shown
 from edge.service.notify import Every, tell, watchdog_interval_s
 from edge.service.rules import build_rules, state_labels
 from edge.service.uplink import Uplink
@@ -82,7 +82,13 @@ class _Awaiting:
             send=self._send,
         )
         self._settings = settings
-        self._uplink = Uplink(settings, commands.received) if settings.publish.url else None
+        self._shower = HomeAssistant(settings, self._topics, self._send, self._tell_again)
+        forgotten = self._shower.forgotten
+        self._uplink = (
+            Uplink(settings, commands.received, forgotten=forgotten)
+            if settings.publish.url
+            else None
+        )
         self._health = Every(settings.health.interval_s, 0.0)
 
     def run(self) -> Source | None:
@@ -91,7 +97,7 @@ class _Awaiting:
             # A card that goes may be what ended the last run, and it may never come back.
             run_id = f"{self._settings.node.id}-{time.time_ns() // 1_000_000:x}"
             self._words.tell(self._topics, run_id, self._send)
-            self._introduce(self._uplink)
+            self._introduce()
         log.error("%s; waiting for it", self._trouble)
         tell(READY=1)
         began_s = time.monotonic()
@@ -117,7 +123,7 @@ class _Awaiting:
             retry_s = min(2.0 * retry_s, LONGEST_RETRY_S)
         return None
 
-    def _introduce(self, uplink: Uplink) -> None:
+    def _introduce(self) -> None:
         """End what the run before left sounding, and show a box that has never heard."""
         settings = self._settings
         try:
@@ -130,19 +136,15 @@ class _Awaiting:
         for label in (*state_labels(settings, model), *alarms):
             self._send(payloads.detected(self._topics, label, on=False))
         self._send(payloads.paused(self._topics, on=False))
-        if settings.homeassistant.enabled:
-            shower = HomeAssistant(settings, self._topics, self._send, uplink.tell_again)
-            # What is known already stays as it was: whether levels are calibrated depends on
-            # the microphone that is not here.
-            if shower.is_new:
-                name = f"{model.name} {model.version}"
-                thermometer = self._box.has_thermometer
-                what = shown(
-                    settings, name, rules, alarms, calibrated=False, thermometer=thermometer
-                )
-                shower.tell(what)
-        else:
-            withdraw(settings, self._send)
+        if not settings.homeassistant.enabled:
+            self._shower.withdraw()
+        # What is known already stays as it was: whether levels are calibrated depends on
+        # the microphone that is not here.
+        elif self._shower.is_new:
+            name = f"{model.name} {model.version}"
+            thermometer = self._box.has_thermometer
+            what = shown(settings, name, rules, alarms, calibrated=False, thermometer=thermometer)
+            self._shower.tell(what)
 
     def _report_health(self) -> None:
         figures = self._box.read() | {"microphone": "absent"}
@@ -153,6 +155,10 @@ class _Awaiting:
 
     def _refuse(self, _body: Body, _reply: Reply) -> None:
         raise CommandError("there is no microphone yet", self._trouble.message)
+
+    def _tell_again(self) -> None:
+        if self._uplink:
+            self._uplink.tell_again()
 
     def _send(self, message: Message) -> None:
         if self._uplink:

@@ -161,7 +161,8 @@ def build_broker(settings: Settings) -> Broker:
     publish = settings.publish
     return Broker(
         url=publish.url,
-        client_id=f"{publish.base_topic.replace('/', '-')}-{settings.node.id}",
+        # A dot, which no name holds: two boxes of one client id would put each other out.
+        client_id=build_topics(settings).root.replace("/", "."),
         user=publish.user,
         password=read_password(publish.password_file, os.environ),
         ca_file=publish.ca_file,

@@ -6,6 +6,7 @@ thread      calls
 ==========  =====================================================================
 measure     `tell` at the start, and when the box was calibrated
 model       `tell` when another model hears
+publish     `forgotten`: the broker has answered to what was to go
 mqtt        `born`: Home Assistant has started
 main        `look`: whether it is time to tell everything again
 ==========  =====================================================================
@@ -19,23 +20,23 @@ import logging
 import random
 import threading
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 from edge import __version__
 from edge.durable import replace_file
-from edge.errors import EdgeError
+from edge.errors import EdgeError, StorageError
 from edge.publish import homeassistant, payloads
 from edge.publish.homeassistant import Shown, discovery_topic
+from edge.publish.payloads import Topics
 from edge.service import build
 from edge.service.rules import state_labels
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
     from edge.config.schema import Settings
-    from edge.publish.payloads import Topics
     from edge.types import Message
 
 log = logging.getLogger(__name__)
@@ -72,46 +73,60 @@ def shown(
 def all_that_is_kept(settings: Settings) -> list[Message]:
     """Return what makes a broker forget a box: its device, and every state that it retains."""
     topics = build.build_topics(settings)
+    told = _read(settings.state.path / FILE)
+    devices = {discovery_topic(settings.homeassistant.prefix, topics), told.topic, *told.withdraw}
+    states = _states_kept(settings, topics, told.entities)
+    return [payloads.forgotten(topic) for topic in (*sorted(devices - {""}), *states)]
+
+
+def forget_what_was_told(settings: Settings) -> None:
+    """Note that the broker has forgotten the box. Raises `StorageError`."""
+    file = settings.state.path / FILE
+    try:
+        file.unlink(missing_ok=True)
+    except OSError as error:
+        raise StorageError(f"{file} can't be removed: {error.strerror}", "ask as root") from error
+
+
+def _states_kept(settings: Settings, topics: Topics, entities: Iterable[str]) -> list[str]:
+    """Return the topics of all retained states; `entities` are keys of those that were told."""
     labels = build.alarm_names(settings)
     with contextlib.suppress(EdgeError):  # a model that is gone leaves what was told of it
         labels += state_labels(settings, build.described_model(settings))
     kept = {topics.detected(label) for label in labels}
     # What was told of other models; a topic's word is the end of the key.
-    told = _read(settings.state.path / FILE)
-    keys = (key.partition("_") for key in told.entities)
+    keys = (key.partition("_") for key in entities)
     kept |= {topics.detected(word) for kind, _, word in keys if kind == "detected"}
     own = (
         *(topics.info, topics.run, topics.calibration, topics.paused),
         *(topics.last_event, topics.picture),
     )
-    states = [payloads.forgotten(topic) for topic in (*sorted(kept), *own, topics.status)]
-    devices = {discovery_topic(settings.homeassistant.prefix, topics), told.topic} - {""}
-    return [*(payloads.forgotten(device) for device in sorted(devices)), *states]
-
-
-def withdraw(settings: Settings, send: Callable[[Message], None]) -> None:
-    """Take away the device of a box that is not shown any more; waits for the disk if it was."""
-    path = settings.state.path / FILE
-    told = _read(path)
-    if told.topic:
-        send(payloads.forgotten(told.topic))
-        _keep(path, _Told("", told.entities))
+    return [*sorted(kept), *own, topics.status]
 
 
 @dataclass(frozen=True, slots=True)
 class _Told:
-    """Where the box was described last, and the platforms of its entities there, by key."""
+    """What brokers may still know of the box.
 
-    topic: str
-    entities: dict[str, str]
+    topic : where it was described last; empty: it is not.
+    root : of the topics of its states.
+    entities : the platforms of its entities, by key.
+    withdraw : topics of former names, until the broker has said that it forgot them.
+    """
+
+    topic: str = ""
+    root: str = ""
+    entities: Mapping[str, str] = field(default_factory=dict)
+    withdraw: tuple[str, ...] = ()
 
 
 class HomeAssistant:
     """Tells the description of the box, and tells it again when Home Assistant starts.
 
     Which entities were told, and where, stands in `<state>/homeassistant.json`: what is not there
-    any more, after another model or other settings, is removed by name, after a restart too, and
-    so is the device of a box that got another name.
+    any more, after another model or other settings, is removed by name, after a restart too. Of a
+    box that got another name the broker forgets device and states of the old one, of one that is
+    not shown any more the device: that is asked for at each start until the broker answers.
 
     Parameters
     ----------
@@ -126,6 +141,7 @@ class HomeAssistant:
         send: Callable[[Message], None],
         again: Callable[[], None],
     ) -> None:
+        self._settings = settings
         self._prefix = settings.homeassistant.prefix
         self._topics = topics
         self._path = settings.state.path / FILE
@@ -146,14 +162,21 @@ class HomeAssistant:
         with self._telling:
             entities = homeassistant.components(self._topics, what)
             now = {key: str(entity["platform"]) for key, entity in entities.items()}
-            before = self._told
-            known = now if self.is_new else before.entities | now
-            if before.topic and self.is_new:
-                self._send(payloads.forgotten(before.topic))
-            self._told = _Told(self._topic, known)
-            if self._told != before:
-                _keep(self._path, self._told)
+            known = now if self.is_new else {**self._told.entities, **now}
+            self._become(self._topic, known)
             self._send(homeassistant.discovery(self._prefix, self._topics, what, gone=known))
+
+    def withdraw(self) -> None:
+        """Take away the device of a box that is not shown any more; may wait for the disk."""
+        with self._telling:
+            self._become("", self._told.entities)
+
+    def forgotten(self, topic: str) -> None:
+        """Note that the broker has a final answer to a topic that was to go (publish thread)."""
+        with self._telling:
+            if topic in self._told.withdraw:
+                left = tuple(one for one in self._told.withdraw if one != topic)
+                self._remember(replace(self._told, withdraw=left))
 
     def born(self, payload: bytes) -> None:
         """Take what Home Assistant says of itself."""
@@ -168,12 +191,31 @@ class HomeAssistant:
         self._again()
         return True
 
+    def _become(self, topic: str, entities: Mapping[str, str]) -> None:
+        """Remember what is told from now on; let what was told elsewhere be forgotten."""
+        before, root = self._told, self._topics.root
+        gone = [*before.withdraw]
+        if before.topic not in {"", topic}:
+            gone.append(before.topic)
+        if before.root not in {"", root}:
+            former = Topics(*before.root.rsplit("/", 1))
+            gone += _states_kept(self._settings, former, before.entities)
+        # A box may get a former name back.
+        others = (one for one in gone if one != topic and not one.startswith(f"{root}/"))
+        self._remember(_Told(topic, root, entities, tuple(dict.fromkeys(others))))
+        for one in self._told.withdraw:
+            self._send(payloads.forgotten(one))
 
-def _keep(path: Path, told: _Told) -> None:
-    try:
-        replace_file(path, json.dumps(asdict(told), indent=1).encode())
-    except OSError as error:
-        log.warning("what Home Assistant was told can't be kept: %s; it may keep what goes", error)
+    def _remember(self, told: _Told) -> None:
+        if told == self._told:
+            return
+        self._told = told
+        try:
+            replace_file(self._path, json.dumps(asdict(told), indent=1).encode())
+        except OSError as error:
+            log.warning(
+                "what Home Assistant was told can't be kept: %s; it may keep what goes", error
+            )
 
 
 def _read(path: Path) -> _Told:
@@ -181,9 +223,11 @@ def _read(path: Path) -> _Told:
     try:
         with path.open("rb") as file:
             told = json.loads(file.read(_LONGEST_FILE))
-        topic, entities = told["topic"], dict(told["entities"])
+        topic, root = told["topic"], told["root"]
+        entities, withdraw = dict(told["entities"]), list(told["withdraw"])
     except (OSError, ValueError, TypeError, KeyError, RecursionError):
-        return _Told("", {})
-    if not isinstance(topic, str):
-        return _Told("", {})
-    return _Told(topic, {key: name for key, name in entities.items() if isinstance(name, str)})
+        return _Told()
+    texts = [topic, root, *withdraw, *entities.values()]
+    if not all(isinstance(one, str) for one in texts) or not (root == "" or "/" in root):
+        return _Told()
+    return _Told(topic, root, entities, tuple(withdraw))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from edge.publish import payloads
 from edge.service import build
-from edge.service.homeassistant import HomeAssistant, shown, withdraw
+from edge.service.homeassistant import HomeAssistant, shown
 from edge.service.rules import build_rules
 
 if TYPE_CHECKING:
@@ -62,11 +62,9 @@ class Introduction:
         self._thermometer = thermometer
         self._send = send
         self.homeassistant = (
-            HomeAssistant(settings, topics, send, again)
-            if settings.publish.url and settings.homeassistant.enabled
-            else None
+            HomeAssistant(settings, topics, send, again) if settings.publish.url else None
         )
-        """None: it is not asked to say anything there."""
+        """None: there is nobody to tell."""
 
     def tell_all(self) -> None:
         """Tell `info` and the description."""
@@ -89,8 +87,9 @@ class Introduction:
         """Describe the box to Home Assistant, or take away what it was told before."""
         settings, model = self._models.settings, self._models.classifier.info
         if self.homeassistant is None:
-            if settings.publish.url:
-                withdraw(settings, self._send)
+            return
+        if not settings.homeassistant.enabled:
+            self.homeassistant.withdraw()
             return
         what = shown(
             settings,

@@ -172,8 +172,16 @@ class Listener:
         orders = Orders(self._recorder, settings.record.max_command_s, more, refuse)
         commands = orders.commands(self._topics, self._send)
         self._homeassistant = self._introduction.homeassistant
-        born = self._homeassistant.born if self._homeassistant else None
-        self._uplink = Uplink(settings, commands.received, born) if settings.publish.url else None
+        self._uplink = (
+            Uplink(
+                settings,
+                commands.received,
+                self._homeassistant.born if settings.homeassistant.enabled else None,
+                forgotten=self._homeassistant.forgotten,
+            )
+            if self._homeassistant
+            else None
+        )
         self._reporter = Reporter(
             topics=self._topics,
             clock=self._clock,

@@ -45,6 +45,7 @@ class Uplink:
     ----------
     received : called on the mqtt thread with topic and payload of each command.
     born : likewise, with what Home Assistant says of itself; None: nobody asks.
+    forgotten : as the publisher's.
     """
 
     def __init__(
@@ -52,6 +53,8 @@ class Uplink:
         settings: Settings,
         received: Callable[[str, bytes], None],
         born: Callable[[bytes], None] | None = None,
+        *,
+        forgotten: Callable[[str], None],
     ) -> None:
         self._topics = build.build_topics(settings)
         broker = _broker(settings)
@@ -78,7 +81,9 @@ class Uplink:
             doubtful=settings.homeassistant.prefix,
         )
         self._boxes = (_outbox(settings), Outbox(None, max_bytes=SPARE_BYTES))
-        self._publisher = Publisher(self._link, *self._boxes, settings.spool, moment_now)
+        self._publisher = Publisher(
+            self._link, *self._boxes, settings.spool, moment_now, forgotten=forgotten
+        )
 
     def start(self, supervisor: Supervisor) -> None:
         """Start the publish and mqtt threads."""

@@ -68,19 +68,33 @@ def test_a_box_is_described_where_home_assistant_looks() -> None:
     assert discovery_topic("homeassistant", TOPICS) == "homeassistant/device/hive-7/config"
     assert birth_topic("homeassistant") == "homeassistant/status"
     body = told()
-    assert body["device"]["identifiers"] == ["edge-hive-7"]
+    assert body["device"]["identifiers"] == ["edge/hive-7"]
     assert body["origin"]["name"] == "edge"
     assert body["availability"] == [{"topic": "edge/hive-7/status"}]
 
 
 def test_boxes_of_one_name_at_two_sites_are_two_devices() -> None:
-    sites = ("edge", "north", "south/barn")
+    sites = ("edge", "north", "south/barn", "south-barn", "south_/barn", "south_-barn")
     topics = [discovery_topic("homeassistant", Topics(site, "hive-7")) for site in sites]
     assert topics == [
         "homeassistant/device/hive-7/config",
         "homeassistant/device/north/hive-7/config",
+        "homeassistant/device/south_-barn/hive-7/config",
         "homeassistant/device/south-barn/hive-7/config",
+        "homeassistant/device/south___-barn/hive-7/config",
+        "homeassistant/device/south__-barn/hive-7/config",
     ], "of the form that Home Assistant takes, with the box's name alone in its level"
+
+
+def test_no_entity_of_one_box_is_taken_for_one_of_another() -> None:
+    seen: set[str] = set()
+    boxes = (("north", "a-b"), ("north-a", "b"), ("north/a", "b"), ("north_a", "b"))
+    for base, node in boxes:
+        body = json.loads(discovery("homeassistant", Topics(base, node), SHOWN, {}).payload)
+        told = {one["unique_id"] for one in body["components"].values()}
+        told |= set(body["device"]["identifiers"])
+        assert not told & seen
+        seen |= told
 
 
 @pytest.mark.parametrize("calibrated", [True, False])

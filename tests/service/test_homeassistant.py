@@ -16,7 +16,7 @@ import pytest
 from edge.config.load import load_defaults
 from edge.errors import EXIT_FAILURE
 from edge.publish.payloads import Topics
-from edge.service.homeassistant import FILE, HomeAssistant, shown, withdraw
+from edge.service.homeassistant import FILE, HomeAssistant, shown
 from tests.conftest import wait_until
 from tests.service.conftest import body_of
 
@@ -244,16 +244,72 @@ def test_a_box_that_is_forgotten_leaves_nothing_at_its_broker(
     assert "the unit 'edge' runs" in running.stderr
     listener.stop()
     old = "homeassistant/device/before/config"
-    told = {"topic": old, "entities": {"detected_cat": "binary_sensor"}}
+    told = {"topic": old, "root": "edge/before", "withdraw": ["edge/older/status"]}
+    told["entities"] = {"detected_cat": "binary_sensor"}  # type: ignore[assignment] # JSON
     (listener.state / FILE).write_text(json.dumps(told))
     say(server, "edge/edge/detected/cat", "ON", "-r")
     say(server, old, "{}", "-r")
+    say(server, "edge/older/status", "offline", "-r")
     done = forget()
     assert done.returncode == 0, done.stderr
     late = server.subscribe("#")
     say(server, "end", "end")
     late.wait_for("end end")
     assert late.lines() == ["end end"]
+    assert not (listener.state / FILE).exists()
+
+
+def kept(server: Mosquitto) -> dict[str, str]:
+    """Return what a broker retains."""
+    late = server.subscribe("#")
+    say(server, "end", "end")
+    late.wait_for("end end")
+    return {topic: text for topic, _, text in (line.partition(" ") for line in late.lines())}
+
+
+def test_a_box_that_was_renamed_while_its_broker_was_away_leaves_nothing_of_its_old_name(
+    heard: tuple[Mosquitto, Subscriber, Listener], listen: Start
+) -> None:
+    """Though it was started again meanwhile, and its first word there is of no weight."""
+    server, ear, listener = heard
+    ear.wait_for("/event/last {")
+    listener.stop()
+    state = f'state.directory="{listener.state}"'
+    before = kept(server)
+    assert TOPIC in before
+    away = listen('publish.url="mqtt://127.0.0.1:1"', state, 'node.id="hive"')
+    away.wait_ready()
+    away.stop()
+    assert TOPIC in json.loads((listener.state / FILE).read_text())["withdraw"]
+    again = listen(f'publish.url="{server.url}"', state, 'node.id="hive"')
+    again.wait_ready()
+
+    def withdrawn() -> bool:
+        return not json.loads((listener.state / FILE).read_text())["withdraw"]
+
+    wait_until(withdrawn, "the broker has said so", 60)
+    left = kept(server)
+    assert not [topic for topic in left if topic.startswith(("edge/edge/", TOPIC))]
+    assert "edge/hive/status" in left
+
+
+def test_what_a_renamed_box_may_not_take_away_is_said_and_not_asked_for_for_ever(
+    heard: tuple[Mosquitto, Subscriber, Listener],
+    listen: Start,
+    mosquitto: Callable[..., Mosquitto],
+    tmp_path: Path,
+) -> None:
+    _, _, listener = heard
+    listener.stop()
+    acl = tmp_path / "acl"
+    acl.write_text("topic readwrite edge/hive/#\ntopic readwrite homeassistant/device/hive/#\n")
+    strict = mosquitto(ACL.format(file=acl))
+    state = f'state.directory="{listener.state}"'
+    renamed = listen(f'publish.url="{strict.url}"', state, 'node.id="hive"')
+    wait_until(lambda: f"the broker refuses {TOPIC}" in renamed.log(), "it says so", 60)
+    wait_until(
+        lambda: not json.loads((listener.state / FILE).read_text())["withdraw"], "it gives up"
+    )
 
 
 class Box:
@@ -295,35 +351,60 @@ def removed(box: Box) -> list[str]:
     return [one.topic for one in gone]
 
 
-def test_a_box_of_another_name_takes_its_old_device_away_once(tmp_path: Path) -> None:
+def test_a_box_of_another_name_takes_away_what_was_told_by_the_old_until_it_is_gone(
+    tmp_path: Path,
+) -> None:
     Box(tmp_path).entities("rain", "dog")
     assert Box(tmp_path).told.is_new is False
     renamed = Box(tmp_path, "hive")
     assert renamed.told.is_new
     assert "detected_dog" not in renamed.entities("rain"), "it was never told there"
-    renamed.entities("rain")
-    assert removed(renamed) == [TOPIC]
+    gone = removed(renamed)
+    assert {TOPIC, "edge/edge/status", "edge/edge/run", "edge/edge/detected/dog"} < {*gone}
+    assert not [topic for topic in gone if "hive" in topic]
     again = Box(tmp_path, "hive")
     again.entities("rain")
-    assert removed(again) == [], "another box may have the old name now"
+    assert removed(again) == gone, "nobody has said that it is gone"
+    for topic in gone:
+        again.told.forgotten(topic)
+    later = Box(tmp_path, "hive")
+    later.entities("rain")
+    assert removed(later) == [], "another box may have the old name now"
 
 
-def test_a_box_that_is_not_shown_any_more_takes_its_device_away_once(tmp_path: Path) -> None:
+def test_a_box_that_gets_its_old_name_back_takes_nothing_of_it_away(tmp_path: Path) -> None:
+    for node in ("edge", "hive", "edge"):
+        box = Box(tmp_path, node)
+        box.entities("rain")
+    gone = removed(box)
+    assert "edge/hive/status" in gone
+    assert not [topic for topic in gone if topic.startswith("edge/edge/") or topic == TOPIC]
+
+
+def test_a_box_that_is_not_shown_any_more_takes_its_device_away_until_it_is_gone(
+    tmp_path: Path,
+) -> None:
     box = Box(tmp_path)
-    withdraw(box.settings, box.sent.append)
+    box.told.withdraw()
     assert box.sent == [], "it was never shown"
     Box(tmp_path).entities("rain")
-    for gone in ([TOPIC], [TOPIC]):
-        withdraw(box.settings, box.sent.append)
-        assert removed(box) == gone
-    assert Box(tmp_path).told.is_new
+    for _ in range(2):
+        box = Box(tmp_path)
+        box.told.withdraw()
+        assert removed(box) == [TOPIC]
+    box.told.forgotten(TOPIC)
+    later = Box(tmp_path)
+    later.told.withdraw()
+    assert later.sent == []
+    assert later.told.is_new
 
 
 @pytest.mark.parametrize(
     "text",
     [
         *("", "[1]", "[" * 100_000, '{"topic": 7}', '{"topic": "a", "entities": 1}'),
-        f'{{"topic": "{TOPIC}", "entities": {{"detected_x": 7}}}}',
+        '{"topic": "a", "root": 7, "entities": {}, "withdraw": []}',
+        f'{{"topic": "{TOPIC}", "root": "a/b", "entities": {{"detected_x": 7}}, "withdraw": []}}',
     ],
 )
 def test_a_damaged_memory_of_what_was_told_is_none(tmp_path: Path, text: str) -> None:
