@@ -36,13 +36,8 @@ OFFLINE: Final = {
     "PIP_NO_INDEX": "1",
     "PIP_FIND_LINKS": "/root/wheels",
 }
-# The kernel is told once how arm64 programs are run; what is mounted here ends with the command.
+# What is mounted for a hook ends with it.
 OWN_MOUNTS: Final = ("unshare", "--mount", "--propagation", "private", "bash", "-euc")
-EMULATE: Final = (
-    "[ -e /proc/sys/fs/binfmt_misc/qemu-aarch64 ] || {"
-    " mount -t binfmt_misc none /proc/sys/fs/binfmt_misc;"
-    " update-binfmts --enable qemu-aarch64; }; "
-)
 HOOK: Final = (
     'mount -t proc proc "$1/proc"; mount --rbind /dev "$1/dev";'
     ' mount -t tmpfs tmpfs "$1/run"; exec sh -c "$2" _ "$1"'
@@ -57,14 +52,14 @@ def build(place: Path, suite: str) -> Path:
         shutil.rmtree(base, ignore_errors=True)
         names = ",".join((*BELOW, *layer["packages"]))
         make = ["mmdebstrap", "--arch=arm64", "--variant=minbase", f"--include={names}"]
-        _run([*OWN_MOUNTS, EMULATE + 'exec "$@"', "_", *make, suite, str(base)])
+        _run([*make, suite, str(base)])
         (base / "complete").touch()
     shutil.rmtree(root, ignore_errors=True)
     _run(["cp", "-a", "--reflink=auto", str(base), str(root)])
     (root / "complete").unlink()
     shutil.copytree(_wheels(place, PYTHONS[suite]), root / "root" / "wheels")
     for hook in layer["customize-hooks"]:
-        _run([*OWN_MOUNTS, EMULATE + HOOK, "_", str(root), hook], **OFFLINE)
+        _run([*OWN_MOUNTS, HOOK, "_", str(root), hook], **OFFLINE)
     shutil.rmtree(root / "root" / "wheels")
     return root
 
