@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from edge.config.load import load_settings
 from edge.service.awaiting import awaited_source
 from edge.service.figures import FiguresFile
+from edge.service.lastwords import LastWords
 from edge.service.supervisor import Supervisor
 from edge.types import Gap, Period
 
@@ -25,7 +26,8 @@ def test_a_card_that_offers_more_when_it_comes_back_goes_on_as_before(
     config = Path(microphone.environment()["ALSA_CONFIG_PATH"])
     monkeypatch.setenv("ALSA_CONFIG_PATH", str(config))
     settings = load_settings(None, [f'capture.device="{microphone.name}"'])
-    source = awaited_source(settings, Supervisor(), FiguresFile(tmp_path, "test"))
+    words = LastWords(tmp_path, None, tmp_path / "spare")
+    source = awaited_source(settings, Supervisor(), FiguresFile(tmp_path, "test"), words)
     assert source
     with source:
         assert source.format.sample_format == "S16_LE"

@@ -25,7 +25,7 @@ def test_a_stop_without_any_time_left_still_writes_down_what_was_heard_last(
     settings = load_settings(
         None, (f'state.directory="{tmp_path}"', 'publish.url="mqtt://127.0.0.1:9"')
     )
-    uplink = Uplink(settings, lambda *_: None)
+    uplink = Uplink(settings, lambda *_: None, forgotten=lambda _: None)
     supervisor = Supervisor()
     uplink.start(supervisor)
     for number in range(LATE):
