@@ -136,7 +136,8 @@ class Link:
     def publish(self, message: Message) -> int:
         """Hand `message` to the network thread; return its acknowledgement's number.
 
-        0, which is none's: it was left out. Below: it is larger than the broker takes.
+        0, which is none's: it was left out, or said without asking for one. Below: it is larger
+        than the broker takes.
         """
         said = self.caution.dressed(message, time.monotonic())
         if said is None:
@@ -146,7 +147,8 @@ class Link:
             self._held_back -= 1
             self._handlers.acknowledged(self._held_back, Refusal.TOO_LARGE)
             return self._held_back
-        return self._client.publish(said.topic, said.payload, said.qos, said.retain).mid
+        number = self._client.publish(said.topic, said.payload, said.qos, said.retain).mid
+        return number if said.qos == message.qos else 0
 
     def look(self, now_s: float) -> bool:
         """Return whether what is doubtful is to be told again; what was left out is asked for."""

@@ -19,10 +19,11 @@ from edge.publish.outbox import Outbox
 from edge.publish.publisher import Publisher
 from edge.types import Message
 from tests.conftest import wait_until
-from tests.publish.test_mqtt import event
+from tests.publish.test_mqtt import broker_of, event, running
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from edge.publish.broker import Refusal
     from tests.conftest import Mosquitto
@@ -150,6 +151,29 @@ def test_connections_that_end_soon_and_were_told_nothing_of_it_say_nothing_about
         assert caution.dressed(event(1), start_s) is not None
         caution.lost(start_s + 0.1)
     assert not caution.silent
+
+
+def test_what_is_said_without_an_answer_does_not_count_as_taken(
+    mosquitto: Callable[..., Mosquitto], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "acl").write_text("topic readwrite edge/#\n")
+    server = mosquitto(f"allow_anonymous true\nacl_file {tmp_path / 'acl'}")
+    with running(broker_of(server), doubtful="homeassistant") as run:
+        run.publisher.offer(DEVICE)
+        wait_until(lambda: run.link.connected, "connected")
+        run.publisher.offer(event(1))
+        wait_until(lambda: run.publisher.counters.sent and not run.publisher.depth, "told")
+        assert run.link.look(time.monotonic() + PROOF_S)
+        run.publisher.tell_again("homeassistant")
+        wait_until(lambda: run.publisher.refused_topics == (DEVICE.topic,), "it is known")
+        server.kill()
+        wait_until(lambda: run.lost, "the loss is noticed")
+        server.start()
+        wait_until(lambda: run.link.connections == 2, "connected again")
+        run.publisher.offer(event(2))
+        wait_until(lambda: run.publisher.counters.sent > 1 and not run.publisher.depth, "told")
+        assert run.publisher.refused_topics == (DEVICE.topic,)
+    assert "takes" not in caplog.text
 
 
 def test_silence_that_ends_asks_for_the_birth_without_a_new_connection(
