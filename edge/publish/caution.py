@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 from dataclasses import replace
-from enum import Enum
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -22,18 +21,14 @@ MOST: Final = 3  # connections in a row that did not
 AGAIN_S: Final = 3600.0
 
 
-class _Trust(Enum):
-    UNSURE = "unsure"
-    TRUSTED = "trusted"
-    SILENT = "silent"
-
-
 class Caution:
-    """Whether messages below `prefix` are said; a broker that has once borne them is trusted.
+    """Whether messages below `prefix` are said.
 
-    Until then they go with QoS 0: the client repeats what was not acknowledged at each connection.
+    They go with QoS 0, since the client repeats what was not acknowledged at each connection. Once
+    a connection has borne them they are told again with the QoS they have, so that a refusal is
+    known. An access list may change at any time: what is said later is tried first, too.
     `connected` and `lost` are called on the mqtt thread, `dressed` on the publish thread, `look`
-    on the main one.
+    on the main one, `allow` on both that and the mqtt thread.
 
     Parameters
     ----------
@@ -41,11 +36,11 @@ class Caution:
     """
 
     def __init__(self, prefix: str) -> None:
-        self._below = f"{prefix}/"
-        self._trust = _Trust.UNSURE if prefix else _Trust.TRUSTED
-        self._tried_s: float | None = None  # in this connection
-        self._told = False
-        self._short = 0
+        self._below = f"{prefix}/" if prefix else ""
+        self._tried_s: float | None = None  # in this connection, and not borne yet
+        self._borne_until_s = float("-inf")
+        self._short = 0  # connections in a row that ended soon after it
+        self._silent_s: float | None = None  # since when it is left out
         self._since_s: float | None = None  # this connection's beginning
         self._early = 0  # connections in a row that lasted less than `PROOF_S`
 
@@ -57,59 +52,67 @@ class Caution:
     @property
     def silent(self) -> bool:
         """Whether they are left out."""
-        return self._trust is _Trust.SILENT
-
-    def allows(self, topic: str) -> bool:
-        """Return whether a topic may be spoken of now."""
-        return not (self.silent and topic.startswith(self._below))
+        return self._silent_s is not None
 
     def connected(self, now_s: float) -> None:
         """Note that the broker has accepted us."""
-        self._told = False
-        self._since_s = self._tried_s = now_s
+        self._since_s = now_s
+
+    def allow(self, topic: str, now_s: float) -> bool:
+        """Return whether a topic may be asked for now, and take it as asked for."""
+        if not self.concerns(topic):
+            return True
+        if not self.silent:
+            self._tried_s = now_s
+        return not self.silent
 
     def dressed(self, message: Message, now_s: float) -> Message | None:
         """Return how a message is sent now; None: not at all."""
-        if self._trust is _Trust.TRUSTED or not message.topic.startswith(self._below):
+        if not self.concerns(message.topic):
             return message
         if self.silent:
             return None
-        self._told = True
+        if now_s < self._borne_until_s:
+            return message
         self._tried_s = now_s
         return replace(message, qos=0)
 
     def lost(self, now_s: float) -> None:
         """Note that the connection broke, for whatever reason but another client of our id."""
         since_s, self._since_s = self._since_s, None
-        if since_s is not None:
-            self._early = 0 if now_s - since_s >= PROOF_S else self._early + 1
         tried_s, self._tried_s = self._tried_s, None
-        if tried_s is None or self._trust is _Trust.TRUSTED:
+        self._borne_until_s = float("-inf")
+        if since_s is None:
             return
-        if now_s - tried_s >= PROOF_S:
-            self._short = 0
-        elif self.silent:  # that was not the cause, then
-            self._trust, self._short = _Trust.UNSURE, 0
-        else:
-            self._short += 1
+        early = now_s - since_s < PROOF_S
+        self._early = self._early + 1 if early else 0
+        if self.silent and early:  # that was not the cause, then
+            self._end_silence()
+        elif tried_s is not None:
+            self._short = self._short + 1 if now_s - tried_s < PROOF_S else 0
             if self._short >= MOST:
-                self._trust = _Trust.SILENT
+                self._silent_s = now_s
                 if not self.put_out:
                     text = "the broker ends the connection, it seems at %s…: it is left out"
                     log.error(text, self._below)
 
     def look(self, now_s: float) -> bool:
-        """Return whether all is to be told again: with trust now, or after an hour's silence."""
+        """Return whether they are to be told again: borne, or after an hour's silence."""
         if self.put_out and self._since_s is not None and now_s - self._since_s >= PROOF_S:
             self._early = 0
             log.warning("the broker keeps the connection again")
-        tried_s = self._tried_s
-        if tried_s is None or self._trust is _Trust.TRUSTED:
-            return False
-        if self.silent and now_s - tried_s >= AGAIN_S:
-            self._trust, self._short = _Trust.UNSURE, 0
+        if self._silent_s is not None and now_s - self._silent_s >= AGAIN_S:
+            self._end_silence()
             return True
-        if self._told and now_s - tried_s >= PROOF_S:
-            self._trust = _Trust.TRUSTED
+        if self._tried_s is not None and now_s - self._tried_s >= PROOF_S:
+            self._tried_s, self._short = None, 0
+            self._borne_until_s = now_s + PROOF_S
             return True
         return False
+
+    def concerns(self, topic: str) -> bool:
+        """Return whether it is one of those."""
+        return bool(self._below) and topic.startswith(self._below)
+
+    def _end_silence(self) -> None:
+        self._silent_s, self._short = None, 0

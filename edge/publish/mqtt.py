@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections import deque
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -88,7 +89,7 @@ class Link:
             (topic, SubscribeOptions(qos=1, retainHandling=0 if retained else 2))
             for topic, retained in subscribe.items()
         ]
-        self._asked = self._subscribe  # of this connection
+        self._asked: deque[list[str]] = deque()  # in this connection, and not answered yet
         self._reason = ""
         self._accepted: bool | None = None  # None: the broker has said nothing yet
         self._twin = False
@@ -135,8 +136,8 @@ class Link:
     def publish(self, message: Message) -> int:
         """Hand `message` to the network thread; return its acknowledgement's number.
 
-        0, which is none's: it was left out, or goes with QoS 0, so that nobody acknowledges it.
-        Below: it is larger than the broker takes.
+        0, which is none's: it was left out, or said without asking for one. Below: it is larger
+        than the broker takes.
         """
         said = self.caution.dressed(message, time.monotonic())
         if said is None:
@@ -146,8 +147,24 @@ class Link:
             self._held_back -= 1
             self._handlers.acknowledged(self._held_back, Refusal.TOO_LARGE)
             return self._held_back
-        mid = self._client.publish(said.topic, said.payload, said.qos, said.retain).mid
-        return mid if said.qos == message.qos else 0
+        number = self._client.publish(said.topic, said.payload, said.qos, said.retain).mid
+        return number if said.qos == message.qos else 0
+
+    def look(self, now_s: float) -> bool:
+        """Return whether what is doubtful is to be told again; what was left out is asked for."""
+        silent = self.caution.silent
+        again = self.caution.look(now_s)
+        if again and silent and self.connected:
+            self._ask([one for one in self._subscribe if self.caution.concerns(one[0])])
+        return again
+
+    def _ask(self, wanted: list[tuple[str, SubscribeOptions]]) -> None:
+        now_s = time.monotonic()
+        allowed = [one for one in wanted if self.caution.allow(one[0], now_s)]
+        if allowed:
+            # Before it is sent: the answer comes on another thread, in the order of the questions.
+            self._asked.append([topic for topic, _ in allowed])
+            self._client.subscribe(allowed)
 
     def be_patient(self, *, patient: bool) -> None:
         """Connect less often from now on: two clients of one id take turns at each connection."""
@@ -172,7 +189,7 @@ class Link:
 
     def _on_connect(
         self,
-        client: Client,
+        _client: Client,
         _data: object,
         _flags: ConnectFlags,
         reason: ReasonCode,
@@ -187,9 +204,9 @@ class Link:
             return
         self._largest_bytes = getattr(props, "MaximumPacketSize", sys.maxsize)
         self.caution.connected(time.monotonic())
-        self._asked = [one for one in self._subscribe if self.caution.allows(one[0])]
-        if self._asked:
-            client.subscribe(self._asked)
+        self._asked.clear()
+        self.unheard = ()
+        self._ask(self._subscribe)
         # Last: whoever publishes from now on does so behind the subscription.
         self.connections += 1
         if not self.caution.put_out:
@@ -245,8 +262,9 @@ class Link:
         reasons: list[ReasonCode],
         _props: Properties | None,
     ) -> None:
-        answers = zip(self._asked, reasons, strict=False)
-        self.unheard = tuple(topic for (topic, _), reason in answers if reason.is_failure)
+        asked = self._asked.popleft() if self._asked else []
+        answers = zip(asked, reasons, strict=False)
+        self.unheard += tuple(topic for topic, reason in answers if reason.is_failure)
 
     def _on_message(self, _client: Client, _data: object, message: MQTTMessage) -> None:
         self._handlers.received(message.topic, bytes(message.payload))

@@ -110,7 +110,7 @@ class Publisher:
         self._nudged = False  # one nudge waits in the inbox: another would only make it longer
         self._stopping = threading.Event()
         self._states: dict[str, Message] = {}  # retained messages by topic: the newest of each
-        self._again = False  # all of them are to be told again
+        self._again: deque[str] = deque()  # those that begin so are to be told again
         self._topics: dict[int, str] = {}  # by the broker's number: of what it has not answered
         self._refused: dict[str, None] = {}  # topics, in order
         self._in_flight: dict[int, tuple[Outbox, int]] = {}  # by the broker's number: row ids
@@ -138,9 +138,9 @@ class Publisher:
         self._acknowledged.append(_Acknowledged(mid, refused))
         self._nudge()
 
-    def tell_again(self) -> None:
-        """Tell all retained states once more, from any thread; never blocks."""
-        self._again = True
+    def tell_again(self, beginning: str = "") -> None:
+        """Tell retained states again whose topics begin so, from any thread; never blocks."""
+        self._again.append(beginning)
         self._nudge()
 
     @property
@@ -286,12 +286,7 @@ class Publisher:
         if not self._sender.connected:
             return
         if self._connections_seen != self._sender.connections or self._again:
-            self._connections_seen = self._sender.connections
-            self._again = False
-            if self._held_until_s < float("inf"):
-                self._held_until_s = 0.0
-            for state in self._states.values():  # the broker may have forgotten them
-                self._publish(state)
+            self._tell_states()
         if time.monotonic() < self._pause_until_s:
             return
         if time.monotonic() >= self._held_until_s:
@@ -304,6 +299,17 @@ class Publisher:
                 self._disk_fails(error)
         if self._one_by_one and not self._in_flight:
             self._one_by_one = self._unsent()
+
+    def _tell_states(self) -> None:
+        """Tell the retained states: all to a new connection, which may have forgotten them."""
+        again = tuple(self._again.popleft() for _ in range(len(self._again)))
+        if self._connections_seen != self._sender.connections:
+            self._connections_seen, again = self._sender.connections, ("",)
+        if self._held_until_s < float("inf"):
+            self._held_until_s = 0.0
+        for topic, state in self._states.items():
+            if topic.startswith(again):
+                self._publish(state)
 
     def _send_waiting(self, box: Outbox) -> None:
         room = (1 if self._one_by_one else IN_FLIGHT) - len(self._in_flight)

@@ -150,7 +150,8 @@ class _Awaiting:
         figures = self._box.read() | {"microphone": "absent"}
         figures |= self._uplink.figures() if self._uplink else {}
         self._file.write(figures)
-        if self._health.due(time.monotonic()):
+        changed = bool(self._uplink and self._uplink.changed())
+        if self._health.due(time.monotonic()) or changed:
             self._send(payloads.health(self._topics, figures, utc_now()))
 
     def _refuse(self, _body: Body, _reply: Reply) -> None:

@@ -60,7 +60,8 @@ class Uplink:
         broker = _broker(settings)
         self._received = received
         self._born = born
-        self._birth = birth_topic(settings.homeassistant.prefix)
+        self._doubtful = settings.homeassistant.prefix
+        self._birth = birth_topic(self._doubtful)
         self._run = uuid4().hex
         self._claimed = False  # it has been at the broker
         self._strange_s = float("-inf")  # another run was seen there behind ours
@@ -78,7 +79,7 @@ class Uplink:
                 received=self._hear,
             ),
             subscribe=subscribe | ({self._birth: False} if born else {}),
-            doubtful=settings.homeassistant.prefix,
+            doubtful=self._doubtful,
         )
         self._boxes = (_outbox(settings), Outbox(None, max_bytes=SPARE_BYTES))
         self._publisher = Publisher(
@@ -118,8 +119,8 @@ class Uplink:
 
     def changed(self) -> bool:
         """Return whether there is other trouble than before, and a broker to tell it to."""
-        if self._link.caution.look(time.monotonic()):
-            self.tell_again()
+        if self._link.look(time.monotonic()):
+            self._publisher.tell_again(self._doubtful)
         if not self._link.connected or self.trouble == self._trouble_told:
             return False
         self._trouble_told = self.trouble

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import socket
+import subprocess
 import threading
 import time
 from contextlib import suppress
@@ -18,10 +19,11 @@ from edge.publish.outbox import Outbox
 from edge.publish.publisher import Publisher
 from edge.types import Message
 from tests.conftest import wait_until
-from tests.publish.test_mqtt import event
+from tests.publish.test_mqtt import broker_of, event, running
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from edge.publish.broker import Refusal
     from tests.conftest import Mosquitto
@@ -113,19 +115,100 @@ def tried(caution: Caution, at_s: float) -> Message | None:
     return caution.dressed(DEVICE, at_s)
 
 
-def test_a_broker_that_has_borne_it_is_trusted_and_told_again() -> None:
+def test_what_a_connection_has_borne_is_told_again_so_that_a_refusal_is_known() -> None:
     caution = Caution("homeassistant")
     said = tried(caution, 0.0)
     assert said is not None
     assert said.qos == 0, "the client repeats nothing"
     assert not caution.look(PROOF_S - 1)
     assert caution.look(PROOF_S)
-    assert not caution.look(PROOF_S), "once"
     assert caution.dressed(DEVICE, PROOF_S) is DEVICE
-    for start_s in range(10, 20):
+    assert not caution.look(2 * PROOF_S), "once"
+
+
+def test_a_broker_that_ends_it_only_later_is_left_alone_as_well() -> None:
+    """Somebody has tightened its access list."""
+    caution = Caution("homeassistant")
+    tried(caution, 0.0)
+    assert caution.look(PROOF_S)
+    assert caution.dressed(DEVICE, PROOF_S) is DEVICE
+    said = caution.dressed(DEVICE, 1000.0)
+    assert said is not None
+    assert said.qos == 0, "the client repeats nothing"
+    caution.lost(1000.1)
+    for start_s in range(1001, 1000 + MOST):
+        assert not caution.silent
+        tried(caution, start_s)
+        caution.lost(start_s + 0.1)
+    assert caution.silent
+
+
+def test_connections_that_end_soon_and_were_told_nothing_of_it_say_nothing_about_it() -> None:
+    caution = Caution("homeassistant")
+    for start_s in range(2 * MOST):
         caution.connected(start_s)
+        assert caution.allow("edge/x/command/+", start_s)
+        assert caution.dressed(event(1), start_s) is not None
         caution.lost(start_s + 0.1)
     assert not caution.silent
+
+
+def test_what_is_said_without_an_answer_does_not_count_as_taken(
+    mosquitto: Callable[..., Mosquitto], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "acl").write_text("topic readwrite edge/#\n")
+    server = mosquitto(f"allow_anonymous true\nacl_file {tmp_path / 'acl'}")
+    with running(broker_of(server), doubtful="homeassistant") as run:
+        run.publisher.offer(DEVICE)
+        wait_until(lambda: run.link.connected, "connected")
+        run.publisher.offer(event(1))
+        wait_until(lambda: run.publisher.counters.sent and not run.publisher.depth, "told")
+        assert run.link.look(time.monotonic() + PROOF_S)
+        run.publisher.tell_again("homeassistant")
+        wait_until(lambda: run.publisher.refused_topics == (DEVICE.topic,), "it is known")
+        server.kill()
+        wait_until(lambda: run.lost, "the loss is noticed")
+        server.start()
+        wait_until(lambda: run.link.connections == 2, "connected again")
+        run.publisher.offer(event(2))
+        wait_until(lambda: run.publisher.counters.sent > 1 and not run.publisher.depth, "told")
+        assert run.publisher.refused_topics == (DEVICE.topic,)
+    assert "takes" not in caplog.text
+
+
+def test_silence_that_ends_asks_for_the_birth_without_a_new_connection(
+    mosquitto: Callable[..., Mosquitto],
+) -> None:
+    received: list[tuple[str, bytes]] = []
+    server = mosquitto()
+    handlers = Handlers(received=lambda *one: received.append(one))
+    broker = Broker(server.url, "edge-x")
+    link = Link(broker, handlers=handlers, subscribe=BORN, doubtful="homeassistant")
+    began_s = time.monotonic()
+    for _ in range(MOST):
+        tried(link.caution, began_s)
+        link.caution.lost(began_s)
+    thread = threading.Thread(target=link.run, daemon=True)
+    thread.start()
+    wait_until(lambda: link.connections, "connected")
+    born = ("mosquitto_pub", "-p", str(server.port), "-t", "homeassistant/status", "-m", "online")
+    told = ("mosquitto_pub", "-p", str(server.port), "-t", "edge/x/command/play", "-m", "1")
+    subprocess.run(born, check=True)
+    subprocess.run(told, check=True)
+    wait_until(lambda: received, "the command")
+    assert received == [("edge/x/command/play", b"1")]
+    assert not link.look(time.monotonic())
+    assert link.look(time.monotonic() + AGAIN_S)
+
+    def heard() -> bool:
+        subprocess.run(born, check=True)
+        return ("homeassistant/status", b"online") in received
+
+    wait_until(heard, "the birth")
+    assert link.connections == 1
+    assert link.unheard == ()
+    link.stop()
+    thread.join(5)
 
 
 def test_what_is_not_doubtful_is_never_left_out() -> None:
@@ -136,8 +219,8 @@ def test_what_is_not_doubtful_is_never_left_out() -> None:
     assert caution.silent
     assert caution.dressed(DEVICE, 9.0) is None
     assert caution.dressed(event(1), 9.0) == event(1)
-    assert not caution.allows("homeassistant/status")
-    assert caution.allows("edge/x/command/+")
+    assert not caution.allow("homeassistant/status", 9.0)
+    assert caution.allow("edge/x/command/+", 9.0)
 
 
 def test_silence_that_mends_nothing_or_lasts_an_hour_ends() -> None:
@@ -153,7 +236,10 @@ def test_silence_that_mends_nothing_or_lasts_an_hour_ends() -> None:
     for start_s in range(MOST):
         tried(caution, start_s)
         caution.lost(start_s + 0.1)
+    silent_s = MOST - 1 + 0.1
     caution.connected(9.0)
-    assert not caution.look(AGAIN_S)
-    assert caution.look(9.0 + AGAIN_S)
-    assert caution.dressed(DEVICE, 9.0 + AGAIN_S) is not None
+    caution.lost(100.0)
+    caution.connected(101.0)
+    assert not caution.look(silent_s + AGAIN_S - 1)
+    assert caution.look(silent_s + AGAIN_S)
+    assert caution.dressed(DEVICE, silent_s + AGAIN_S) is not None

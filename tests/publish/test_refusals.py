@@ -208,7 +208,7 @@ def test_what_is_larger_than_the_broker_takes_waits_and_keeps_nobody_up(
         box.offer(picture, CLIP, EVENT)
         wait_until(lambda: (EVENT.topic, EVENT.payload) in server.taken, "the event is there")
         wait_until(lambda: len(box.publisher.refused_topics) == 2, "it is known")
-        assert box.publisher.depth == 1
+        wait_until(lambda: box.publisher.depth == 1, "the event is settled")
         assert f"refuses {CLIP.topic} (too large)" in caplog.text
         assert [topic for topic, _ in server.heard] == [EVENT.topic]
         assert server.connections == 1
