@@ -290,7 +290,8 @@ def probe(broker: Broker) -> None:
 def deliver(broker: Broker, messages: Sequence[Message]) -> list[str]:
     """Connect once, publish with QoS 1, and leave; return the topics that the broker refused.
 
-    Raises `PublishError` where it is not there, or does not take them in time.
+    Where it refuses any, others may not have been taken. Raises `PublishError` where it is not
+    there, or does not take them in time.
     """
     waiting: dict[int, str] = {}
     refused: list[str] = []
@@ -307,7 +308,8 @@ def deliver(broker: Broker, messages: Sequence[Message]) -> list[str]:
         for one in messages:
             waiting[client.publish(one.topic, one.payload, 1, one.retain).mid] = one.topic
         _turn(client, lambda: not waiting)
-    if waiting:
+    # Mosquitto 2.0.11 ends a connection with TLS at the first that it refuses: that one is named.
+    if waiting and not refused:
         raise PublishError(f"the broker did not take {len(waiting)} of {len(messages)} messages")
     return refused
 

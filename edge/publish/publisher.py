@@ -85,7 +85,7 @@ class Publisher:
     spool : a folder in which other processes leave messages; None: there is none.
     now : the moment, by both clocks; None: nobody knows.
     forgotten : called on the publish thread with each topic that was to be forgotten, once the
-        broker has said that it is, or that it is none of ours.
+        broker has answered: that it is, or that it is none of ours.
     """
 
     def __init__(
@@ -96,7 +96,7 @@ class Publisher:
         spool: Path | None = None,
         now: Callable[[], Moment | None] = lambda: None,
         *,
-        forgotten: Callable[[str], None] = lambda _: None,
+        forgotten: Callable[[str, Refusal], None] = lambda _topic, _refused: None,
     ) -> None:
         self._sender = sender
         self._outbox = outbox
@@ -338,9 +338,8 @@ class Publisher:
         self._note_refusal(topic, item.refused)
         state = self._states.get(topic)
         if state and not state.payload and item.refused is not Refusal.FOR_NOW:
-            if item.refused is Refusal.NOT:
-                del self._states[topic]  # what comes there later is another box's
-            self._forgotten(topic)
+            del self._states[topic]  # what comes there later is another box's
+            self._forgotten(topic, item.refused)
         if item.refused is Refusal.FOR_NOW:
             self._pause_until_s = time.monotonic() + AGAIN_S
             # A message that is refused is overtaken by those sent behind it. What is on its way

@@ -27,6 +27,7 @@ from edge import __version__
 from edge.durable import replace_file
 from edge.errors import EdgeError, StorageError
 from edge.publish import homeassistant, payloads
+from edge.publish.broker import Refusal
 from edge.publish.homeassistant import Shown, discovery_topic
 from edge.publish.payloads import Topics
 from edge.service import build
@@ -171,12 +172,17 @@ class HomeAssistant:
         with self._telling:
             self._become("", self._told.entities)
 
-    def forgotten(self, topic: str) -> None:
-        """Note that the broker has a final answer to a topic that was to go (publish thread)."""
+    def forgotten(self, topic: str, refused: Refusal) -> None:
+        """Note what the broker says to a topic that was to go, and ask for the next.
+
+        Called on the publish thread. Who may not say one of a former name may not say the others.
+        """
         with self._telling:
             if topic in self._told.withdraw:
-                left = tuple(one for one in self._told.withdraw if one != topic)
+                others = (one for one in self._told.withdraw if one != topic)
+                left = tuple(others) if refused is Refusal.NOT else ()
                 self._remember(replace(self._told, withdraw=left))
+                self._withdraw_next()
 
     def born(self, payload: bytes) -> None:
         """Take what Home Assistant says of itself."""
@@ -203,8 +209,12 @@ class HomeAssistant:
         # A box may get a former name back.
         others = (one for one in gone if one != topic and not one.startswith(f"{root}/"))
         self._remember(_Told(topic, root, entities, tuple(dict.fromkeys(others))))
-        for one in self._told.withdraw:
-            self._send(payloads.forgotten(one))
+        self._withdraw_next()
+
+    def _withdraw_next(self) -> None:
+        """Ask for one at a time: there are brokers that end the connection at a refusal."""
+        if self._told.withdraw:
+            self._send(payloads.forgotten(self._told.withdraw[0]))
 
     def _remember(self, told: _Told) -> None:
         if told == self._told:

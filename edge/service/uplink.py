@@ -54,7 +54,7 @@ class Uplink:
         received: Callable[[str, bytes], None],
         born: Callable[[bytes], None] | None = None,
         *,
-        forgotten: Callable[[str], None],
+        forgotten: Callable[[str, Refusal], None],
     ) -> None:
         self._topics = build.build_topics(settings)
         broker = _broker(settings)
