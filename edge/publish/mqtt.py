@@ -229,6 +229,8 @@ class Link:
         if reason.value != _TAKEN_OVER:
             self.caution.lost(time.monotonic())
         self._pace()
+        if accepted and not self.caution.put_out:
+            self._reason = ""
         if accepted is None and reason.is_failure:
             self._lost(_NOT_ACCEPTED)
         elif accepted and flags.is_disconnect_packet_from_server:

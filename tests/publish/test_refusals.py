@@ -12,7 +12,7 @@ import pytest
 
 from edge.errors import PublishError
 from edge.publish.broker import MOST_WORDS, Broker, Refusal
-from edge.publish.caution import MOST
+from edge.publish.caution import MOST, PROOF_S
 from edge.publish.mqtt import Handlers, Link, probe
 from edge.publish.outbox import Outbox
 from edge.publish.publisher import IN_FLIGHT, Publisher
@@ -125,7 +125,7 @@ def test_what_is_refused_with_a_reason_is_kept_and_the_rest_goes_out(
         box.offer(EVENT, CLIP)
         wait_until(lambda: (EVENT.topic, EVENT.payload) in server.taken, "the event is there")
         wait_until(lambda: box.publisher.refused_topics == (CLIP.topic,), "it is known")
-        assert box.publisher.depth == 1
+        wait_until(lambda: box.publisher.depth == 1, "the event is settled, the clip kept")
         assert f"refuses {CLIP.topic} ({refusal})" in caplog.text
         assert server.connections == 1
 
@@ -196,6 +196,11 @@ def test_a_broker_that_throws_out_for_a_message_is_not_stormed_and_nothing_is_lo
         assert server.connections == tried
         assert box.said.count(words) == tried
         assert box.publisher.depth == 1
+        server.answers = Answers()
+        wait_until(lambda: box.publisher.depth == 0, "what waited is told", 30)
+        time.sleep(PROOF_S)
+        server.end(NOT_ALLOWED)
+        wait_until(lambda: box.said.count(words) == tried + 1, "another end is said again")
 
 
 def test_what_is_larger_than_the_broker_takes_waits_and_keeps_nobody_up(
@@ -208,7 +213,7 @@ def test_what_is_larger_than_the_broker_takes_waits_and_keeps_nobody_up(
         box.offer(picture, CLIP, EVENT)
         wait_until(lambda: (EVENT.topic, EVENT.payload) in server.taken, "the event is there")
         wait_until(lambda: len(box.publisher.refused_topics) == 2, "it is known")
-        wait_until(lambda: box.publisher.depth == 1, "the event is settled")
+        wait_until(lambda: box.publisher.depth == 1, "the event is settled, the clip kept")
         assert f"refuses {CLIP.topic} (too large)" in caplog.text
         assert [topic for topic, _ in server.heard] == [EVENT.topic]
         assert server.connections == 1
