@@ -40,3 +40,4 @@ def test_a_card_that_offers_more_when_it_comes_back_goes_on_as_before(
             pass
         assert isinstance(item, Period)
         assert item.samples.dtype == "int16"
+    words.end(in_order=True)
