@@ -134,8 +134,9 @@ def _cut_off(lab: Lab, how: str) -> str:
     lab.plug()
     lab.ear.wait("level", lambda _: True, since, 120.0)
     whole = (
-        "cd /var/lib/edge/clips; for sound in */*.flac; do"
-        " [ -s $sound ] && [ -s ${sound%.flac}.json ] || exit 1; done; ls */*.flac | wc -l"
+        "(shopt -s nullglob; cd /var/lib/edge/clips; number=0; for sound in */*.flac; do"
+        " [ -s $sound ] && [ -s ${sound%.flac}.json ] || { echo $sound; exit 1; };"
+        " number=$((number + 1)); done; echo $number)"
     )
     clips = lab.box.run(whole)
     # What is younger than the boot is being recorded.
