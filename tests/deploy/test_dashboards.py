@@ -44,6 +44,8 @@ def cards(node: Any, there: set[str]) -> list[dict[str, Any]]:  # noqa: ANN401 -
     if not isinstance(node, dict):
         return []
     conditions = node.get("visibility", node.get("conditions", []))
+    for one in conditions:  # one that is not there counts as unknown
+        assert set(one["state_not"]) == {"unavailable", "unknown"}
     if any(one["entity"] not in there for one in conditions):
         return []
     found = [node] if "type" in node else []
