@@ -219,10 +219,9 @@ def _write(file: Path, old: str, new: str) -> None:
 
 def _what_follows(settings: Settings) -> list[str]:
     """Return what Home Assistant will show."""
-    from edge.health import BoxHealth
     from edge.publish.homeassistant import components
     from edge.service import build
-    from edge.service.homeassistant import shown
+    from edge.service.homeassistant import has_thermometer, shown
     from edge.service.rules import build_rules
 
     if not (settings.publish.url and settings.homeassistant.enabled):
@@ -238,7 +237,7 @@ def _what_follows(settings: Settings) -> list[str]:
         rules,
         build.alarm_names(settings),
         calibrated=_is_calibrated(settings),
-        thermometer=BoxHealth(settings.state.path).has_thermometer,
+        thermometer=has_thermometer(settings),
     )
     entities = components(build.build_topics(settings), what)
     lines = [f'Home Assistant, at the same broker, will show "{what.name}" with']

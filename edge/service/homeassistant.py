@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Final
 from edge import __version__
 from edge.durable import replace_file
 from edge.errors import EdgeError, StorageError
+from edge.health import BoxHealth
 from edge.publish import homeassistant, payloads
 from edge.publish.broker import Refusal
 from edge.publish.homeassistant import Shown, discovery_topic
@@ -69,6 +70,11 @@ def shown(
         health_s=settings.health.interval_s,
         thermometer=thermometer,
     )
+
+
+def has_thermometer(settings: Settings) -> bool:
+    """Return whether this machine has one."""
+    return BoxHealth(settings.state.path).has_thermometer
 
 
 def all_that_is_kept(settings: Settings) -> list[Message]:
