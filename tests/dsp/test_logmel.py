@@ -172,7 +172,9 @@ def test_any_cut_gives_the_same_frames_numbered_on(
         assert stream.frame_index == sum(map(len, parts))
         parts.append(stream.process(cut).copy())
     whole = LogMelStream(spec, max(x.size, 1)).process(x)
-    np.testing.assert_allclose(np.concatenate(parts), whole, atol=1e-5)
+    # A weak band is as exact as the rounding of strong ones, which is another's in another batch:
+    # on arm64 1.6e-5 apart, of natural logarithms.
+    np.testing.assert_allclose(np.concatenate(parts), whole, atol=5e-5)
 
 
 def test_stream_rounds_100_db_under_the_loudest_band() -> None:
