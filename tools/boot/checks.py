@@ -139,9 +139,10 @@ def _cut_off(lab: Lab, how: str) -> str:
         " number=$((number + 1)); done; echo $number)"
     )
     clips = lab.box.run(whole)
-    # What is younger than the boot is being recorded.
-    old = "! -newermt @$(awk '/^btime/ {print $2}' /proc/stat)"
-    odd = lab.box.run(f"find /var/lib/edge/clips {old} -name '*.part' -o {old} -name '*.tmp'")
+    # What is younger than the boot is being recorded; an analysis that was cut off is made anew,
+    # over what there is of it.
+    old = "! -newermt @$(awk '/^btime/ {print $2}' /proc/stat) ! -name '*.analysis.*'"
+    odd = lab.box.run(f"find /var/lib/edge/clips {old} -name '*.part'")
     _must(not odd, f"unfinished: {odd}")
     return f"back after {took_s:.0f} s, {clips} clips, all whole"
 
