@@ -67,25 +67,35 @@ keep_settings() {
     rm -rf "$KEPT_SETTINGS" "$KEPT_SETTINGS.new"
     mkdir -m 700 "$KEPT_SETTINGS.new"
     while read -r file; do
-        (cd /etc/edge && cp -a --parents "$file" "$KEPT_SETTINGS.new")
+        (cd /etc/edge && cp -aL --parents "$file" "$KEPT_SETTINGS.new")
     done < <(settings_in /etc/edge)
     sync --file-system "$HOME_OF_EDGE"
     mv -T "$KEPT_SETTINGS.new" "$KEPT_SETTINGS"
 }
 
 # restore_settings: what was written for the version that is left stays beside it, under another name.
+# Fails where one could not be put back: that one is as it was.
 restore_settings() {
-    local file
+    local file at failed=0
     [ -d "$KEPT_SETTINGS" ] || return 0
     while read -r file; do
-        if cmp --quiet "$KEPT_SETTINGS/$file" "/etc/edge/$file"; then continue; fi
-        echo "/etc/edge/$file is as before again; what it was is in $file.new-version" >&2
-        mv --backup=numbered "/etc/edge/$file" "/etc/edge/$file.new-version"
-    done < <(settings_in /etc/edge)
-    while read -r file; do
-        [ ! -e "/etc/edge/$file" ] || continue
-        cp -a "$KEPT_SETTINGS/$file" "/etc/edge/$file.old" && mv "/etc/edge/$file.old" "/etc/edge/$file"
+        at=/etc/edge/$file
+        if cmp --quiet "$KEPT_SETTINGS/$file" "$at"; then continue; fi
+        if mkdir -p "$(dirname "$at")" && cp -a "$KEPT_SETTINGS/$file" "$at.old" && sync "$at.old" && leave "$at"; then
+            mv "$at.old" "$at"
+            echo "$at is as before again" >&2
+        else
+            failed=1
+        fi
     done < <(settings_in "$KEPT_SETTINGS")
+    while read -r file; do
+        [ -e "$KEPT_SETTINGS/$file" ] || leave "/etc/edge/$file" || failed=1
+    done < <(settings_in /etc/edge)
+    return $failed
+}
+
+leave() {
+    [ ! -e "$1" ] || { mv --backup=numbered "$1" "$1.new-version" && echo "$1: what it was is in $1.new-version" >&2; }
 }
 
 # signs: what is right now, and must be after an upgrade: a unit, a microphone that is heard, the broker.

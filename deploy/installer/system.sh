@@ -57,7 +57,8 @@ settings_fit() {
         return
     fi
     # Before anybody mends them for the new version.
-    if [ -n "$2" ] && [ "$1" != "$2" ] && ! $dry_run && reads_settings "$2" >/dev/null; then keep_settings; fi
+    # Those of a version that is not judged are not what the way back leads to.
+    if [ -n "$2" ] && [ "$1" != "$2" ] && [ ! -s "$PENDING" ] && ! $dry_run && reads_settings "$2" >/dev/null; then keep_settings; fi
     mistakes=$(reads_settings "$1") || failed=$?
     [ "$failed" != 0 ] || return 0
     say "$mistakes"

@@ -325,7 +325,7 @@ class Publisher:
 
     def _publish(self, message: Message) -> int:
         mid = self._sender.publish(message)
-        if message.qos and mid:
+        if mid < 0 or (message.qos and mid):
             self._topics[mid] = message.topic
         return mid
 
@@ -335,7 +335,8 @@ class Publisher:
     def _settle(self, item: _Acknowledged) -> None:
         waiting = self._in_flight.pop(item.mid, None)
         topic = self._topics.pop(item.mid, "")
-        self._note_refusal(topic, item.refused)
+        if topic:  # what goes with QoS 0 is answered by the client alone
+            self._note_refusal(topic, item.refused)
         state = self._states.get(topic)
         if state and not state.payload and item.refused is not Refusal.FOR_NOW:
             del self._states[topic]  # what comes there later is another box's
@@ -373,6 +374,10 @@ class Publisher:
                 self._settled = deque(item for item in self._settled if item[0] is not box)
 
     def _unsent(self) -> bool:
-        return time.monotonic() >= self._pause_until_s and any(
-            box.depth and box.waiting(after=last, limit=1) for box, last in self._last_sent.items()
-        )
+        try:
+            return time.monotonic() >= self._pause_until_s and any(
+                box.depth and box.waiting(after=last, limit=1)
+                for box, last in self._last_sent.items()
+            )
+        except StorageError:  # said where it is read to be sent
+            return False

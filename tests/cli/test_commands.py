@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: MIT
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -20,12 +22,11 @@ from edge.errors import (
     EXIT_STORAGE,
     EXIT_USAGE,
 )
-from tests.conftest import free_port
+from tests.conftest import free_port, wait_until
 from tools.lab.microphone import VirtualMicrophone
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from tests.cli.conftest import Done
     from tests.conftest import Mosquitto
@@ -115,6 +116,23 @@ class TestCheck:
     ) -> None:
         edge("check", *SYNTH, *state)
         assert list((tmp_path / "state" / "designs").glob("design-*.npz"))
+
+    def test_one_that_is_ended_leaves_no_designer_behind(self, state: tuple[str, str]) -> None:
+        """The unit ends it after a while, and the listener then has a designer of its own."""
+        command = [sys.executable, "-m", "edge", "check", *SYNTH, *state]
+        with subprocess.Popen(command, stdout=subprocess.DEVNULL) as checking:
+            children = Path(f"/proc/{checking.pid}/task/{checking.pid}/children")
+
+            def designer() -> Path | None:
+                for pid in children.read_text().split():
+                    if b"edge.service.designs" in Path(f"/proc/{pid}/cmdline").read_bytes():
+                        return Path(f"/proc/{pid}")
+                return None
+
+            process = wait_until(designer, "it designs", 20.0)
+            checking.terminate()
+            assert checking.wait() == 128 + signal.SIGTERM
+            assert not process.exists()
 
     def test_a_broker_that_is_away_is_a_warning_only(
         self, edge: Edge, state: tuple[str, str]

@@ -281,6 +281,8 @@ def test_settings_mended_for_a_version_that_is_left_are_as_before_again(box: Box
     file, before = box.path(SETTINGS), release(box)
     settings = file.read_text()
     box.judge_within(6)
+    box.run(f"chown root:edge {SETTINGS}; chmod 640 {SETTINGS}")
+    box.path("/etc/edge/edge.d/own.toml").write_text('[node]\nname = "Hive"\n')
     try:
         assert "publish.url: unknown key" in box.install("misfit").stdout
         misfit = settings.replace("url =", "uri =")
@@ -290,9 +292,11 @@ def test_settings_mended_for_a_version_that_is_left_are_as_before_again(box: Box
         box.wait(SETTLED)
         assert release(box) == before
         assert file.read_text() == settings
+        assert box.run(f"stat -c '%U:%G %a' {SETTINGS}") == "root:edge 640"
         assert box.path(f"{SETTINGS}.new-version").read_text() == misfit
     finally:
         file.write_text(settings)
+        box.run(f"rm /etc/edge/edge.d/own.toml; chmod 644 {SETTINGS}")
 
 
 def test_a_new_version_does_not_bring_its_own_judge(box: Box) -> None:

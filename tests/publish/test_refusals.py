@@ -209,10 +209,13 @@ def test_what_is_larger_than_the_broker_takes_waits_and_keeps_nobody_up(
     too_large = {CLIP.topic: b"\x95" + properties()}
     answers = Answers(connack=ACCEPTED + properties(largest=2000), ends=too_large)
     picture = Message("edge/x/analysis/picture", b"p" * 3000, qos=1, retain=True)
+    live = Message("edge/x/scores", b"s" * 3000)
     with box_at(answers) as (server, box):
         box.offer(picture, CLIP, EVENT)
         wait_until(lambda: (EVENT.topic, EVENT.payload) in server.taken, "the event is there")
-        wait_until(lambda: len(box.publisher.refused_topics) == 2, "it is known")
+        box.offer(live)
+        wait_until(lambda: len(box.publisher.refused_topics) == 3, "it is known")
+        assert all(box.publisher.refused_topics), "by its name"
         wait_until(lambda: box.publisher.depth == 1, "the event is settled, the clip kept")
         assert f"refuses {CLIP.topic} (too large)" in caplog.text
         assert [topic for topic, _ in server.heard] == [EVENT.topic]
