@@ -4,7 +4,7 @@
 The file is there while a listener runs. Who finds it at a start knows that the last run was
 killed, crashed, or lost its power, and tells it. Until that is told the next run's file holds
 it too. One write a start, one when it is told, one an orderly end. On a disk that can't be written
-it lies in memory, until the machine boots: what fails for want of room fails in words, too.
+it lies in memory, until the unit is stopped: what fails for want of room fails in words, too.
 """
 
 from __future__ import annotations
