@@ -13,6 +13,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+import hypothesis
 import pytest
 
 if TYPE_CHECKING:
@@ -23,6 +24,10 @@ REPOSITORY = Path(__file__).parents[1]
 ANYBODY = "allow_anonymous true"
 LATE_EAR = ("-c", "-i", "late-ear")
 DATA = REPOSITORY.parent / "shared" / "data"
+
+# How long an example takes says what else the machine does.
+hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.load_profile("untimed")
 
 
 @pytest.fixture(scope="session")
