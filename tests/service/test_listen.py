@@ -415,7 +415,7 @@ def test_what_can_not_work_ends_at_once_with_a_sentence(
     listen: Start, override: str, code: int, word: str
 ) -> None:
     listener = listen(NO_BROKER, override)
-    assert listener.wait(20) == code
+    assert listener.wait(60) == code
     log = listener.log()
     assert word in log
     assert "Traceback" not in log
