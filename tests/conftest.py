@@ -44,6 +44,15 @@ def may_mount() -> bool:
     return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
 
+def small_disk(place: Path, size: str, also: str = "true") -> tuple[str, ...]:
+    """Return the words before a command that finds an empty disk of this size at `place`.
+
+    `also` is done on it before the command begins.
+    """
+    prepare = f'mount -t tmpfs -o size={size} tmpfs {place} && {also} && exec "$0" "$@"'
+    return ("unshare", "-m", "--propagation", "private", "sh", "-c", prepare)
+
+
 class Mosquitto:
     """A real broker on a free loopback port."""
 

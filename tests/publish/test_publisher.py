@@ -18,7 +18,7 @@ from edge.publish.outbox import Outbox
 from edge.publish.payloads import forgotten
 from edge.publish.publisher import IN_FLIGHT, Publisher
 from edge.types import Message, Moment
-from tests.conftest import Mosquitto, may_mount, wait_until
+from tests.conftest import Mosquitto, may_mount, small_disk, wait_until
 from tests.publish.test_mqtt import broker_of, event, running
 
 if TYPE_CHECKING:
@@ -107,10 +107,8 @@ def test_an_outbox_that_is_damaged_on_a_full_disk_begins_anew_once_there_is_room
     tmp_path: Path,
 ) -> None:
     """Until then messages wait in memory; the loss is counted once, the rescued file stays."""
-    prepare = f'mount -t tmpfs -o size=600k tmpfs {tmp_path} && exec "$0" "$@"'
-    wrap = ("unshare", "-m", "--propagation", "private", "sh", "-c", prepare)
     done = subprocess.run(
-        [*wrap, sys.executable, "-c", ON_A_FULL_DISK, tmp_path],
+        [*small_disk(tmp_path, "600k"), sys.executable, "-c", ON_A_FULL_DISK, tmp_path],
         capture_output=True,
         text=True,
         check=False,

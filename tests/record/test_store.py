@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from edge.errors import StorageError
 from edge.record.store import ClipStore
-from tests.conftest import may_mount
+from tests.conftest import may_mount, small_disk
 from tests.record.shelf import names, shelve, sidecar
 
 if TYPE_CHECKING:
@@ -569,10 +569,8 @@ with ClipStore(Path(sys.argv[1])) as store:
     path = store.save(sidecar(), bytes(150_000), "wav")
     print(path.name, len(before))
 """
-        prepare = f'mount -t tmpfs -o size=1m tmpfs {tmp_path} && exec "$0" "$@"'
-        wrap = ["unshare", "-m", "--propagation", "private", "sh", "-c", prepare]
         done = subprocess.run(
-            [*wrap, sys.executable, "-c", code, tmp_path],
+            [*small_disk(tmp_path, "1m"), sys.executable, "-c", code, tmp_path],
             capture_output=True,
             text=True,
             check=False,

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from edge.publish.spool import collect
-from tests.conftest import may_mount, wait_until
+from tests.conftest import may_mount, small_disk, wait_until
 from tests.service.analyzer import bucket, leftovers, made, put, reports, unit_program
 from tests.service.test_listen import fill
 
@@ -32,8 +32,7 @@ TRY_AGAIN = "blocked_s=0.05"
 def on_a_small_disk(disk: Path) -> tuple[str, ...]:
     """Return what makes `disk` a file system of 2 MB for the command behind it."""
     disk.mkdir()
-    prepare = f'mount -t tmpfs -o size=2m tmpfs {disk} && exec "$0" "$@"'
-    return ("unshare", "-m", "--propagation", "private", "sh", "-c", prepare)
+    return small_disk(disk, "2m")
 
 
 @pytest.mark.skipif(not may_mount(), reason="no mount can be made here")

@@ -13,7 +13,7 @@ import pytest
 
 from edge.publish.payloads import Topics
 from edge.service.lastwords import LONGEST_BACK_OFF_S, NAME, QUICK_S, LastWords
-from tests.conftest import may_mount
+from tests.conftest import may_mount, small_disk
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -186,8 +186,7 @@ words.end(in_order=False)
 def test_runs_that_fail_on_a_full_disk_wait_and_are_told_too(tmp_path: Path, found: str) -> None:
     disk = tmp_path / "disk"
     disk.mkdir()
-    prepare = f'mount -t tmpfs -o size=200k tmpfs {disk} && exec "$0" "$@"'
-    wrap = ("unshare", "-m", "--propagation", "private", "sh", "-c", prepare)
+    wrap = small_disk(disk, "200k")
     done = subprocess.run(
         [*wrap, sys.executable, "-c", ON_A_FULL_DISK, disk, tmp_path / "spare", found],
         capture_output=True,

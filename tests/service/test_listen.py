@@ -22,7 +22,7 @@ from edge.errors import EXIT_CONFIG, EXIT_DEVICE, EXIT_MODEL
 from edge.model.registry import read_model, shipped_model
 from edge.publish.outbox import Outbox
 from edge.types import Message
-from tests.conftest import LATE_EAR, broker_with_memory, may_mount, wait_until
+from tests.conftest import LATE_EAR, broker_with_memory, may_mount, small_disk, wait_until
 from tests.service.conftest import Listener, body_of
 from tools.lab.microphone import VirtualMicrophone
 
@@ -435,11 +435,10 @@ def test_a_disk_that_fills_up_loses_no_event_and_heals(
     server = broker_with_memory(mosquitto, tmp_path)
     disk = tmp_path / "disk"
     disk.mkdir()
-    prepare = f'mount -t tmpfs -o size=1m tmpfs {disk} && exec "$0" "$@"'
     listener = listen(
         f'publish.url="{server.url}"',
         f'state.directory="{disk}"',
-        wrap=("unshare", "-m", "--propagation", "private", "sh", "-c", prepare),
+        wrap=small_disk(disk, "1m"),
     )
     listener.wait_ready()
     filler = listener.sees(disk / "filler")
@@ -470,14 +469,11 @@ def test_a_disk_that_is_full_at_the_start_gives_its_backlog_once_there_is_room(
         outbox.put(Message("edge/edge/event", b"from before", qos=1, durable=True))
     disk = tmp_path / "disk"
     disk.mkdir()
-    prepare = (
-        f"mount -t tmpfs -o size=1m tmpfs {disk} && cp {before} {disk}/outbox.sqlite"
-        f' && ! cat /dev/zero >{disk}/filler && exec "$0" "$@"'
-    )
+    full = f"cp {before} {disk}/outbox.sqlite && ! cat /dev/zero >{disk}/filler"
     listener = listen(
         f'publish.url="{server.url}"',
         f'state.directory="{disk}"',
-        wrap=("unshare", "-m", "--propagation", "private", "sh", "-c", prepare),
+        wrap=small_disk(disk, "1m", full),
     )
     listener.wait_ready()
     body_of(ear, "event")

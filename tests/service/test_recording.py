@@ -28,7 +28,7 @@ from edge.service.hearing import is_hearing
 from edge.service.recording import build_recorder, clip_lengths
 from edge.service.rules import build_rules
 from edge.types import Scores, StreamFormat, Utc
-from tests.conftest import may_mount, wait_until
+from tests.conftest import may_mount, small_disk, wait_until
 from tests.record.shelf import shelve
 from tests.service.conftest import body_of
 from tests.service.test_listen import NO_BROKER, fill, health_of
@@ -167,14 +167,13 @@ def test_a_full_disk_pauses_recording_and_listening_goes_on(
     ear = server.subscribe()
     disk = tmp_path / "disk"
     disk.mkdir()
-    prepare = f'mount -t tmpfs -o size=4m tmpfs {disk} && exec "$0" "$@"'
     listener = listen(
         f'publish.url="{server.url}"',
         f'record.directory="{disk}/clips"',
         "retention.min_free_mb=1",
         NO_EVENTS,
         *SHORT_ROLLS,
-        wrap=("unshare", "-m", "--propagation", "private", "sh", "-c", prepare),
+        wrap=small_disk(disk, "4m"),
     )
     listener.wait_ready()
     ear.wait_for("status online")
