@@ -19,7 +19,7 @@ ROOMS: dict[str, tuple[int, set[str]]] = {
         5,
         {
             *("service", "config", "capture", "model", "publish", "record", "playback", "analysis"),
-            *("measure", "health", "durable", *BASE),
+            *("measure", "durable", *BASE),
         },
     ),
     "service": (

@@ -16,9 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 CONNECT_TIMEOUT_S: Final = 5.0
-MOST_WORDS: Final = (
-    80  # letters of what a broker says of its own: a state of Home Assistant has 255
-)
+# Letters of what a broker says of its own: a state of Home Assistant has 255.
+MOST_WORDS: Final = 80
 CREDENTIAL: Final = Path("/etc/credstore/edge.mqtt-password")  # as in edge-listen.service
 PORTS: Final = {"mqtt": 1883, "mqtts": 8883}
 

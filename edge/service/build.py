@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import math
 import os
+import time
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -229,6 +230,11 @@ def build_playback(settings: Settings, stream: StreamFormat) -> ListeningIn | No
         cleaner=build_cleaner(specs_for(settings, "playback"), stream, stream.period_size),
         reference=reference_channel(settings, stream),
     )
+
+
+def new_run_id(settings: Settings) -> str:
+    """Return what tells this run from any other: the box, and when it began."""
+    return f"{settings.node.id}-{time.time_ns() // 1_000_000:x}"
 
 
 def build_sound_meter(

@@ -108,7 +108,7 @@ class Listener:
         settings = self._models.settings  # without what does not fit a model that stands in
         model = self._models.classifier.info
         stream = self._source.format
-        stream_id = self._stream_id = f"{settings.node.id}-{time.time_ns() // 1_000_000:x}"
+        stream_id = self._stream_id = build.new_run_id(settings)
         self._calibrated = Calibrated(settings, self._source.name)
         self._pipeline = build.build_pipeline(
             settings, stream, model, stream_id, self._calibrated.response
