@@ -4,23 +4,16 @@
 from __future__ import annotations
 
 import argparse
-import subprocess
 import sys
 import time
 from contextlib import ExitStack
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from edge import __version__
 from tools.boot.checks import CHECKS
 from tools.boot.lab import Lab
-from tools.boot.machine import BrokenError
 from tools.boot.root import REPOSITORY, SUITE, build, kernel
+from tools.boot.table import about, row
 from tools.boot.upgrades import UPGRADES
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 
 def main() -> int:
@@ -43,7 +36,7 @@ def main() -> int:
         print("\n".join(_head(lab)))
         try:
             for check in chosen:
-                rows += [_row(check, lab)]
+                rows += [row(check, lab)]
         finally:  # a surprise ends the run, and what was found before it is still said
             print("\n".join(rows))
     return 1 if any("FAILED" in row for row in rows) else 0
@@ -53,23 +46,9 @@ def _is_chosen(name: str, only: list[str] | None) -> bool:
     return not only or name in {*only, "boots_deaf", "hears_later"}
 
 
-def _row(check: Callable[[Lab], str], lab: Lab) -> str:
-    name, began_s = check.__name__.replace("_", " "), time.monotonic()
-    try:
-        row = f"| {name} | ok | {check(lab)} |"
-    except (BrokenError, OSError) as error:
-        row = f"| {name} | FAILED | {error} |"
-    print(f"{row}  ({time.monotonic() - began_s:.0f} s)", file=sys.stderr, flush=True)
-    return row
-
-
 def _head(lab: Lab) -> list[str]:
-    commit = subprocess.check_output(
-        ["git", "describe", "--always", "--dirty"], cwd=REPOSITORY, text=True
-    ).strip()
     inside = lab.box.run("echo Linux $(uname -r), $(systemctl --version | head -n 1)")
-    about = f"{datetime.now(UTC):%Y-%m-%d}, commit {commit}, edge {__version__}, Debian {SUITE}"
-    return [f"{about}, {inside}; QEMU (TCG)", "", "| the box | | |", "|---|---|---|"]
+    return [f"{about(SUITE)}, {inside}; QEMU (TCG)", "", "| the box | | |", "|---|---|---|"]
 
 
 if __name__ == "__main__":

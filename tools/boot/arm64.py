@@ -7,8 +7,6 @@ import argparse
 import re
 import subprocess
 import sys
-import time
-from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Final
@@ -16,9 +14,9 @@ from typing import TYPE_CHECKING, Final
 from edge import __version__
 from tools.boot.emulated import EMULATED, Root
 from tools.boot.image import PYTHONS, build, pack, testers
-from tools.boot.machine import BrokenError
 from tools.boot.replays import Likeness, compare
 from tools.boot.root import REPOSITORY
+from tools.boot.table import about, must, row
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -50,10 +48,10 @@ def is_for_any_card(box: Root) -> str:
     """Nothing of one card is in it: no identity, no name, no key, no seed."""
     etc = box.root / "etc"
     identity = (etc / "machine-id").read_text("utf-8").strip()
-    _must(identity in {"", "uninitialized"}, f"machine-id {identity}")
+    must(identity in {"", "uninitialized"}, f"machine-id {identity}")
     own = [etc / "edge" / "edge.toml", box.root / "var/lib/systemd/random-seed"]
     left = [*etc.glob("ssh/ssh_host_*"), *(one for one in own if one.exists())]
-    _must(not left, f"{left}")
+    must(not left, f"{left}")
     return f"machine-id `{identity}`; no settings, no ssh key, no seed"
 
 
@@ -61,20 +59,20 @@ def starts_at_boot(box: Root) -> str:
     """The units are enabled, and their user is there, of the group audio."""
     units = ("edge-listen", "edge-analyze", "edge-upgrade-check")
     said = box.run("systemctl", "is-enabled", *(f"{one}.service" for one in units))
-    _must(said.split() == ["enabled"] * len(units), said)
+    must(said.split() == ["enabled"] * len(units), said)
     groups = box.run("id", "-nG", "edge")
-    _must("audio" in groups.split(), groups)
+    must("audio" in groups.split(), groups)
     return f"{', '.join(units)} enabled; user of {groups.replace(' ', ', ')}"
 
 
 def says_its_version(box: Root) -> str:
     """The program runs, as its user."""
     said = box.run("setpriv", "--reuid=edge", "--regid=edge", "--clear-groups", "edge", "--version")
-    _must(__version__ in said, said)
+    must(__version__ in said, said)
     python = "import platform, numpy, onnxruntime as o; p = platform"
     python += "; print(p.machine(), p.python_version(), numpy.__version__, o.__version__)"
     machine, *versions = box.run("/opt/edge/current/bin/python", "-c", python).split()
-    _must(machine == "aarch64", machine)
+    must(machine == "aarch64", machine)
     return "{}; Python {}, NumPy {}, onnxruntime {}".format(said, *versions)
 
 
@@ -112,29 +110,10 @@ def _data() -> tuple[str, ...]:
     return (f"{DATA}:/shared/data",) if DATA.is_dir() else ()
 
 
-def _row(check: Callable[[Root], str], box: Root) -> str:
-    name, began_s = check.__name__.replace("_", " "), time.monotonic()
-    try:
-        row = f"| {name} | ok | {check(box)} |"
-    except (BrokenError, OSError, subprocess.SubprocessError) as error:
-        row = f"| {name} | FAILED | {error} |"
-    print(f"{row}  ({time.monotonic() - began_s:.0f} s)", file=sys.stderr, flush=True)
-    return row
-
-
 def _head(suite: str) -> str:
-    describe = ["git", "describe", "--always", "--dirty"]
-    commit = subprocess.check_output(describe, cwd=REPOSITORY, text=True).strip()
     qemu = subprocess.check_output(["qemu-aarch64-static", "--version"], text=True).split()[2]
-    about = f"{datetime.now(UTC):%Y-%m-%d}, commit {commit}, edge {__version__}, Debian {suite}"
-    return (
-        f"{about}; QEMU {qemu}, user mode, {EMULATED['QEMU_CPU']}\n\n| arm64 | | |\n|---|---|---|"
-    )
-
-
-def _must(fits: bool, otherwise: str) -> None:  # noqa: FBT001 - a claim and what else is the case
-    if not fits:
-        raise BrokenError(otherwise)
+    tried = f"{about(suite)}; QEMU {qemu}, user mode, {EMULATED['QEMU_CPU']}"
+    return f"{tried}\n\n| arm64 | | |\n|---|---|---|"
 
 
 CHECKS: Final[tuple[Callable[[Root], str], ...]] = (
@@ -158,11 +137,11 @@ def main() -> int:
     asked.work.mkdir(parents=True, exist_ok=True)
     place = asked.work.resolve()
     box = Root(place / "arm64", place, asked.suite)
-    rows = [] if asked.no_build else [_row(is_built, box)]
+    rows = [] if asked.no_build else [row(is_built, box)]
     print(_head(asked.suite))
     for check in CHECKS:
         if not asked.only or check.__name__ in asked.only:
-            rows += [_row(check, box)]
+            rows += [row(check, box)]
             print(rows[-1])
     return 1 if any("FAILED" in row for row in rows) else 0
 

@@ -8,7 +8,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 from tools.boot.lab import ACTIVE, Lab
-from tools.boot.machine import BrokenError
+from tools.boot.table import must
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -77,7 +77,7 @@ def outlives_an_unplugging(lab: Lab) -> str:
     away_s = back_s - went_s
     seen = f"told after {told_s:.1f} s; away {away_s:.1f} s, gap {hole_s:.1f} s; back as {number}"
     fits = told_s < TOLD_WITHIN_S and -0.5 <= hole_s - away_s <= 4.0 and number != "card0"
-    _must(fits, seen)
+    must(fits, seen)
     return seen
 
 
@@ -98,9 +98,9 @@ def outlives_the_clock(lab: Lab) -> str:
             since = lab.ear.now()
             levels.append(lab.ear.wait("level", lambda _: True, since, 5.0))
         apart_s = max(b.at_s - a.at_s for a, b in pairwise(levels))
-        _must(apart_s < 3.0, f"no level for {apart_s:.1f} s after {step}")
+        must(apart_s < 3.0, f"no level for {apart_s:.1f} s after {step}")
     after = _counts(lab)
-    _must(before == after, f"{before} became {after}")
+    must(before == after, f"{before} became {after}")
     since = lab.ear.now()
     lab.box.run("mkdir -p /run/systemd/timesync; touch /run/systemd/timesync/synchronized")
     lab.health(since, 90.0, clock_synchronised=True)
@@ -143,7 +143,7 @@ def _cut_off(lab: Lab, how: str) -> str:
     # over what there is of it.
     old = "! -newermt @$(awk '/^btime/ {print $2}' /proc/stat) ! -name '*.analysis.*'"
     odd = lab.box.run(f"find /var/lib/edge/clips {old} -name '*.part'")
-    _must(not odd, f"unfinished: {odd}")
+    must(not odd, f"unfinished: {odd}")
     return f"back after {took_s:.0f} s, {clips} clips, all whole"
 
 
@@ -151,13 +151,8 @@ def is_confined(lab: Lab) -> str:
     """Systemd itself says how exposed the units are."""
     found = {unit: lab.exposure(unit) for unit in EXPOSURE}
     for unit, exposure in found.items():
-        _must(exposure < EXPOSURE[unit], f"{unit}: {exposure}")
+        must(exposure < EXPOSURE[unit], f"{unit}: {exposure}")
     return ", ".join(f"{unit} {exposure}" for unit, exposure in found.items())
-
-
-def _must(fits: bool, otherwise: str) -> None:  # noqa: FBT001 - a claim and what else is the case
-    if not fits:
-        raise BrokenError(otherwise)
 
 
 CHECKS: Final[tuple[Callable[[Lab], str], ...]] = (
