@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Topics for which a broker may throw a box out: others than its own, as Home Assistant's.
+"""Topics for which a broker may throw a box out: all but its own, as Home Assistant's.
 
 Some brokers end the connection at what an access list does not allow (EMQX's
 `deny_action = disconnect`, AWS IoT); told at each connection, that would keep the box out for ever.
@@ -22,25 +22,27 @@ AGAIN_S: Final = 3600.0
 
 
 class Caution:
-    """Whether messages below `prefix` are said.
+    """Whether messages outside the box's own topics are said.
 
     They go with QoS 0, since the client repeats what was not acknowledged at each connection. Once
-    a connection has borne them they are told again with the QoS they have, so that a refusal is
+    a connection has borne one it is told again with the QoS that it has, so that a refusal is
     known. An access list may change at any time: what is said later is tried first, too.
+    What only takes away, as what a box told by a former name, is given up first.
     `connected` and `lost` are called on the mqtt thread, `dressed` on the publish thread, `look`
     on the main one, `allow` on both that and the mqtt thread.
 
     Parameters
     ----------
-    prefix : empty: there are no such topics.
+    own : root of the topics that are surely the box's; empty: all are.
     """
 
-    def __init__(self, prefix: str) -> None:
-        self._below = f"{prefix}/" if prefix else ""
-        self._tried_s: float | None = None  # in this connection, and not borne yet
-        self._borne_until_s = float("-inf")
+    def __init__(self, own: str) -> None:
+        self._own = f"{own}/" if own else ""
+        self._tried_s: dict[str, float] = {}  # when, by topic: in this connection, not borne yet
+        self._borne: set[str] = set()  # to be said again
         self._short = 0  # connections in a row that ended soon after it
         self._silent_s: float | None = None  # since when it is left out
+        self._relieved = False  # of something that may have been all that is not borne
         self._since_s: float | None = None  # this connection's beginning
         self._early = 0  # connections in a row that lasted less than `PROOF_S`
 
@@ -63,56 +65,65 @@ class Caution:
         if not self.concerns(topic):
             return True
         if not self.silent:
-            self._tried_s = now_s
+            self._tried_s[topic] = now_s
         return not self.silent
 
     def dressed(self, message: Message, now_s: float) -> Message | None:
-        """Return how a message is sent now; None: not at all."""
+        """Return how a message is sent now; None: not at all.
+
+        What takes away is given up then, and the rest has its tries again.
+        """
         if not self.concerns(message.topic):
             return message
         if self.silent:
+            self._relieved |= not message.payload
             return None
-        if now_s < self._borne_until_s:
+        if message.topic in self._borne:
+            self._borne.discard(message.topic)
             return message
-        self._tried_s = now_s
+        self._tried_s[message.topic] = now_s
         return replace(message, qos=0)
 
     def lost(self, now_s: float) -> None:
         """Note that the connection broke, for whatever reason but another client of our id."""
         since_s, self._since_s = self._since_s, None
-        tried_s, self._tried_s = self._tried_s, None
-        self._borne_until_s = float("-inf")
+        tried_s, self._tried_s = self._tried_s, {}
+        self._borne = set()
         if since_s is None:
             return
         early = now_s - since_s < PROOF_S
         self._early = self._early + 1 if early else 0
         if self.silent and early:  # that was not the cause, then
             self._end_silence()
-        elif tried_s is not None:
-            self._short = self._short + 1 if now_s - tried_s < PROOF_S else 0
+        elif tried_s:
+            self._short = self._short + 1 if now_s - max(tried_s.values()) < PROOF_S else 0
             if self._short >= MOST:
                 self._silent_s = now_s
                 if not self.put_out:
-                    text = "the broker ends the connection, it seems at %s…: it is left out"
-                    log.error(text, self._below)
+                    text = "the broker ends the connection, it seems at what is not below %s"
+                    log.error("%s: it is left out", text % self._own)
 
     def look(self, now_s: float) -> bool:
-        """Return whether they are to be told again: borne, or after an hour's silence."""
+        """Return whether they are to be told again: borne, given up in part, or an hour later."""
         if self.put_out and self._since_s is not None and now_s - self._since_s >= PROOF_S:
             self._early = 0
             log.warning("the broker keeps the connection again")
-        if self._silent_s is not None and now_s - self._silent_s >= AGAIN_S:
+        if self._silent_s is not None and (self._relieved or now_s - self._silent_s >= AGAIN_S):
+            self._early = 0
             self._end_silence()
             return True
-        if self._tried_s is not None and now_s - self._tried_s >= PROOF_S:
-            self._tried_s, self._short = None, 0
-            self._borne_until_s = now_s + PROOF_S
-            return True
-        return False
+        known, tried_s = self._borne, self._tried_s  # in this order: `lost` begins others meanwhile
+        borne = [topic for topic, at_s in tried_s.copy().items() if now_s - at_s >= PROOF_S]
+        for topic in borne:
+            known.add(topic)
+            del tried_s[topic]
+        if borne and not tried_s:
+            self._short = 0
+        return bool(borne)
 
     def concerns(self, topic: str) -> bool:
         """Return whether it is one of those."""
-        return bool(self._below) and topic.startswith(self._below)
+        return not topic.startswith(self._own)
 
     def _end_silence(self) -> None:
-        self._silent_s, self._short = None, 0
+        self._silent_s, self._short, self._relieved = None, 0, False

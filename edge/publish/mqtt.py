@@ -71,7 +71,7 @@ class Link:
     will : what the broker says when we are gone.
     handlers : what is called.
     subscribe : topic filters, and whether what the broker keeps under each is received too.
-    doubtful : prefix of topics that the broker may throw us out for, as in `caution`.
+    own : root of the topics that the broker surely does not throw us out for, as in `caution`.
     """
 
     def __init__(
@@ -81,7 +81,7 @@ class Link:
         will: Message | None = None,
         handlers: Handlers | None = None,
         subscribe: Mapping[str, bool] = MappingProxyType({}),
-        doubtful: str = "",
+        own: str = "",
     ) -> None:
         self._broker = broker
         self._handlers = handlers or Handlers()
@@ -96,7 +96,7 @@ class Link:
         self._stopped = False
         self._largest_bytes = sys.maxsize  # packet that the broker takes
         self._held_back = 0
-        self.caution = Caution(doubtful)
+        self.caution = Caution(own)
         self.connections = 0
         self.unheard: tuple[str, ...] = ()
         """Topic filters that the broker does not let us hear."""
@@ -131,24 +131,32 @@ class Link:
         # does not, and every message would wait for the loop's next second.
         self._client.loop(timeout=0.0)
         self._client.connect_async(self._broker.host, self._broker.port, self._broker.keepalive_s)
-        self._client.loop_forever(retry_first_connection=True)
+        try:
+            self._client.loop_forever(retry_first_connection=True)
+        finally:
+            # The client closes that pipe only when it is deleted; no public call does.
+            self._client._reset_sockets()  # noqa: SLF001
 
     def publish(self, message: Message) -> int:
         """Hand `message` to the network thread; return its acknowledgement's number.
 
         0, which is none's: it was left out, or said without asking for one. Below: it is larger
-        than the broker takes.
+        than the broker takes, or takes away what the broker throws us out for.
         """
         said = self.caution.dressed(message, time.monotonic())
         if said is None:
-            return 0
+            return 0 if message.payload else self._hold_back(Refusal.NOT_ALLOWED)
         size_bytes = len(said.topic.encode()) + len(said.payload) + _HEADERS_BYTES
         if size_bytes > self._largest_bytes:
-            self._held_back -= 1
-            self._handlers.acknowledged(self._held_back, Refusal.TOO_LARGE)
-            return self._held_back
+            return self._hold_back(Refusal.TOO_LARGE)
         number = self._client.publish(said.topic, said.payload, said.qos, said.retain).mid
         return number if said.qos == message.qos else 0
+
+    def _hold_back(self, why: Refusal) -> int:
+        """Answer in the broker's place; return the answer's number."""
+        self._held_back -= 1
+        self._handlers.acknowledged(self._held_back, why)
+        return self._held_back
 
     def look(self, now_s: float) -> bool:
         """Return whether what is doubtful is to be told again; what was left out is asked for."""

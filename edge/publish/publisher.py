@@ -53,6 +53,10 @@ class Sender(Protocol):
         """Send; return the number that the acknowledgement carries."""
 
 
+def _any(_topic: str) -> bool:
+    return True
+
+
 class _Acknowledged(NamedTuple):
     mid: int
     refused: Refusal
@@ -110,7 +114,7 @@ class Publisher:
         self._nudged = False  # one nudge waits in the inbox: another would only make it longer
         self._stopping = threading.Event()
         self._states: dict[str, Message] = {}  # retained messages by topic: the newest of each
-        self._again: deque[str] = deque()  # those that begin so are to be told again
+        self._again: deque[Callable[[str], bool]] = deque()  # which topics are to be told again
         self._topics: dict[int, str] = {}  # by the broker's number: of what it has not answered
         self._refused: dict[str, None] = {}  # topics, in order
         self._in_flight: dict[int, tuple[Outbox, int]] = {}  # by the broker's number: row ids
@@ -138,9 +142,9 @@ class Publisher:
         self._acknowledged.append(_Acknowledged(mid, refused))
         self._nudge()
 
-    def tell_again(self, beginning: str = "") -> None:
-        """Tell retained states again whose topics begin so, from any thread; never blocks."""
-        self._again.append(beginning)
+    def tell_again(self, wanted: Callable[[str], bool] = _any) -> None:
+        """Tell retained states of wanted topics again, from any thread; never blocks."""
+        self._again.append(wanted)
         self._nudge()
 
     @property
@@ -304,11 +308,11 @@ class Publisher:
         """Tell the retained states: all to a new connection, which may have forgotten them."""
         again = tuple(self._again.popleft() for _ in range(len(self._again)))
         if self._connections_seen != self._sender.connections:
-            self._connections_seen, again = self._sender.connections, ("",)
+            self._connections_seen, again = self._sender.connections, (_any,)
         if self._held_until_s < float("inf"):
             self._held_until_s = 0.0
         for topic, state in self._states.items():
-            if topic.startswith(again):
+            if any(wanted(topic) for wanted in again):
                 self._publish(state)
 
     def _send_waiting(self, box: Outbox) -> None:

@@ -156,6 +156,7 @@ class HomeAssistant:
         self._again = again
         self._topic = discovery_topic(self._prefix, topics)
         self._told = _read(self._path)
+        self._asked: set[str] = set()  # for in this run
         self._telling = threading.Lock()
         self._due_s = float("inf")
 
@@ -172,23 +173,27 @@ class HomeAssistant:
             known = now if self.is_new else {**self._told.entities, **now}
             self._become(self._topic, known)
             self._send(homeassistant.discovery(self._prefix, self._topics, what, gone=known))
+            # Behind it, and one alone: a broker may end the connection at what it does not allow.
+            self._ask_for(self._told.withdraw[:1])
 
     def withdraw(self) -> None:
         """Take away the device of a box that is not shown any more; may wait for the disk."""
         with self._telling:
             self._become("", self._told.entities)
+            self._ask_for(self._told.withdraw[:1])
 
     def forgotten(self, topic: str, refused: Refusal) -> None:
-        """Note what the broker says to a topic that was to go, and ask for the next.
+        """Note what the broker says to a topic that was to go.
 
-        Called on the publish thread. Who may not say one of a former name may not say the others.
+        Called on the publish thread. Who may take one away asks for the others; who may not say
+        one of a former name may not say them.
         """
         with self._telling:
             if topic in self._told.withdraw:
                 others = (one for one in self._told.withdraw if one != topic)
                 left = tuple(others) if refused is Refusal.NOT else ()
                 self._remember(replace(self._told, withdraw=left))
-                self._withdraw_next()
+                self._ask_for(left)
 
     def born(self, payload: bytes) -> None:
         """Take what Home Assistant says of itself."""
@@ -215,12 +220,13 @@ class HomeAssistant:
         # A box may get a former name back.
         others = (one for one in gone if one != topic and not one.startswith(f"{root}/"))
         self._remember(_Told(topic, root, entities, tuple(dict.fromkeys(others))))
-        self._withdraw_next()
 
-    def _withdraw_next(self) -> None:
-        """Ask for one at a time: there are brokers that end the connection at a refusal."""
-        if self._told.withdraw:
-            self._send(payloads.forgotten(self._told.withdraw[0]))
+    def _ask_for(self, topics: Iterable[str]) -> None:
+        """Ask that topics be forgotten, once: it is repeated until the broker answers."""
+        for topic in topics:
+            if topic not in self._asked:
+                self._asked.add(topic)
+                self._send(payloads.forgotten(topic))
 
     def _remember(self, told: _Told) -> None:
         if told == self._told:

@@ -60,8 +60,7 @@ class Uplink:
         broker = _broker(settings)
         self._received = received
         self._born = born
-        self._doubtful = settings.homeassistant.prefix
-        self._birth = birth_topic(self._doubtful)
+        self._birth = birth_topic(settings.homeassistant.prefix)
         self._run = uuid4().hex
         self._claimed = False  # it has been at the broker
         self._strange_s = float("-inf")  # another run was seen there behind ours
@@ -79,7 +78,7 @@ class Uplink:
                 received=self._hear,
             ),
             subscribe=subscribe | ({self._birth: False} if born else {}),
-            doubtful=self._doubtful,
+            own=self._topics.root,
         )
         self._boxes = (_outbox(settings), Outbox(None, max_bytes=SPARE_BYTES))
         self._publisher = Publisher(
@@ -112,7 +111,7 @@ class Uplink:
             more = f" and {len(refused) - 1} more" if len(refused) > 1 else ""
             return f"it refuses {refused[0]}{more}"
         if self._link.caution.silent:
-            return "it ends the connection at what Home Assistant is told"
+            return f"it ends the connection at what is not below {self._topics.root}/"
         if unheard := self._link.unheard:
             return f"it does not let us hear {', '.join(unheard)}"
         return ""
@@ -120,7 +119,7 @@ class Uplink:
     def changed(self) -> bool:
         """Return whether there is other trouble than before, and a broker to tell it to."""
         if self._link.look(time.monotonic()):
-            self._publisher.tell_again(self._doubtful)
+            self._publisher.tell_again(self._link.caution.concerns)
         if not self._link.connected or self.trouble == self._trouble_told:
             return False
         self._trouble_told = self.trouble

@@ -86,7 +86,7 @@ def test_a_broker_that_throws_out_for_home_assistant_gets_the_rest(doorman: Door
     said: list[tuple[int, Refusal]] = []
     broker = Broker(f"mqtt://127.0.0.1:{doorman.port}", "edge-x")
     handlers = Handlers(lost=lost.append, acknowledged=lambda *one: said.append(one))
-    link = Link(broker, handlers=handlers, subscribe=BORN, doubtful="homeassistant")
+    link = Link(broker, handlers=handlers, subscribe=BORN, own="edge/x")
     boxes = [Outbox(None, max_bytes=1_000_000) for _ in range(2)]
     publisher = Publisher(link, *boxes)
     threads = [threading.Thread(target=one.run, daemon=True) for one in (link, publisher)]
@@ -116,7 +116,7 @@ def tried(caution: Caution, at_s: float) -> Message | None:
 
 
 def test_what_a_connection_has_borne_is_told_again_so_that_a_refusal_is_known() -> None:
-    caution = Caution("homeassistant")
+    caution = Caution("edge/x")
     said = tried(caution, 0.0)
     assert said is not None
     assert said.qos == 0, "the client repeats nothing"
@@ -128,7 +128,7 @@ def test_what_a_connection_has_borne_is_told_again_so_that_a_refusal_is_known() 
 
 def test_a_broker_that_ends_it_only_later_is_left_alone_as_well() -> None:
     """Somebody has tightened its access list."""
-    caution = Caution("homeassistant")
+    caution = Caution("edge/x")
     tried(caution, 0.0)
     assert caution.look(PROOF_S)
     assert caution.dressed(DEVICE, PROOF_S) is DEVICE
@@ -144,7 +144,7 @@ def test_a_broker_that_ends_it_only_later_is_left_alone_as_well() -> None:
 
 
 def test_connections_that_end_soon_and_were_told_nothing_of_it_say_nothing_about_it() -> None:
-    caution = Caution("homeassistant")
+    caution = Caution("edge/x")
     for start_s in range(2 * MOST):
         caution.connected(start_s)
         assert caution.allow("edge/x/command/+", start_s)
@@ -158,13 +158,13 @@ def test_what_is_said_without_an_answer_does_not_count_as_taken(
 ) -> None:
     (tmp_path / "acl").write_text("topic readwrite edge/#\n")
     server = mosquitto(f"allow_anonymous true\nacl_file {tmp_path / 'acl'}")
-    with running(broker_of(server), doubtful="homeassistant") as run:
+    with running(broker_of(server), own="edge/x") as run:
         run.publisher.offer(DEVICE)
         wait_until(lambda: run.link.connected, "connected")
         run.publisher.offer(event(1))
         wait_until(lambda: run.publisher.counters.sent and not run.publisher.depth, "told")
         assert run.link.look(time.monotonic() + PROOF_S)
-        run.publisher.tell_again("homeassistant")
+        run.publisher.tell_again(run.link.caution.concerns)
         wait_until(lambda: run.publisher.refused_topics == (DEVICE.topic,), "it is known")
         server.kill()
         wait_until(lambda: run.lost, "the loss is noticed")
@@ -183,7 +183,7 @@ def test_silence_that_ends_asks_for_the_birth_without_a_new_connection(
     server = mosquitto()
     handlers = Handlers(received=lambda *one: received.append(one))
     broker = Broker(server.url, "edge-x")
-    link = Link(broker, handlers=handlers, subscribe=BORN, doubtful="homeassistant")
+    link = Link(broker, handlers=handlers, subscribe=BORN, own="edge/x")
     began_s = time.monotonic()
     for _ in range(MOST):
         tried(link.caution, began_s)
@@ -212,7 +212,7 @@ def test_silence_that_ends_asks_for_the_birth_without_a_new_connection(
 
 
 def test_what_is_not_doubtful_is_never_left_out() -> None:
-    caution = Caution("homeassistant")
+    caution = Caution("edge/x")
     for start_s in range(MOST):
         tried(caution, start_s)
         caution.lost(start_s + 0.1)
@@ -224,7 +224,7 @@ def test_what_is_not_doubtful_is_never_left_out() -> None:
 
 
 def test_silence_that_mends_nothing_or_lasts_an_hour_ends() -> None:
-    caution = Caution("homeassistant")
+    caution = Caution("edge/x")
     for _ in range(2):
         for start_s in range(MOST):
             tried(caution, start_s)
@@ -243,3 +243,31 @@ def test_silence_that_mends_nothing_or_lasts_an_hour_ends() -> None:
     assert not caution.look(silent_s + AGAIN_S - 1)
     assert caution.look(silent_s + AGAIN_S)
     assert caution.dressed(DEVICE, silent_s + AGAIN_S) is not None
+
+
+@pytest.mark.parametrize(
+    "former", ["homeassistant/device/old/config", "edge/old/status", "edge/xy"]
+)
+def test_what_only_takes_away_is_given_up_first_and_the_rest_has_its_tries_again(
+    former: str,
+) -> None:
+    caution = Caution("edge/x")
+    gone = Message(former, b"", qos=1, retain=True)
+    for start_s in range(MOST):
+        tried(caution, start_s)
+        said = caution.dressed(gone, start_s)
+        assert said is not None
+        assert said.qos == 0, "the client repeats nothing"
+        caution.lost(start_s + 0.1)
+    caution.connected(9.0)
+    assert caution.dressed(DEVICE, 9.0) is None
+    assert not caution.look(9.0)
+    assert caution.dressed(gone, 9.0) is None
+    assert caution.look(9.1)
+    assert not caution.look(9.2), "once"
+    for start_s in range(10, 10 + MOST):
+        assert not caution.put_out
+        assert caution.dressed(DEVICE, start_s) is not None
+        caution.lost(start_s + 0.1)
+        caution.connected(start_s + 0.2)
+    assert caution.silent, "it was not that alone"

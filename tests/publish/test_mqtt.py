@@ -38,14 +38,14 @@ WILL = Message("edge/x/status", b"offline", qos=1, retain=True)
 class Running:
     """A link and a publisher in threads, as the unit runs them."""
 
-    def __init__(self, broker: Broker, outbox: Outbox, doubtful: str = "") -> None:
+    def __init__(self, broker: Broker, outbox: Outbox, own: str = "") -> None:
         self.lost: list[str] = []
         handlers = Handlers(
             lost=self.lost.append,
             acknowledged=self.acknowledged,
         )
         self.outbox = outbox
-        self.link = Link(broker, will=WILL, handlers=handlers, doubtful=doubtful)
+        self.link = Link(broker, will=WILL, handlers=handlers, own=own)
         self.spare = Outbox(None, max_bytes=10_000_000)
         self.publisher = Publisher(self.link, outbox, self.spare)
         self.threads = [
@@ -67,9 +67,9 @@ class Running:
 
 @contextmanager
 def running(
-    broker: Broker, path: Path | None = None, outbox: Outbox | None = None, doubtful: str = ""
+    broker: Broker, path: Path | None = None, outbox: Outbox | None = None, own: str = ""
 ) -> Iterator[Running]:
-    run = Running(broker, outbox or Outbox(path, max_bytes=10_000_000), doubtful)
+    run = Running(broker, outbox or Outbox(path, max_bytes=10_000_000), own)
     for thread in run.threads:
         thread.start()
     try:

@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import sys
+from contextlib import closing
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -16,9 +17,11 @@ import pytest
 from edge.config.load import load_defaults
 from edge.errors import EXIT_FAILURE
 from edge.publish.broker import Refusal
+from edge.publish.caution import MOST
 from edge.publish.payloads import Topics
 from edge.service.homeassistant import FILE, HomeAssistant, shown
 from tests.conftest import wait_until
+from tests.publish.strict import Answers, StrictBroker, properties
 from tests.service.conftest import body_of
 
 if TYPE_CHECKING:
@@ -313,6 +316,38 @@ def test_what_a_renamed_box_may_not_take_away_is_said_and_not_asked_for_for_ever
     )
 
 
+@pytest.mark.parametrize("ends", [TOPIC, "edge/edge/status"])
+def test_a_box_that_is_thrown_out_for_its_old_name_is_soon_shown_by_its_new_one(
+    listen: Start, tmp_path: Path, ends: str
+) -> None:
+    """As by EMQX: `deny_action = disconnect`, each box may tell of its own name only."""
+    (tmp_path / "state").mkdir()
+    told = {"topic": TOPIC, "root": "edge/edge", "entities": {}, "withdraw": []}
+    (tmp_path / "state" / FILE).write_text(json.dumps(told))
+    not_allowed = b"\x87" + properties("not_authorized")
+    with closing(StrictBroker(Answers(ends={ends: not_allowed}))) as broker:
+        listener = listen(
+            f'publish.url="{broker.url}"', f'state.directory="{tmp_path}/state"', 'node.id="hive"'
+        )
+
+        def shown_as() -> set[str]:
+            return {
+                topic for topic, payload in broker.taken if topic.endswith("/config") and payload
+            }
+
+        def given_up() -> bool:
+            return not json.loads((tmp_path / "state" / FILE).read_text())["withdraw"]
+
+        wait_until(shown_as, "the broker has it, with an answer", 60)
+        wait_until(given_up, "it asks for no more", 60)
+        assert shown_as() == {"homeassistant/device/hive/config"}
+        assert f"the broker refuses {ends.rpartition('/')[0]}" in listener.log(), "or all beside it"
+        thrown_out = broker.connections - 1
+        assert thrown_out == MOST
+        wait_until(lambda: any(topic == "edge/hive/event" for topic, _ in broker.taken), "it hears")
+        assert broker.connections - 1 == thrown_out
+
+
 class Box:
     """A box that is described, without a broker."""
 
@@ -330,7 +365,7 @@ class Box:
     def entities(self, *labels: str) -> dict[str, Any]:
         what = shown(self.settings, "m", labels, (), calibrated=False, thermometer=False)
         self.told.tell(what)
-        body: dict[str, Any] = json.loads(self.sent[-1].payload)
+        body: dict[str, Any] = json.loads([one.payload for one in self.sent if one.payload][-1])
         return dict(body["components"])
 
 
@@ -360,7 +395,8 @@ def test_a_box_of_another_name_takes_away_what_was_told_by_the_old_until_it_is_g
     renamed = Box(tmp_path, "hive")
     assert renamed.told.is_new
     assert "detected_dog" not in renamed.entities("rain"), "it was never told there"
-    assert removed(renamed) == [TOPIC], "one at a time"
+    assert removed(renamed) == [TOPIC], "one alone, until that is known to be allowed"
+    assert renamed.sent[-1].topic == TOPIC, "behind what it is called now"
     again = Box(tmp_path, "hive")
     again.entities("rain")
     assert removed(again) == [TOPIC], "nobody has said that it is gone"
@@ -374,11 +410,11 @@ def test_a_box_of_another_name_takes_away_what_was_told_by_the_old_until_it_is_g
 
 def all_gone(box: Box) -> list[str]:
     """Say that each topic is gone that a box asks for; return them."""
-    count = 0
-    while len(gone := removed(box)) > count:
-        count = len(gone)
-        box.told.forgotten(gone[-1], Refusal.NOT)
-    return gone
+    answered: list[str] = []
+    while gone := removed(box)[len(answered) :]:
+        box.told.forgotten(gone[0], Refusal.NOT)
+        answered.append(gone[0])
+    return answered
 
 
 def test_a_box_that_gets_its_old_name_back_takes_nothing_of_it_away(tmp_path: Path) -> None:
