@@ -41,6 +41,7 @@ from edge.service.models import Models
 from edge.service.notify import Manager, tell
 from edge.service.overrun import Overruns
 from edge.service.pausing import Pausing
+from edge.service.priority import hurry
 from edge.service.recording import build_recorder, recording_figures
 from edge.service.reporter import Reporter
 from edge.service.rules import state_labels
@@ -292,6 +293,9 @@ class Listener:
             self._uplink.stop(self._supervisor, within_s=until_s - time.monotonic())
 
     def _capture(self) -> None:
+        capture = self._settings.capture
+        if capture.source == "alsa" or capture.pace == "real":  # else it never sleeps
+            hurry()
         while not self._supervisor.ended.is_set():
             item = self._source.read()
             if item is None:

@@ -25,7 +25,7 @@ THREAD: Final = "playback"
 class ListeningIn:
     """The signal path from the capture thread to a card.
 
-    Both threads ask for real-time priority: at 2.5 ms a period nobody may be before them.
+    Both threads have real-time priority: at 2.5 ms a period nobody may be before them.
 
     Parameters
     ----------
@@ -66,13 +66,9 @@ class ListeningIn:
         )
         self._cleaning_s = self._monitor.delay_samples / stream.rate_hz
         self._supervisor: Supervisor | None = None
-        self._hurried = False
 
     def take(self, item: Period | Gap) -> None:
         """Filter a period and hand it on; never waits (capture thread)."""
-        if not self._hurried:  # the thread's own first call: nobody else can ask for it
-            self._hurried = True
-            hurry()
         if isinstance(item, Gap):
             self._monitor.restart()
             self.out.skip(item.lost_samples)

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -25,7 +26,9 @@ from tests.conftest import wait_until
 from tools.lab.loop import VirtualLoop
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Callable
+
+    from tests.service.conftest import Listener
 
 NO_FILTERS = np.zeros((0, 6))
 
@@ -54,9 +57,7 @@ def test_what_a_source_delivers_is_heard_with_the_gain_and_told_in_health(
         while time.monotonic() < end_s:
             item = source.read()
             assert isinstance(item, Period | Gap)
-            # In a thread of its own, as in the listener: it asks for real-time priority.
-            supervisor.start("capture", lambda item=item: listening.take(item))
-            supervisor.join("capture", 1.0)
+            listening.take(item)
             heard.append(microphone.read().samples.copy())
         figures = listening.figures()
         listening.stop()
@@ -138,3 +139,31 @@ def test_a_hurried_thread_is_scheduled_in_real_time_and_no_other() -> None:
     assert (policy, priority) == ((os.SCHED_RR, PRIORITY) if allowed else (os.SCHED_OTHER, 0))
     assert os.sched_getscheduler(0) == os.SCHED_OTHER
     assert children == [b"True\n"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "sleeps"),
+    [
+        ((), True),
+        (('capture.source="synth"', 'capture.pace="fast"'), False),
+    ],
+)
+def test_of_a_listener_s_threads_only_one_that_waits_for_sound_is_scheduled_in_real_time(
+    listen: Callable[..., Listener], settings: tuple[str, ...], *, sleeps: bool
+) -> None:
+    supervisor = Supervisor()
+    allowed: list[bool] = []
+    supervisor.start("hurried", lambda: allowed.append(hurry()))
+    assert supervisor.join("hurried", 5.0)
+    listener = listen(*settings)
+    listener.wait_ready()
+    wait_until(lambda: "listening to" in listener.log(), "all threads run")
+    threads = [int(task.name) for task in Path(f"/proc/{listener.pid}/task").iterdir()]
+    hurried = [
+        one
+        for one in threads
+        if os.sched_getscheduler(one) & ~os.SCHED_RESET_ON_FORK == os.SCHED_RR
+    ]
+    assert len(hurried) == (allowed == [True] and sleeps)
+    assert listener.pid not in hurried
+    assert listener.stop() == 0
