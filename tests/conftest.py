@@ -27,8 +27,9 @@ ANYBODY = "allow_anonymous true"
 LATE_EAR = ("-c", "-i", "late-ear")
 DATA = REPOSITORY.parent / "shared" / "data"
 
-# How long an example takes says what else the machine does.
-hypothesis.settings.register_profile("untimed", deadline=None)
+# How long an example takes, and how long it takes to make one, says what else the machine does.
+UNTIMED = [hypothesis.HealthCheck.too_slow]
+hypothesis.settings.register_profile("untimed", deadline=None, suppress_health_check=UNTIMED)
 hypothesis.settings.load_profile("untimed")
 
 # A shell's job in the background ignores it, and so would all that the tests start.
