@@ -120,8 +120,9 @@ def test_it_says_the_same_words_while_it_is_busy_and_does_not_flutter(box: Box) 
 def test_a_limit_of_one_allows_any_load_at_once(box: Box) -> None:
     gate = box.gate(max_load=1.0)
     assert gate.reason(None) == ""
-    box.passes(user=1.0)
-    assert gate.reason(None) == ""
+    for load in (1.0, 1.05):  # the kernel counts in ticks, and they are read one after the other
+        box.passes(user=load)
+        assert gate.reason(None) == ""
 
 
 def test_heat_keeps_it_from_being_idle_until_it_is_cooler_by_3_degrees(box: Box) -> None:
