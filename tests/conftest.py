@@ -9,12 +9,14 @@ import socket
 import subprocess
 import threading
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import hypothesis
 import pytest
+
+from edge.service.priority import hurry
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -25,9 +27,13 @@ ANYBODY = "allow_anonymous true"
 LATE_EAR = ("-c", "-i", "late-ear")
 DATA = REPOSITORY.parent / "shared" / "data"
 
-# How long an example takes says what else the machine does.
-hypothesis.settings.register_profile("untimed", deadline=None)
+# How long an example takes, and how long it takes to make one, says what else the machine does.
+UNTIMED = [hypothesis.HealthCheck.too_slow]
+hypothesis.settings.register_profile("untimed", deadline=None, suppress_health_check=UNTIMED)
 hypothesis.settings.load_profile("untimed")
+
+# A shell's job in the background ignores it, and so would all that the tests start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
@@ -78,7 +84,8 @@ class Mosquitto:
             stderr=subprocess.DEVNULL,
         )
         try:
-            wait_until(lambda: is_open(self.port), "Mosquitto answers")
+            wait_until(lambda: is_open(self.port) or self._ended(), "Mosquitto answers")
+            assert not self._ended()
         except BaseException:
             self.kill()
             raise
@@ -103,6 +110,9 @@ class Mosquitto:
 
     def thaw(self) -> None:
         self._signal(signal.SIGCONT)
+
+    def _ended(self) -> bool:
+        return self._process is not None and self._process.poll() is not None
 
     def _signal(self, number: signal.Signals) -> None:
         if self._process and self._process.poll() is None:
@@ -186,16 +196,36 @@ def wait_until(condition: Callable[[], T | None], what: str, timeout_s: float = 
     pytest.fail(f"not within {timeout_s:g} s: {what}")
 
 
+def _ports() -> Iterator[int]:
+    """Yield ports that no other run of tests yields, nor the kernel gives to who asks for any."""
+    for first in range(10_000, 30_000, 1000):
+        with suppress(OSError), socket.socket(socket.AF_UNIX) as claim:
+            claim.bind(f"\0edge-tests-{first}")  # until this process ends
+            yield from range(first, first + 1000)
+
+
+PORTS = _ports()
+
+
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """Return a port at which nobody listens, and which stays this process's own."""
+    return next(port for port in PORTS if not is_open(port))
 
 
 def is_open(port: int) -> bool:
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+@pytest.fixture
+def hurried() -> Iterator[None]:
+    """Run the test's own thread before every ordinary one, as the unit runs capture and playback.
+
+    Where that is not allowed, a machine that is busy with others may cost samples.
+    """
+    hurry()
+    yield
+    os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
 
 
 @pytest.fixture

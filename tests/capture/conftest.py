@@ -27,7 +27,11 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def plug_in(lab: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., VirtualMicrophone]:
+def plug_in(
+    lab: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    hurried: None,  # noqa: ARG001 - a reader that is held up loses samples
+) -> Callable[..., VirtualMicrophone]:
     """Return a function that makes a microphone of an array and lets this process see it."""
 
     def plug_in(samples: NDArray[np.generic], **settings: object) -> VirtualMicrophone:

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from edge.capture.replay import ReplaySource
 from edge.errors import DeviceError
 from edge.types import Period
+from tests.conftest import UNTIMED
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -157,7 +158,9 @@ def test_what_is_not_there_is_refused_by_name(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["a.wav", "a.flac", "a.raw", "a.mp3"])
 @settings(
-    max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=10,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, *UNTIMED],
 )
 @given(content=st.binary(max_size=300))
 def test_what_is_not_audio_is_refused_by_name(tmp_path: Path, name: str, content: bytes) -> None:

@@ -93,7 +93,10 @@ class TestList:
     def test_on_a_terminal_it_is_a_table(self, box: Box) -> None:
         ours, theirs = pty.openpty()
         command = [sys.executable, "-m", "edge", "clips", "list", "--set", box.setting]
-        with subprocess.Popen(command, stdout=theirs, cwd=Path(__file__).parents[2]):
+        environment = {**os.environ, "TERM": "xterm", "COLUMNS": "80"}
+        with subprocess.Popen(
+            command, stdout=theirs, cwd=Path(__file__).parents[2], env=environment
+        ):
             os.close(theirs)
             shown = _read_terminal(ours)
         plain = re.sub(r"\x1b\[[0-9;]*m", "", shown)

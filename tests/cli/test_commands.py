@@ -34,6 +34,14 @@ if TYPE_CHECKING:
     Edge = Callable[..., Done]
 
 SYNTH = ("--set", "capture.source=synth")
+# Read by the interpreter before all else: so it is met while it is waited for.
+SLOW_DESIGNER = """
+import os, select, sys, time
+if "edge.service.designs" in sys.orig_argv:
+    select.select([0], [], [])
+    open(os.environ["ASKED"], "w").close()
+    time.sleep(60)
+"""
 
 
 def test_help_names_every_command_and_imports_none_of_them(edge: Edge) -> None:
@@ -117,8 +125,13 @@ class TestCheck:
         edge("check", *SYNTH, *state)
         assert list((tmp_path / "state" / "designs").glob("design-*.npz"))
 
-    def test_one_that_is_ended_leaves_no_designer_behind(self, state: tuple[str, str]) -> None:
+    def test_one_that_is_ended_leaves_no_designer_behind(
+        self, state: tuple[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         """The unit ends it after a while, and the listener then has a designer of its own."""
+        (tmp_path / "sitecustomize.py").write_text(SLOW_DESIGNER)
+        monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+        monkeypatch.setenv("ASKED", str(tmp_path / "asked"))
         command = [sys.executable, "-m", "edge", "check", *SYNTH, *state]
         with subprocess.Popen(command, stdout=subprocess.DEVNULL) as checking:
             children = Path(f"/proc/{checking.pid}/task/{checking.pid}/children")
@@ -129,7 +142,8 @@ class TestCheck:
                         return Path(f"/proc/{pid}")
                 return None
 
-            process = wait_until(designer, "it designs", 20.0)
+            wait_until((tmp_path / "asked").exists, "it designs")
+            process = wait_until(designer, "it is found")
             checking.terminate()
             assert checking.wait() == 128 + signal.SIGTERM
             assert not process.exists()
@@ -335,7 +349,7 @@ class TestWatch:
         server = mosquitto()
         topic = ("-t", "edge/edge/status", "-m", "online", "-r")
         subprocess.run(["mosquitto_pub", "-p", str(server.port), *topic], check=True)
-        done = edge("watch", "--broker", server.url, "--seconds", "1.5")
+        done = edge("watch", "--broker", server.url, "--seconds", "4")
         assert done.returncode == EXIT_OK
         assert done.stdout.splitlines()[0] == "edge/edge/status online"
 

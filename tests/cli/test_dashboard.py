@@ -268,7 +268,7 @@ def test_the_live_view_leaves_the_terminal_as_it_was(mosquitto: Callable[..., Mo
     topic = ("-t", "edge/edge/status", "-m", "online", "-r")
     subprocess.run(["mosquitto_pub", "-p", str(server.port), *topic], check=True)
     screen, terminal = pty.openpty()
-    command = [sys.executable, "-m", "edge", "watch", "--broker", server.url, "--seconds", "1.5"]
+    command = [sys.executable, "-m", "edge", "watch", "--broker", server.url, "--seconds", "4"]
     environment = {**os.environ, "TERM": "xterm", "COLUMNS": "80", "LINES": "24"}
     with subprocess.Popen(command, stdout=terminal, env=environment) as child:
         os.close(terminal)
@@ -324,5 +324,5 @@ def test_who_subscribes_as_it_says_gets_text_only(mosquitto: Callable[..., Mosqu
     for topic in ("analysis/picture", "status"):
         tell = ["mosquitto_pub", "-r", "-p", str(server.port), "-t", f"{ROOT}/{topic}"]
         subprocess.run([*tell, "-m", topic], check=True)
-    heard = subprocess.run([*command, "-W", "1"], check=False, capture_output=True, text=True)
+    heard = subprocess.run([*command, "-W", "4"], check=False, capture_output=True, text=True)
     assert heard.stdout.splitlines() == ["edge/box/status status"]

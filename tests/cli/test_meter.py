@@ -190,7 +190,7 @@ def test_it_lives_in_a_terminal_and_leaves_its_figures_behind() -> None:
     except OSError:  # the terminal is closed: the process has ended
         pass
     os.close(parent)
-    assert process.wait(20) == 0, shown.decode()
+    assert process.wait(60) == 0, shown.decode()
     text = shown.decode()
     assert "LAFmax" in text
     assert "third octaves" in text

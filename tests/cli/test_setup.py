@@ -91,15 +91,14 @@ class Desk:
                         else None
                     ),
                     f"{question!r} in {''.join(shown)[-300:]!r}",
-                    30,
                 )
                 time.sleep(0.1)
                 os.write(ours, answer.encode() if answer == "\x04" else f"{answer}\n".encode())
-            assert process.wait(30) == code, "".join(shown)
+            assert process.wait(60) == code, "".join(shown)
         finally:
             process.kill()
             process.wait()
-            reader.join(5)
+            reader.join(60)
             os.close(ours)
         return "".join(shown)
 

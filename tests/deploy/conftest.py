@@ -60,7 +60,7 @@ class Box:
 
     def boot(self) -> None:
         """Wait until systemd is up."""
-        until_s = time.monotonic() + 30.0
+        until_s = time.monotonic() + PATIENCE_S
         children = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children")
         state = ""
         while state not in {"running", "degraded"}:  # what else of /usr starts is no matter here
@@ -131,7 +131,7 @@ class Box:
         with contextlib.suppress(ProcessLookupError):
             os.kill(self._leader or self._process.pid, signal.SIGKILL)
         self._process.kill()
-        self._process.wait(10)
+        self._process.wait(60)
 
 
 def _why_not() -> str:

@@ -21,6 +21,7 @@ from edge.model.bring import bring
 from edge.model.classifier import OnnxClassifier
 from edge.model.registry import describe, read_model, shipped_model
 from edge.model.session import MOST_BYTES
+from tests.conftest import UNTIMED
 
 LABELS = ["a", "b", "c"]
 
@@ -246,7 +247,9 @@ def test_a_description_nested_without_end_is_refused(tmp_path: Path) -> None:
 
 
 @settings(
-    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=100,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, *UNTIMED],
 )
 @given(
     picks=st.lists(

@@ -26,6 +26,7 @@ from edge.model.importer import import_tflite
 from edge.model.registry import read_labels
 from edge.model.tflite import Code, read_graph
 from edge.types import Patch
+from tests.conftest import UNTIMED
 from tests.model import eightbit
 
 if TYPE_CHECKING:
@@ -178,7 +179,9 @@ def places(official: Path) -> list[int]:
 
 
 @settings(
-    max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=300,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, *UNTIMED],
 )
 @given(
     picks=st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255)), min_size=1)
@@ -193,7 +196,9 @@ def test_a_hostile_file_becomes_a_model_or_a_sentence(
 
 
 @settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=60,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, *UNTIMED],
 )
 @given(tail=st.binary(max_size=200))
 def test_noise_behind_the_right_beginning_becomes_a_sentence(tmp_path: Path, tail: bytes) -> None:

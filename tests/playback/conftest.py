@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from edge.capture.alsa import AlsaSource
+from edge.service.priority import hurry
 from edge.types import Period
 from tools.lab.loop import VirtualLoop
 
@@ -30,7 +31,11 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def join(lab: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., VirtualLoop]:
+def join(
+    lab: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    hurried: None,  # noqa: ARG001 - who gives and reads late hears less
+) -> Callable[..., VirtualLoop]:
     """Return a function that joins two cards and lets this process see all of its test's."""
     configurations: list[str] = []
 
@@ -48,12 +53,13 @@ def join(lab: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., VirtualLoo
 @contextmanager
 def hearing(loop: VirtualLoop, **settings: int) -> Iterator[list[np.ndarray]]:
     """Capture what is on the cable, (n, channels), until the end."""
-    asked = {"rate_hz": 48000, "channels": 1, "period_size": 480, "periods": 32, **settings}
+    asked = {"rate_hz": 48000, "channels": 1, "period_size": 480, "periods": 64, **settings}
     heard: list[np.ndarray] = []
     ended = threading.Event()
     with AlsaSource(loop.input, **asked) as source:
 
         def read() -> None:
+            hurry()
             while not ended.is_set():
                 item = source.read()
                 if isinstance(item, Period):

@@ -142,6 +142,7 @@ def player_of(
     """Play through one of a loop's cards in a process of its own."""
     # Who starts the tests in the background has it ignore Ctrl-C, and all that it starts.
     command = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+    command += "from edge.service.priority import hurry; hurry()\n"
     command += "import numpy as np; from edge.playback.alsa import play; print(flush=True)\n"
     command += f"samples = np.full(({round(rate_hz * seconds)}, 1), 1 << 30, np.int32)\n"
     command += f"play(samples, {rate_hz}, {device!r})"
@@ -163,9 +164,9 @@ def player_of(
 def test_a_card_that_can_little_plays_through_plug_as_the_help_says(join: Join) -> None:
     loop = join(output_channels=8)
     with player_of(loop, loop.output, 0.1) as refused:
-        assert f"let ALSA convert it: plug:{loop.output}" in refused.communicate(timeout=10)[1]
+        assert f"let ALSA convert it: plug:{loop.output}" in refused.communicate(timeout=60)[1]
     with player_of(loop, f"plug:{loop.output}", 0.1) as player:
-        assert not player.communicate(timeout=10)[1]
+        assert not player.communicate(timeout=60)[1]
 
 
 @pytest.mark.parametrize("most_frames", [0, 512])
@@ -174,7 +175,7 @@ def test_a_card_that_hangs_is_given_up(join: Join, most_frames: int) -> None:
     with player_of(loop, loop.output, 60.0) as player:
         time.sleep(1.0)
         loop.hang(loop.output)
-        assert "plays nothing any more" in player.communicate(timeout=10)[1]
+        assert "plays nothing any more" in player.communicate(timeout=60)[1]
 
 
 @pytest.mark.parametrize("most_frames", [0, 512])
@@ -191,7 +192,7 @@ def test_an_interruption_ends_it_at_once_though_the_card_hangs(
             time.sleep(0.3)
         player.send_signal(signal.SIGINT)
         # Later it would be given up for another reason.
-        assert "KeyboardInterrupt" in player.communicate(timeout=10)[1]
+        assert "KeyboardInterrupt" in player.communicate(timeout=60)[1]
 
 
 def test_an_interruption_silences_what_waits_in_the_card(join: Join) -> None:
@@ -205,7 +206,7 @@ def test_an_interruption_silences_what_waits_in_the_card(join: Join) -> None:
         time.sleep(0.5)
         n_before = len(heard)
         player.send_signal(signal.SIGINT)
-        player.communicate(timeout=10)
+        player.communicate(timeout=60)
         time.sleep(0.1)
     after = np.concatenate(heard[n_before:])
     assert np.count_nonzero(after) < 0.2 * 8000

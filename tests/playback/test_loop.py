@@ -14,8 +14,11 @@ import alsaaudio
 import numpy as np
 import pytest
 
+from tests.conftest import wait_until
+
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from tools.lab.loop import VirtualLoop
 
@@ -71,7 +74,7 @@ def test_a_blocking_writer_is_paced_by_the_cards_clock(join: Join) -> None:
     lasted_s = time.monotonic() - began_s
     assert written == 200 * PERIOD_SIZE
     by_its_clock_s = written / (48000 * 0.9)
-    assert by_its_clock_s - 0.005 < lasted_s < by_its_clock_s + 0.2, "late at most"
+    assert by_its_clock_s - 0.005 < lasted_s < 2 * by_its_clock_s, "late at most"
     card.close()
 
 
@@ -118,7 +121,7 @@ def test_a_card_that_hangs_or_goes_has_not_played_what_it_was_given(join: Join) 
     time.sleep(0.4)
     assert ends == []
     loop.unplug(loop.output)
-    waiter.join(2.0)
+    waiter.join(60.0)
     assert len(ends) == 1
     assert "No such device" in ends[0]
     card.close()
@@ -147,23 +150,29 @@ def test_a_card_grants_no_longer_a_buffer_than_the_cable_holds(join: Join) -> No
 
 
 @pytest.mark.skipif(shutil.which("aplay") is None, reason="alsa-utils is not installed")
-def test_another_program_plays_and_another_one_records(join: Join) -> None:
+def test_another_program_plays_and_another_one_records(join: Join, tmp_path: Path) -> None:
     """ALSA's own two, which know nothing of this project."""
     loop = join()
     ramp = np.arange(1, 9601, dtype="<i2")
     shape = ["-q", "-t", "raw", "-f", "S16_LE", "-r", "48000", "-c", "1"]
-    recorder = subprocess.Popen(
-        ["arecord", "-D", loop.input, *shape, "-s", "48000"],
-        env=loop.environment(),
-        stdout=subprocess.PIPE,
-    )
-    time.sleep(0.1)
-    subprocess.run(
-        ["aplay", "-D", loop.output, *shape],
-        env=loop.environment(),
-        input=ramp.tobytes(),
-        check=True,
-    )
-    recorded = np.frombuffer(recorder.communicate(timeout=10)[0], "<i2")
-    first = int(np.flatnonzero(recorded)[0])
-    np.testing.assert_array_equal(recorded[first : first + len(ramp)], ramp)
+    file = tmp_path / "recorded.raw"
+    command = ["arecord", "-D", loop.input, *shape, file]
+
+    def recorded() -> np.ndarray:
+        samples = np.fromfile(file, "<i2")
+        return samples[np.argmax(samples != 0) :][: len(ramp)]
+
+    recorder = subprocess.Popen(command, env=loop.environment())
+    try:
+        wait_until(lambda: file.exists() and file.stat().st_size, "it records")
+        subprocess.run(
+            ["aplay", "-D", loop.output, *shape],
+            env=loop.environment(),
+            input=ramp.tobytes(),
+            check=True,
+        )
+        wait_until(lambda: recorded().any() and len(recorded()) == len(ramp), "all of it is there")
+    finally:
+        recorder.kill()
+        recorder.wait()
+    np.testing.assert_array_equal(recorded(), ramp)

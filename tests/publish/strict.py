@@ -89,7 +89,7 @@ class StrictBroker:
         with self._server:
             self._server.shutdown(socket.SHUT_RDWR)
             self.end()
-            self._thread.join(5)
+            self._thread.join(60)
 
     def end(self, said: bytes = b"") -> None:
         """End the connection that there is; say why, where something is said."""

@@ -68,7 +68,7 @@ class Doorman:
     def close(self) -> None:
         with self._server:
             self._server.shutdown(socket.SHUT_RDWR)
-            self._thread.join(5)
+            self._thread.join(60)
 
 
 @pytest.fixture(params=[b"homeassistant/device", b"homeassistant/status"])
@@ -93,7 +93,7 @@ def test_a_broker_that_throws_out_for_home_assistant_gets_the_rest(doorman: Door
     publisher.offer(DEVICE)
     for thread in threads:
         thread.start()
-    wait_until(lambda: link.caution.silent and link.connected, "it is left out", 20)
+    wait_until(lambda: link.caution.silent and link.connected, "it is left out")
     assert doorman.thrown_out == MOST
     before = len(said)
     publisher.offer(event(1))
@@ -105,7 +105,7 @@ def test_a_broker_that_throws_out_for_home_assistant_gets_the_rest(doorman: Door
     publisher.stop()
     link.stop()
     for thread in threads:
-        thread.join(5)
+        thread.join(60)
     for box in boxes:
         box.close()
 
@@ -169,7 +169,7 @@ def test_what_is_said_without_an_answer_does_not_count_as_taken(
         server.kill()
         wait_until(lambda: run.lost, "the loss is noticed")
         server.start()
-        wait_until(lambda: run.link.connections == 2, "connected again")
+        wait_until(lambda: run.link.connections >= 2, "connected again")
         run.publisher.offer(event(2))
         wait_until(lambda: run.publisher.counters.sent > 1 and not run.publisher.depth, "told")
         assert run.publisher.refused_topics == (DEVICE.topic,)
@@ -193,10 +193,14 @@ def test_silence_that_ends_asks_for_the_birth_without_a_new_connection(
     wait_until(lambda: link.connections, "connected")
     born = ("mosquitto_pub", "-p", str(server.port), "-t", "homeassistant/status", "-m", "online")
     told = ("mosquitto_pub", "-p", str(server.port), "-t", "edge/x/command/play", "-m", "1")
-    subprocess.run(born, check=True)
-    subprocess.run(told, check=True)
-    wait_until(lambda: received, "the command")
-    assert received == [("edge/x/command/play", b"1")]
+
+    def obeyed() -> bool:  # as soon as the broker knows what is asked for
+        subprocess.run(born, check=True)
+        subprocess.run(told, check=True)
+        return bool(received)
+
+    wait_until(obeyed, "the command")
+    assert set(received) == {("edge/x/command/play", b"1")}
     assert not link.look(time.monotonic())
     assert link.look(time.monotonic() + AGAIN_S)
 
@@ -208,7 +212,7 @@ def test_silence_that_ends_asks_for_the_birth_without_a_new_connection(
     assert link.connections == 1
     assert link.unheard == ()
     link.stop()
-    thread.join(5)
+    thread.join(60)
 
 
 def test_what_is_not_doubtful_is_never_left_out() -> None:

@@ -271,17 +271,14 @@ def test_a_backlog_on_a_slow_disk_does_not_delay_live_values(
     server = mosquitto()
     ear = server.subscribe("edge/x/level")
     outbox = SlowDisk(tmp_path / "o.sqlite", max_bytes=10_000_000)
-    late_s = []
+    live = 0
     with running(broker_of(server), outbox=outbox) as run:
         wait_until(lambda: run.link.connected, "connected")
         for number in range(600):
             run.publisher.offer(event(number))
-        number = 0
-        while run.publisher.depth or not number:
-            began_s = time.monotonic()
-            run.publisher.offer(Message("edge/x/level", b"live-%d." % number))
-            ear.wait_for(f"live-{number}.")
-            late_s.append(time.monotonic() - began_s)
-            number += 1
-    assert len(late_s) > 3
-    assert sorted(late_s)[len(late_s) // 2] < 0.5
+        wait_until(lambda: run.publisher.depth, "a backlog")
+        while run.publisher.depth:
+            run.publisher.offer(Message("edge/x/level", b"live-%d." % live))
+            ear.wait_for(f"live-{live}.")
+            live += 1
+    assert live > 10, "none needs a tenth of the backlog's time"

@@ -58,9 +58,9 @@ class Box:
 
     def stop(self) -> None:
         self.publisher.stop()
-        self._threads[0].join(5)
+        self._threads[0].join(60)
         self.link.stop()
-        self._threads[1].join(5)
+        self._threads[1].join(60)
         for box in self._boxes:
             box.close()
 
@@ -96,11 +96,11 @@ def test_a_broker_that_lets_nobody_in_is_named_with_its_words_once(
         wait_until(lambda: server.connections >= 3, "it goes on trying")
         assert box.said == [f"the broker refuses us: {said}"]
         assert box.link.trouble == f"the broker refuses us: {said}"
-        assert box.publisher.depth == 1
+        wait_until(lambda: box.publisher.depth == 1, "it waits")
         with pytest.raises(PublishError, match=f"it refuses us: {said}"):
             probe(box.broker)
         server.answers = Answers()
-        wait_until(lambda: box.publisher.depth == 0, "what waited is told", 20)
+        wait_until(lambda: box.publisher.depth == 0, "what waited is told")
         assert box.link.trouble == ""
 
 
@@ -126,7 +126,7 @@ def test_what_is_refused_with_a_reason_is_kept_and_the_rest_goes_out(
         wait_until(lambda: (EVENT.topic, EVENT.payload) in server.taken, "the event is there")
         wait_until(lambda: box.publisher.refused_topics == (CLIP.topic,), "it is known")
         wait_until(lambda: box.publisher.depth == 1, "the event is settled, the clip kept")
-        assert f"refuses {CLIP.topic} ({refusal})" in caplog.text
+        wait_until(lambda: f"refuses {CLIP.topic} ({refusal})" in caplog.text, "it is said")
         assert server.connections == 1
 
 
@@ -187,7 +187,7 @@ def test_a_broker_that_throws_out_for_a_message_is_not_stormed_and_nothing_is_lo
     """EMQX with `deny_action = disconnect`."""
     with box_at(Answers(ends={EVENT.topic: NOT_ALLOWED})) as (server, box):
         box.offer(EVENT)
-        wait_until(lambda: box.link.caution.put_out, "it is put out", 20)
+        wait_until(lambda: box.link.caution.put_out, "it is put out")
         tried = server.connections
         assert tried == MOST + 1
         words = "the broker ended the connection: Not authorized: not_authorized"
@@ -197,7 +197,7 @@ def test_a_broker_that_throws_out_for_a_message_is_not_stormed_and_nothing_is_lo
         assert box.said.count(words) == tried
         assert box.publisher.depth == 1
         server.answers = Answers()
-        wait_until(lambda: box.publisher.depth == 0, "what waited is told", 30)
+        wait_until(lambda: box.publisher.depth == 0, "what waited is told", 120)
         time.sleep(PROOF_S)
         server.end(NOT_ALLOWED)
         wait_until(lambda: box.said.count(words) == tried + 1, "another end is said again")
@@ -217,6 +217,6 @@ def test_what_is_larger_than_the_broker_takes_waits_and_keeps_nobody_up(
         wait_until(lambda: len(box.publisher.refused_topics) == 3, "it is known")
         assert all(box.publisher.refused_topics), "by its name"
         wait_until(lambda: box.publisher.depth == 1, "the event is settled, the clip kept")
-        assert f"refuses {CLIP.topic} (too large)" in caplog.text
+        wait_until(lambda: f"refuses {CLIP.topic} (too large)" in caplog.text, "it is said")
         assert [topic for topic, _ in server.heard] == [EVENT.topic]
         assert server.connections == 1

@@ -282,7 +282,7 @@ def test_its_thread_writes_what_is_left_when_it_is_told_to_stop(tmp_path: Path) 
     box.feed(24_000, work_off=False)
     box.recorder.event(Event("onset", "rain", "rain", 0.5, 20_000))
     box.recorder.stop()
-    thread.join(10)
+    thread.join(60)
     assert not thread.is_alive()
     (clip,) = box.saved
     assert (clip["start_sample"], clip["end_sample"]) == (12_000, 24_000)

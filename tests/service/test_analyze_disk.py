@@ -13,7 +13,15 @@ import pytest
 
 from edge.publish.spool import collect
 from tests.conftest import may_mount, small_disk, wait_until
-from tests.service.analyzer import bucket, leftovers, made, put, reports, unit_program
+from tests.service.analyzer import (
+    bucket,
+    leftovers,
+    made,
+    put,
+    reports,
+    unit_program,
+    wait_for_all,
+)
 from tests.service.test_listen import fill
 
 if TYPE_CHECKING:
@@ -55,7 +63,7 @@ def test_on_a_full_disk_a_clip_waits_and_is_told_once_when_there_is_room(
         filler.truncate(size_bytes)
         stem = put(state, 1, sound)
         fill(state / "rest")
-        wait_until(lambda: "nothing can be analysed" in analyzer.log(), "it is said", 30.0)
+        wait_until(lambda: "nothing can be analysed" in analyzer.log(), "it is said")
         heard: list[Message] = []
         steps = 0
         while not reports(state) and steps < 100:
@@ -64,6 +72,7 @@ def test_on_a_full_disk_a_clip_waits_and_is_told_once_when_there_is_room(
             filler.truncate(size_bytes - steps * STEP_BYTES)
             time.sleep(0.25)
         assert steps > 2, "there was room from the beginning"
+    wait_for_all(state, [stem])
     report = reports(state)[stem]
     assert "error" not in report
     assert len(report["stems"]) == (6 if everything else 0)
@@ -76,7 +85,7 @@ def test_on_a_full_disk_a_clip_waits_and_is_told_once_when_there_is_room(
     assert analyzer.log().count("No space left") == 1, "said once"
     assert analyzer.log().count("can be written again") == 1
     assert "Traceback" not in analyzer.log()
-    assert leftovers(state) == []
+    wait_until(lambda: not leftovers(state), "nothing unfinished is left")
     assert analyzer.stop() == 0
 
 

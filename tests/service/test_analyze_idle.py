@@ -6,13 +6,13 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import time
 from typing import TYPE_CHECKING
 
 import pytest
 
 from edge.service.analyze.idle import MEASURE_S, IdleGate
 from edge.service.hearing import Hearing
+from tests.conftest import wait_until
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -120,8 +120,9 @@ def test_it_says_the_same_words_while_it_is_busy_and_does_not_flutter(box: Box) 
 def test_a_limit_of_one_allows_any_load_at_once(box: Box) -> None:
     gate = box.gate(max_load=1.0)
     assert gate.reason(None) == ""
-    box.passes(user=1.0)
-    assert gate.reason(None) == ""
+    for load in (1.0, 1.05):  # the kernel counts in ticks, and they are read one after the other
+        box.passes(user=load)
+        assert gate.reason(None) == ""
 
 
 def test_heat_keeps_it_from_being_idle_until_it_is_cooler_by_3_degrees(box: Box) -> None:
@@ -158,10 +159,13 @@ def test_on_the_real_machine_a_busy_worker_is_told_from_a_busy_stranger(tmp_path
             assert one.stdout is not None
             one.stdout.readline()
         before = gate._used(0.0, spinners[0].pid)  # noqa: SLF001 - the figures themselves
-        time.sleep(0.5)
-        after = gate._used(0.5, spinners[0].pid)  # noqa: SLF001 - as above
-        ours_s = after.ours_s - before.ours_s
-        assert 0.0 < ours_s < after.everybody_s - before.everybody_s
+
+        def told_apart() -> bool:  # as soon as each has had the processor
+            after = gate._used(0.5, spinners[0].pid)  # noqa: SLF001 - as above
+            ours_s = after.ours_s - before.ours_s
+            return 0.0 < ours_s < after.everybody_s - before.everybody_s
+
+        wait_until(told_apart, "some for the worker, and more in all")
     finally:
         for one in spinners:
             one.kill()

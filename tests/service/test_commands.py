@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from edge.publish.payloads import Topics
 from edge.service.commands import Orders
+from tests.conftest import UNTIMED
 from tests.record.box import Box
 
 if TYPE_CHECKING:
@@ -165,7 +166,7 @@ PAYLOADS = st.binary(max_size=200) | (JSON | st.dictionaries(KEYS, JSON)).map(
 )
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, *UNTIMED], deadline=None)
 @given(PAYLOADS, st.sampled_from(["record", "keep", "x"]))
 def test_whatever_comes_gets_one_answer(told: Told, payload: bytes, name: str) -> None:
     assert isinstance(told.tell(name, payload)["ok"], bool)

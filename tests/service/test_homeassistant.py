@@ -122,28 +122,30 @@ def test_a_pause_ends_events_and_clips_and_levels_go_on(
     assert tell(server, ear, "pause", "60") == {"ok": True, "seconds": 60}
     ear.wait_for("edge/edge/paused ON")
     wait_until(lambda: _open_events(ear) == 0, "what sounded is closed")
+    since = len(ear.lines())  # a patch that was under way may still be told
+    wait_until(lambda: sum("/level {" in one for one in ear.lines()[since:]) >= 2, "it is over")
     since = len(ear.lines())
     refused = tell(server, ear, "record", "1")
     assert refused["ok"] is False
     assert "pauses" in refused["error"]
     wait_until(lambda: sum("/level {" in one for one in ear.lines()[since:]) >= 8, "levels go on")
     assert not any("/event {" in line or "/scores " in line for line in ear.lines()[since:])
-    assert tell(server, ear, "resume", "") == {"ok": True}
     since = len(ear.lines())
-    wait_until(lambda: any("/event {" in one for one in ear.lines()[since:]), "events again", 20)
-    assert "edge/edge/paused OFF" in ear.lines()[since - 3 :]
+    assert tell(server, ear, "resume", "") == {"ok": True}
+    wait_until(lambda: any("/event {" in one for one in ear.lines()[since:]), "events again")
+    wait_until(lambda: "edge/edge/paused OFF" in ear.lines()[since:], "and it says so")
 
 
 def test_what_a_person_asked_to_record_ends_where_a_pause_begins(
     heard: tuple[Mosquitto, Subscriber, Listener],
 ) -> None:
     server, ear, _ = heard
-    assert tell(server, ear, "record", "25")["ok"] is True
-    wait_until(lambda: sum("/level {" in one for one in ear.lines()) >= 4, "it goes on", 20)
+    assert tell(server, ear, "record", "55")["ok"] is True
+    wait_until(lambda: sum("/level {" in one for one in ear.lines()) >= 4, "it goes on")
     assert tell(server, ear, "pause", "600")["ok"] is True
     ear.wait_for('"reason":"command"')
     clip = body_of(ear, "clip")
-    assert 0.0 < clip["duration_s"] < 20.0
+    assert 0.0 < clip["duration_s"] < 50.0
 
 
 def _open_events(ear: Subscriber) -> int:
@@ -167,6 +169,9 @@ def test_a_threshold_that_is_told_is_obeyed_shown_and_kept(
         return set(json.loads(infos[-1].partition(" ")[2])["thresholds"].values())
 
     wait_until(lambda: told() == {1.0}, "info tells all of them")
+    since = len(ear.lines())  # a patch that was under way may still be told
+    wait_until(lambda: sum("/scores {" in one for one in ear.lines()[since:]) > 2, "it is over")
+    wait_until(lambda: _open_events(ear) == 0, "and what it began")
     since = len(ear.lines())
     wait_until(lambda: sum("/scores {" in one for one in ear.lines()[since:]) > 15, "it hears")
     assert not any("/event {" in line for line in ear.lines()[since:])
@@ -222,7 +227,7 @@ def test_a_box_that_starts_again_is_no_other_box(
     again.wait_ready()
     server.kill()
     server.start()
-    wait_until(lambda: again.log().count("the broker is there") == 2, "it is back", 20)
+    wait_until(lambda: again.log().count("the broker is there") == 2, "it is back")
     # A broker that died may remember a run of weeks ago.
     say(server, "edge/edge/run", "of-an-older-run", "-r")
     late = server.subscribe("edge/edge/health")

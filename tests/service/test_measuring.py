@@ -157,7 +157,7 @@ def test_its_thread_ends_with_everything_told() -> None:
     for second in range(70):
         desk.measuring.level(a_level(second, RATE_HZ, laeq_dbfs=-30.0))
     desk.measuring.stop()
-    thread.join(5.0)
+    thread.join(60.0)
     assert not thread.is_alive()
     assert [one.edge for one in desk.events] == ["onset", "offset"]
     assert [summary.heard_s for _, summary in desk.minutes] == [60.0, 10.0]

@@ -82,7 +82,7 @@ class Box:
         def answers() -> list[dict[str, Any]]:
             return self.bodies(f"command/{name}/result")[before:]
 
-        return wait_until(lambda: next(iter(answers()), None), f"an answer to {name}", 30)
+        return wait_until(lambda: next(iter(answers()), None), f"an answer to {name}")
 
     def bodies(self, topic: str) -> list[dict[str, Any]]:
         """Return what came under a topic so far."""
@@ -99,7 +99,7 @@ class Box:
 
     def wait_model(self, name: str) -> None:
         """Wait until `info` names a model."""
-        wait_until(lambda: self.bodies("info")[-1]["model"]["name"] == name, f"{name} in use", 30)
+        wait_until(lambda: self.bodies("info")[-1]["model"]["name"] == name, f"{name} in use")
 
 
 @pytest.fixture
@@ -151,14 +151,13 @@ def test_another_model_takes_over_and_not_a_sample_is_lost(
     assert answer["model"]["sha256"] == model.sha256
     started.wait_model(name)
     since = len(started.bodies("scores"))
-    wait_until(lambda: len(started.bodies("scores")) > since + 3, "the other model hears", 30)
+    wait_until(lambda: len(started.bodies("scores")) > since + 3, "the other model hears")
     assert heard_labels(started, since + 1) <= set(model.scored)
     info = started.bodies("info")[-1]
     assert set(info["labels"]) == set(model.groups)
     wait_until(
         lambda: any(recording["command"] in c["commands"] for c in started.bodies("clip")),
         "the clip",
-        40,
     )
     clips = started.bodies("clip")
     assert all(clip["gaps"] == [] for clip in clips)
@@ -352,7 +351,7 @@ def test_one_change_waits_for_no_other(tmp_path: Path) -> None:
     """While one has not heard anything yet a second one is refused, and a look waits."""
     threads = Threads(tmp_path)
     threads.change("other")
-    with pytest.raises(CommandError, match="just being opened"):
+    with pytest.raises(CommandError, match=r"just being opened|waits for the first"):
         threads.change("shipped")
     Shelf(tmp_path).choose("shipped")
     threads.models.look(1e9)
@@ -431,11 +430,12 @@ def test_a_model_that_gives_no_scores_of_the_room_is_given_up(
     listener = listen('publish.url=""', f'state.directory="{state}"')
     listener.wait_ready()
     Shelf(state).choose("deaf")
-    wait_until(lambda: "in use: model deaf" in listener.log(), "it is used", 30)
-    wait_until(lambda: "in use: model shipped" in listener.log(), "and given up", 30)
-    assert "deaf gave no scores of what it heard: shipped is used again" in listener.log()
+    wait_until(lambda: "in use: model deaf" in listener.log(), "it is used")
+    wait_until(lambda: "in use: model shipped" in listener.log(), "and given up")
+    said = "deaf gave no scores of what it heard: shipped is used again"
+    wait_until(lambda: said in listener.log(), "the log says it")
     wait_until(lambda: Shelf(state).chosen() == "shipped", "nor does a restart use it")
-    wait_until(lambda: health_of(listener)["model"] == "deaf", "health says it")
+    wait_until(lambda: health_of(listener).get("model") == "deaf", "health says it")
     assert listener.stop() == 0
 
 
@@ -561,6 +561,6 @@ def test_what_stands_in_for_a_model_is_not_left_for_it(tmp_path: Path) -> None:
     for _ in range(GIVE_UP):
         threads.models.note(valid=False)
     threads.models.look(2e9)
-    assert threads.supervisor.join("model", 2.0), "nothing is being opened"
+    assert threads.supervisor.join("model", 60.0), "nothing is being opened"
     assert threads.models.cutter() is None
     assert threads.models.name == "shipped"

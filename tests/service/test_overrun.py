@@ -89,6 +89,10 @@ def test_a_thread_that_has_ended_meanwhile_is_named_too() -> None:
 HOG = """
 import os, sys, threading, time
 def hog():
+    try:  # else who needs the processor keeps it from what it holds, and is to blame
+        os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))
+    except OSError:
+        pass
     while not os.path.exists(os.environ["HOG_NOW"]):
         time.sleep(0.05)
     sum(range(80_000_000))  # one call into C: the interpreter is not given up before its end
@@ -104,10 +108,20 @@ def figures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], dic
     return lambda: read_figures({"RUNTIME_DIRECTORY": str(tmp_path / "run")}, "edge") or {}
 
 
-def overrun(figures: Callable[[], dict[str, Any]]) -> str:
-    """Wait for the first overrun; return its cause."""
-    cause: str = wait_until(lambda: figures().get("last_xrun_cause"), "an overrun", 30.0)
-    return cause
+SHORT_BUFFER = "capture.periods=16"
+
+
+def overrun(unit: Listener, cause: str) -> str:
+    """Wait for an overrun of this cause; return what the log says of it.
+
+    On a machine that does much else there may be others before.
+    """
+
+    def found() -> str | None:
+        told = [line.partition(" ms lost: ")[2] for line in unit.log().splitlines()]
+        return next((one for one in told if one.startswith(cause)), None)
+
+    return wait_until(found, f"an overrun: {cause}")
 
 
 def test_a_thread_that_holds_the_interpreter_is_named_by_the_real_unit(
@@ -120,14 +134,12 @@ def test_a_thread_that_holds_the_interpreter_is_named_by_the_real_unit(
     (tmp_path / "sitecustomize.py").write_text(HOG)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     monkeypatch.setenv("HOG_NOW", str(tmp_path / "now"))
-    unit = listen('publish.url=""')
+    unit = listen('publish.url=""', SHORT_BUFFER)
     unit.wait_ready()
     time.sleep(1.5)
     (tmp_path / "now").touch()
-    cause = overrun(figures)
-    assert cause.startswith("thread hog held the processor for "), unit.log()
-    assert f" ms lost: {cause}" in unit.log()
-    told = figures()
+    overrun(unit, "thread hog held the processor for ")
+    told = wait_until(lambda: figures() if "last_xrun" in figures() else None, "it is told")
     assert told["last_xrun"].endswith("Z")
     assert told["last_xrun_lost_ms"] >= 1
 
@@ -136,20 +148,18 @@ def test_a_thread_that_holds_the_interpreter_is_named_by_the_real_unit(
         shown = subprocess.run(command, capture_output=True, text=True, check=True).stdout
         return f"last_xrun_cause {figures()['last_xrun_cause']}" in shown
 
-    wait_until(is_shown, "its cause in `edge status`", 30.0)
+    wait_until(is_shown, "its cause in `edge status`")
     assert unit.stop() == 0
 
 
-def test_a_unit_that_was_stopped_says_so(
-    listen: Callable[..., Listener], figures: Callable[[], dict[str, Any]]
-) -> None:
-    unit = listen('publish.url=""')
+def test_a_unit_that_was_stopped_says_so(listen: Callable[..., Listener]) -> None:
+    unit = listen('publish.url=""', SHORT_BUFFER)
     unit.wait_ready()
     time.sleep(1.5)
     unit.send(signal.SIGSTOP)
     time.sleep(1.0)
     unit.send(signal.SIGCONT)
-    assert overrun(figures) == "this process was stopped from outside, and told to go on"
+    overrun(unit, "this process was stopped from outside, and told to go on")
     assert unit.stop() == 0
 
 
@@ -157,7 +167,7 @@ def test_a_unit_that_other_programs_starve_names_the_busiest_of_them(
     listen: Callable[..., Listener], figures: Callable[[], dict[str, Any]]
 ) -> None:
     """It and they are given one processor, of which it takes what they leave."""
-    unit = listen('publish.url=""')
+    unit = listen('publish.url=""', SHORT_BUFFER)
     unit.wait_ready()
     time.sleep(1.5)
     pid = str(wait_until(lambda: figures().get("pid"), "the first figures"))
@@ -169,6 +179,4 @@ def test_a_unit_that_other_programs_starve_names_the_busiest_of_them(
             busy.callback(loop.wait)
             busy.callback(loop.kill)
         time.sleep(4.0)
-    cause = overrun(figures)
-    assert cause.startswith("another program: "), unit.log()
-    assert " s without a processor; " in cause
+    assert " s without a processor; " in overrun(unit, "another program: ")

@@ -34,8 +34,8 @@ def told() -> Told:
 
 
 def test_a_pause_ends_by_itself_and_both_are_told_once(told: Told) -> None:
-    told.pause(seconds=0.2)
-    assert told.answers == [{"ok": True, "seconds": 0.2}]
+    told.pause(seconds=3.0)
+    assert told.answers == [{"ok": True, "seconds": 3.0}]
     assert told.pausing.active
     assert told.pausing.look()
     assert not told.pausing.look()

@@ -71,7 +71,7 @@ def clip_of(ear: Subscriber, at_least_s: float) -> dict[str, Any]:
         clips: list[dict[str, Any]] = [json.loads(body) for body in bodies]
         return next((clip for clip in clips if clip["duration_s"] >= at_least_s), None)
 
-    return wait_until(found, f"a clip of {at_least_s} s", 40)
+    return wait_until(found, f"a clip of {at_least_s} s")
 
 
 def test_an_event_becomes_a_clip_that_is_what_the_microphone_played(
@@ -90,7 +90,7 @@ def test_an_event_becomes_a_clip_that_is_what_the_microphone_played(
     assert start == max(min(onsets) - 48_000, 0)
     assert clip["labels"][0] in clip["file"]
     assert clip["gaps"] == []
-    wait_until(lambda: is_hearing(listener.state) or None, "others see that it hears", 30)
+    wait_until(lambda: is_hearing(listener.state) or None, "others see that it hears")
     assert listener.stop() == 0
     assert not is_hearing(listener.state)
     told = {
@@ -146,10 +146,10 @@ def test_what_idle_time_finds_in_a_clip_reaches_the_broker(
     tell(server, "record", "1")
     options = [part for one in (*shared, "analysis.max_load=100.0") for part in ("--set", one)]
     with subprocess.Popen([sys.executable, "-m", "edge", "analyze", *options]) as analyzer:
-        report = json.loads(ear.wait_for("edge/edge/analysis {", 60).partition(" ")[2])
+        report = json.loads(ear.wait_for("edge/edge/analysis {", 120).partition(" ")[2])
         assert pictures.wait_for("89504e47")  # PNG
         analyzer.terminate()
-        assert analyzer.wait(10) == 0
+        assert analyzer.wait(30) == 0
     assert report["message_id"] == f"{report['clip_id']}-analysis"
     assert report["onsets"]["count"] >= 0
     (picture,) = (tmp_path / "box").rglob(report["picture"])
@@ -182,14 +182,14 @@ def test_a_full_disk_pauses_recording_and_listening_goes_on(
     filler = listener.sees(disk / "filler")
     fill(filler)
     tell(server, "record", "1.5")
-    ear.wait_for('"recording":"there is no room', 30)
+    ear.wait_for('"recording":"there is no room')
     assert health_of(listener)["microphone"] == "ok"
     level = len([line for line in ear.lines() if "/level {" in line])
     wait_until(lambda: len([x for x in ear.lines() if "/level {" in x]) > level + 1, "levels go on")
     tell(server, "record", "1")
     ear.wait_for('"error":"recording pauses')
     filler.unlink()
-    wait_until(lambda: "recording goes on" in listener.log(), "recording resumes by itself", 30)
+    wait_until(lambda: "recording goes on" in listener.log(), "recording resumes by itself")
     tell(server, "record", "1.7")
     clip_of(ear, 1.6)
     assert listener.log().count("ERROR record recording pauses") == 1, "said once"
@@ -208,7 +208,7 @@ def test_a_box_that_may_not_record_keeps_nothing(listen: Start, tmp_path: Path) 
 
 def test_a_veto_that_nothing_can_decide_is_refused_at_the_start(listen: Start) -> None:
     listener = listen(NO_BROKER, 'speech.action="drop"', 'speech.labels=["chatter"]')
-    assert listener.wait(20) == EXIT_CONFIG
+    assert listener.wait(60) == EXIT_CONFIG
     assert "nothing can tell speech" in listener.log()
 
 
@@ -349,12 +349,12 @@ def test_a_folder_that_turns_read_only_is_said_once_and_heals_by_itself(
     listener.inside("mount", "--bind", str(clips), str(clips))
     listener.inside("mount", "-o", "remount,bind,ro", str(clips))
     tell(server, "record", "1")
-    wait_until(lambda: "ERROR record recording pauses" in listener.log(), "it is noticed", 30)
+    wait_until(lambda: "ERROR record recording pauses" in listener.log(), "it is noticed")
     wait_until(lambda: health_of(listener).get("clips_lost") == "1", "the clip is counted")
     time.sleep(RETRY_S + 2.0)
     assert "recording goes on" not in listener.log(), "a look alone mends nothing"
     listener.inside("umount", str(clips))
-    wait_until(lambda: "recording goes on" in listener.log(), "it heals by itself", 30)
+    wait_until(lambda: "recording goes on" in listener.log(), "it heals by itself")
     tell(server, "record", "1.1")
     clip_of(ear, 1.0)
     assert listener.log().count("ERROR record recording pauses") == 1, "said once"
@@ -380,7 +380,7 @@ def test_while_its_disk_is_not_mounted_nothing_is_written_into_the_empty_mount_p
     ear.wait_for('"recording":"the disk of /mnt is not mounted')
     before = sorted(listener.sees(Path("/mnt")).iterdir())
     listener.inside("mount", "-t", "tmpfs", "tmpfs", "/mnt")
-    wait_until(lambda: "recording goes on" in listener.log(), "it heals by itself", 30)
+    wait_until(lambda: "recording goes on" in listener.log(), "it heals by itself")
     wait_until(lambda: "the broker is there" in listener.log(), "the command topic is subscribed")
     tell(server, "record", "1")
     clip_of(ear, 0.9)

@@ -43,7 +43,7 @@ class Told:
         except EdgeError as error:
             return {"ok": False, "error": str(error)}
         wait_until(lambda: answers, "an answer")
-        assert self._supervisor.join("thresholds", 5.0)
+        assert self._supervisor.join("thresholds", 60.0)
         return answers[0]
 
     def news(self) -> dict[str, float]:

@@ -183,7 +183,6 @@ def test_a_publisher_that_is_killed_loses_nothing_that_was_written_down(tmp_path
     assert result.wrong == []
 
 
-@pytest.mark.timeout(180)
 def test_a_short_storm_loses_nothing() -> None:
     first = ("unit killed", "microphone pulled", "broker killed", "broker frozen")
     asked = [part for name in first for part in ("--first", name)]
@@ -228,14 +227,14 @@ def test_a_network_of_its_own_can_be_pulled_mute_and_slow() -> None:
             with pytest.raises(TimeoutError):
                 there.recv(1)
             end()
-            there.settimeout(10.0)
+            there.settimeout(60.0)
             near.sendall(b"y")
             assert (there.recv(1), there.recv(1)) == (b"x", b"y")
             there.settimeout(0.5)
         net.slow("80kbit")
         began_s = time.monotonic()
         near.sendall(bytes(20_000))
-        there.settimeout(10.0)
+        there.settimeout(60.0)
         received = 0
         while received < 20_000:
             received += len(there.recv(65536))
@@ -255,7 +254,7 @@ def test_nobody_is_told_that_a_network_is_mute() -> None:
         with pytest.raises(TimeoutError):
             near.recv(1)
         net.unmute()
-        near.settimeout(10.0)
+        near.settimeout(60.0)
         assert near.recv(1) == b"z"
 
 
@@ -287,17 +286,16 @@ def test_an_expired_certificate_is_said_and_nothing_is_lost_by_it(tmp_path: Path
         for number in range(3):
             body = json.dumps({"number": number}).encode()
             publisher.offer(Message("edge/storm/event", body, qos=1, durable=True))
-        wait_until(lambda: any("certificate has expired" in why for why in said), "it is said", 20)
-        assert publisher.depth == 3
+        wait_until(lambda: any("certificate has expired" in why for why in said), "it is said")
+        wait_until(lambda: publisher.depth == 3, "all wait")
         broker.certificate = certificates.good
         broker.send(signal.SIGTERM)
         broker.start()
-        wait_until(lambda: publisher.depth == 0, "all are sent", 30.0)
+        wait_until(lambda: publisher.depth == 0, "all are sent", 120.0)
         wait_until(lambda: len(ear.messages("event")) == 3, "all have come")
         assert [one["number"] for one in ear.messages("event")] == [0, 1, 2]
 
 
-@pytest.mark.timeout(120)
 def test_a_mute_network_is_noticed_by_the_keepalive_and_costs_no_message(tmp_path: Path) -> None:
     """Neither end is told: `edge listen` sits out its 5 s of `publish.keepalive_s`."""
     raw = tmp_path / "signal.raw"
@@ -311,10 +309,10 @@ def test_a_mute_network_is_noticed_by_the_keepalive_and_costs_no_message(tmp_pat
         wire = Wire(broker.port, net)
         reports = (f'publish.url="mqtt://{wire.host}:{wire.port}"',)
         box = Box(tmp_path, raw, tmp_path / "state", reports, running)
-        wait_until(lambda: ear.messages("health"), "it reports", 30.0)
+        wait_until(lambda: ear.messages("health"), "it reports")
         net.mute()
         muted_s = time.monotonic()
-        wait_until(lambda: "Keep alive timeout" in box.text(), "it is noticed", 20.0)
+        wait_until(lambda: "Keep alive timeout" in box.text(), "it is noticed")
         assert time.monotonic() - muted_s > 4.0
         time.sleep(PERIOD_S)  # one burst at least begins meanwhile
         net.unmute()
@@ -322,7 +320,7 @@ def test_a_mute_network_is_noticed_by_the_keepalive_and_costs_no_message(tmp_pat
         wait_until(
             lambda: any(onset_s(event) > back_s for event in ear.messages("event")),
             "it is back",
-            40.0,
+            90.0,
         )
         assert box.stop() == 0
         utc_of_mono_s = time.time() - time.monotonic()

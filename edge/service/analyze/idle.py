@@ -95,7 +95,8 @@ class IdleGate:
     def _measure(self, used: _Used, before: _Used) -> None:
         self._last = used
         others_s = (used.everybody_s - before.everybody_s) - (used.ours_s - before.ours_s)
-        load = max(others_s, 0.0) / (used.at_s - before.at_s) / self._cores
+        # Ticks are rounded: on a machine that is all busy they may say more than there is.
+        load = min(max(others_s, 0.0) / (used.at_s - before.at_s) / self._cores, 1.0)
         was_busy = self._busy.startswith(_BUSY)
         if load <= self._max_load * (EASIER if was_busy else 1.0):
             self._busy = ""
