@@ -40,6 +40,7 @@ def loop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> VirtualLoop:
     return loop
 
 
+@pytest.mark.usefixtures("hurried")
 def test_what_a_source_delivers_is_heard_with_the_gain_and_told_in_health(
     loop: VirtualLoop,
 ) -> None:
