@@ -41,16 +41,16 @@ remove_halves() {
 
 # Built beside and renamed once it is whole: the release in use may be the one that is built again.
 fill_release() {
-    local place=$1 new=$1.new log
-    log=$(mktemp)
+    local place=$1 new=$1.new said
     mkdir -p "$RELEASES"
-    if ! make_environment "$new" "$place" >"$log" 2>&1; then
+    # What is temporary lies there, not in memory, where some boxes have /tmp; and whenever this is killed, the next run
+    # removes all of it.
+    if ! said=$(TMPDIR=$new/tmp make_environment "$new" "$place" 2>&1); then
         # venv and pip do not always say that it was the disk.
-        if disk_full "$RELEASES"; then echo 'No space left' >>"$log" || true; fi
+        if disk_full "$RELEASES"; then said+=$'\nNo space left'; fi
         rm -rf "$new"
-        explain_failure "$log"
+        explain_failure "$said"
     fi
-    rm -f "$log"
     sync --file-system "$new"
     if [ -e "$place" ]; then mv -T "$place" "$place.old"; fi
     mv -T "$new" "$place"
@@ -72,10 +72,9 @@ make_environment() {
     local new=$1 list from=(--disable-pip-version-check --no-input --no-cache-dir --retries 2)
     [ -z "$offline" ] || from+=(--no-index --find-links "$offline")
     for list in deploy/requirements.txt $(newer_pins "$python"); do from+=(--requirement "$list"); done
-    # Its temporary files not in memory, where some boxes have /tmp.
-    "$python" -m venv "$new" &&
-        mkdir "$new/tmp" &&
-        TMPDIR=$new/tmp "$new/bin/python" -m pip install "${from[@]}" &&
+    mkdir -p "$new/tmp" &&
+        "$python" -m venv "$new" &&
+        "$new/bin/python" -m pip install "${from[@]}" &&
         rm -rf "$new/tmp" &&
         copy_program "$new" "$2"
 }
@@ -95,10 +94,8 @@ copy_program() {
 }
 
 explain_failure() {
-    local said missing
-    said=$(<"$1")
+    local said=$1 missing
     missing=$(sed -n 's/^ERROR: No matching distribution found for \([^ ]*\).*/\1/p' <<<"$said")
-    rm -f "$1"
     tail -n 20 <<<"$said" >&2
     if [[ $said == *'No space left'* ]]; then
         die "the disk is full: make room, then run this again; nothing was changed"

@@ -39,7 +39,8 @@ link_command() {
 
 reload_managers() {
     systemctl daemon-reload
-    udevadm control --reload || say "edge: udev takes the new rule at the next boot"
+    { udevadm control --reload && udevadm trigger --action=change --subsystem-match=sound --sysname-match='card*'; } ||
+        say "edge: udev takes the new rule at the next boot"
     systemctl restart systemd-journald.service
 }
 

@@ -29,6 +29,7 @@ THRESHOLD_STEP: Final = 0.01
 PAUSE_S: Final = 3600  # of the switch
 LEAST_EXPIRY_S: Final = 10  # a busy Wi-Fi holds back a second's level for longer than three
 PERIODS: Final = 3  # without a message: then what was told is no longer so
+KNOWN: Final = 20  # events that are known when they come again: as many as may be on their way
 OLD_S: Final = 180  # what waited longer for the broker says nothing of now
 
 
@@ -117,6 +118,9 @@ def components(topics: Topics, shown: Shown) -> dict[str, Component]:
             "state_topic": topics.event,
             "event_types": heard,
             "value_template": _ONSET,
+            # Never unavailable: then it would have no attributes, of which `_ONSET` needs the last
+            # event's. What was on its way comes before the box says again that it is there.
+            "availability": [],
         },
         "last_event": {
             "platform": "sensor",
@@ -142,13 +146,17 @@ def _is_old(time: str) -> str:
 
 
 # The end of a sound is no event of its own: its binary sensor tells it. What waited in the outbox
-# may be of a label that went with its model, and come twice: QoS 1 is at least once.
+# may be of a label that went with its model, and come twice: QoS 1 is at least once, and after a
+# broken connection all that were on their way come again, 20 at most. Neither times (a clock is
+# set back) nor samples (a run begins anew) tell them from new ones; their numbers do.
 _ONSET: Final = (
+    "{% set told = this.attributes.get('told', []) %}"
     "{% if value_json.event_type == 'onset'"
     " and value_json.label in this.attributes.get('event_types', [])"
-    " and value_json.message_id != this.attributes.get('message_id')"
+    " and value_json.message_id not in told"
     f" and not ({_is_old('onset_time')}) %}}"
-    "{{ dict(value_json, event_type=value_json.label) | to_json }}{% endif %}"
+    "{{ dict(value_json, event_type=value_json.label,"
+    f" told=(told + [value_json.message_id])[-{KNOWN}:]) | to_json }}}}{{% endif %}}"
 )
 
 

@@ -250,10 +250,9 @@ def result(topics: Topics, command: str, answer: Mapping[str, Any]) -> Message:
     return _json(topics.result(command), answer, qos=1)
 
 
-def last_words(topics: Topics, facts: Mapping[str, Any], message_id: str, at: Utc) -> Message:
+def last_words(topics: Topics, facts: Mapping[str, Any], at: Utc) -> Message:
     """Return what a run that did not end in order has left behind; `at` is when it is told."""
-    body = {"message_id": message_id, **facts, **_time(at)}
-    return _json(topics.last_words, body, qos=1, durable=True, worth=2)
+    return _json(topics.last_words, dict(facts) | _time(at), qos=1, durable=True, worth=2)
 
 
 def health(topics: Topics, figures: Mapping[str, Any], at: Utc) -> Message:

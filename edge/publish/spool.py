@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A folder in which another process of the box leaves messages for the publisher.
+"""A folder in which messages are left for the publisher: by another process, or from the last run.
 
 Only the listening process talks to the broker, and only one process may write the
 outbox. Who else has something to say writes it down as a file, whole or not at all;

@@ -95,8 +95,7 @@ class _Awaiting:
         if self._uplink:
             self._uplink.start(self._supervisor)
             # A card that goes may be what ended the last run, and it may never come back.
-            run_id = build.new_run_id(self._settings)
-            self._words.tell(self._topics, run_id, self._send)
+            self._words.tell(self._topics, self._settings.spool, self._send)
             self._introduce()
         log.error("%s; waiting for it", self._trouble)
         tell(READY=1)

@@ -2,9 +2,10 @@
 """What a run that did not end in order leaves behind: where its threads were, and its figures.
 
 The file is there while a listener runs. Who finds it at a start knows that the last run was
-killed, crashed, or lost its power, and tells it. Until that is told the next run's file holds
-it too. One write a start, one when it is told, one an orderly end. On a disk that can't be written
-it lies in memory, until the unit is stopped: what fails for want of room fails in words, too.
+killed, crashed, or lost its power, and tells it: it leaves it where the outbox takes it from, on
+the same disk. Until then the next run's file holds it too. One write a start, two when it is
+told, one an orderly end. On a disk that can't be written it lies in memory, until the unit is
+stopped: what fails for want of room fails in words, too.
 """
 
 from __future__ import annotations
@@ -17,10 +18,12 @@ import os
 import sys
 import traceback
 from typing import TYPE_CHECKING, Any, Final, TextIO
+from uuid import uuid4
 
 from edge import __version__
 from edge.clock import boot_id, utc_now
 from edge.publish import payloads
+from edge.publish.spool import deposit
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -57,7 +60,10 @@ class LastWords:
         self._path = directory / NAME
         self._spare = spare
         # The spare one is the newer one, where there is one.
-        self.before = _read(spare, figures or {}) or _read(self._path, figures or {})
+        before = _read(spare, figures or {}) or _read(self._path, figures or {})
+        # Before it is told: whoever hears it from two runs knows it again.
+        number = f"{uuid4().hex}-last-words"
+        self.before = before and {"message_id": number, **before}
         """What the last run left; None: it ended in order."""
         self._failures = self._count()
         self._file: TextIO | None = None
@@ -103,17 +109,26 @@ class LastWords:
             return 0.0
         return min(2.0 ** min(self._failures - 2, 6), LONGEST_BACK_OFF_S)
 
-    def tell(self, topics: Topics, run_id: str, send: Callable[[Message], None]) -> None:
+    def tell(self, topics: Topics, spool: Path | None, send: Callable[[Message], None]) -> None:
         """Tell what the last run has left, once: it need not be kept any longer.
 
         Parameters
         ----------
-        run_id : of this run, unlike any other's.
+        spool : from where the outbox takes it; None: there is nobody to tell it to.
+        send : takes it where that folder can't be written; then it is kept, and told again by
+            the next run, with the same `message_id`.
         """
         if self.before is None or self._head["untold"] is None:
             return
         log.error("the last run was not ended in order: %s", self.before["how"])
-        send(payloads.last_words(topics, self.before, f"{run_id}-last-words", utc_now()))
+        if spool:
+            message = payloads.last_words(topics, self.before, utc_now())
+            try:
+                deposit(spool, message, f"last-words-{uuid4().hex}")
+            except OSError as error:
+                log.warning("what it has left can't be written down: %s", error)
+                send(message)
+                return
         self._head["untold"] = None
         with contextlib.suppress(OSError):
             self._write_head()

@@ -109,7 +109,7 @@ class Listener:
         settings = self._models.settings  # without what does not fit a model that stands in
         model = self._models.classifier.info
         stream = self._source.format
-        stream_id = self._stream_id = build.new_run_id(settings)
+        stream_id = build.new_run_id(settings)
         self._calibrated = Calibrated(settings, self._source.name)
         self._pipeline = build.build_pipeline(
             settings, stream, model, stream_id, self._calibrated.response
@@ -232,7 +232,7 @@ class Listener:
             self._uplink.start(self._supervisor)
         self._introduction.tell_info()
         self._pausing.tell()
-        self._words.tell(self._topics, self._stream_id, self._send)
+        self._words.tell(self._topics, self._settings.spool if self._uplink else None, self._send)
         model = self._models.classifier.info
         self._reporter.silence(state_labels(self._models.settings, model))
         if self._recorder:

@@ -76,8 +76,8 @@ def test_the_dashboard_has_a_card_for_each_level_and_hides_those_of_none(
     assert levels <= seen
 
 
-def rendered(template: str, attributes: dict[str, Any]) -> str:
-    """Return what a template of the first automation makes of an event."""
+def rendered(template: str, attributes: dict[str, Any] | None) -> str:
+    """Return what a template of the first automation makes of an event; None: of its end."""
     shown = jinja2.Environment(autoescape=False)  # noqa: S701 - as Home Assistant's own
     shown.globals |= {
         "now": lambda: NOW,
@@ -85,7 +85,7 @@ def rendered(template: str, attributes: dict[str, Any]) -> str:
         "as_local": lambda time: time,
         "timedelta": timedelta,
     }
-    state = SimpleNamespace(state=NOW.isoformat(), attributes=attributes)
+    state = attributes and SimpleNamespace(state=NOW.isoformat(), attributes=attributes)
     return shown.from_string(template).render(trigger={"to_state": state}).strip()
 
 
@@ -120,6 +120,10 @@ def test_its_message_says_when_how_sure_and_how_loud() -> None:
     assert said == "Heard at 12:29:30, score 0.91, -20.5 dBFS"
     timeless = GLASS | {"clock_synchronised": False, "laeq_db": 71.2}
     assert " ".join(rendered(message, timeless).split()).endswith("12:30:00, score 0.91, 71.2 dB")
+
+
+def test_it_does_not_ring_for_an_entity_that_is_removed() -> None:
+    assert rendered(ALARM["conditions"][0], None) == "False"
 
 
 def test_it_does_not_ring_for_an_entity_that_comes_back() -> None:

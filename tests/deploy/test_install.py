@@ -83,9 +83,10 @@ def test_an_install_that_was_cut_off_is_begun_again(bare: Box) -> None:
         "setsid /trees/first/deploy/install.sh --offline /trees/wheels >/dev/null 2>&1 & echo $!"
     )
     number = bare.run(start)
-    bare.wait("ls /opt/edge/releases/*/lib")
+    bare.wait("ls /opt/edge/releases/*.new/lib")  # pip is being brought, from where venv puts it
     bare.run(f"kill -KILL -- -{number}")
     assert bare.run("ls /opt/edge") == "releases"
+    assert bare.run("ls /tmp | grep -v ^systemd-private || true") == "", "the next run removes all"
 
 
 def test_half_releases_go_before_room_is_asked_for(bare: Box) -> None:
@@ -130,6 +131,22 @@ def test_a_second_run_changes_nothing(box: Box) -> None:
     done = box.install("first")
     assert done.stdout.strip().endswith("nothing to change")
     assert (box.run(look), main_pid(box)) == (before, pid)
+
+
+def test_udev_is_told_of_sound_cards_that_are_there_already(box: Box) -> None:
+    """In a container runs no udev: what it is asked is written down instead."""
+    inside = (
+        "rm /usr/local/lib/udev/rules.d/70-edge.rules\n"
+        "printf '#!/bin/sh\\necho \"$*\" >>/run/asked\\n' >/run/x; chmod +x /run/x\n"
+        "mount --bind /run/x /usr/bin/udevadm\n"
+        "/trees/first/deploy/install.sh --offline /trees/wheels"
+    )
+    box.run(f"unshare --mount --propagation private bash <<'END'\n{inside}\nEND")
+    box.run("ls /usr/local/lib/udev/rules.d/70-edge.rules")
+    assert box.run("cat /run/asked").splitlines() == [
+        "control --reload",
+        "trigger --action=change --subsystem-match=sound --sysname-match=card*",
+    ]
 
 
 def test_a_release_in_use_is_there_until_it_is_built_again(box: Box) -> None:

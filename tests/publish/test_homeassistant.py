@@ -21,6 +21,7 @@ from edge.publish.homeassistant import (
     discovery_topic,
 )
 from edge.publish.payloads import Topics
+from edge.publish.publisher import IN_FLIGHT
 
 TOPICS = Topics("edge", "hive-7")
 SHOWN = Shown(
@@ -45,7 +46,7 @@ PLATFORMS = {
     | {"unit_of_measurement", "state_class", "suggested_display_precision"}
     | {"json_attributes_topic"},
     "binary_sensor": COMMON | STATE,
-    "event": COMMON | STATE - {"expire_after"} | {"event_types"},
+    "event": COMMON | STATE - {"expire_after"} | {"event_types", "availability"},
     "button": COMMON | {"command_topic", "payload_press"},
     "switch": COMMON
     | {"command_topic", "payload_on", "payload_off", "state_topic", "state_on", "state_off"},
@@ -211,6 +212,7 @@ def test_what_waited_for_long_is_no_sound_of_now(
 ) -> None:
     body = {
         "event_type": "onset",
+        "message_id": "a-onset",
         "label": "dog_bark",
         "onset_time": time,
         "clock_synchronised": synchronised,
@@ -221,14 +223,26 @@ def test_what_waited_for_long_is_no_sound_of_now(
     assert rendered("sound", body | {"label": "cat"}) == ""
 
 
-def test_an_event_that_comes_twice_is_one() -> None:
+@pytest.mark.parametrize("count", [1, 3, IN_FLIGHT])
+def test_events_that_come_twice_are_none_the_second_time(count: int) -> None:
+    """A broken connection has all that are on their way come again, in order, behind the newest."""
     body = {
         "event_type": "onset",
-        "message_id": "a-onset",
         "label": "dog_bark",
         "onset_time": "2026-11-25T12:29:00.000Z",
         "clock_synchronised": True,
     }
-    last = json.loads(rendered("sound", body))
-    assert rendered("sound", body, last) == ""
-    assert rendered("sound", body | {"message_id": "b-onset"}, last) != ""
+    last: dict[str, Any] = {}
+    for number in range(2 * IN_FLIGHT):
+        text = rendered("sound", body | {"message_id": f"{number}-onset"}, last)
+        last = json.loads(text)
+    for number in range(2 * IN_FLIGHT)[-count:]:
+        assert rendered("sound", body | {"message_id": f"{number}-onset"}, last) == ""
+    assert rendered("sound", body | {"message_id": "another-onset"}, last) != ""
+    assert len(text) < 1000, "it does not grow"
+
+
+def test_the_events_of_a_box_that_is_away_are_known_all_the_same() -> None:
+    """Else its last one would be forgotten, and what comes again before it says `online`, told."""
+    for key, entity in components(TOPICS, SHOWN).items():
+        assert entity.get("availability") == ([] if key == "sound" else None)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from edge.publish.payloads import Topics
+from edge.publish.spool import collect
 from edge.service.lastwords import LONGEST_BACK_OFF_S, NAME, QUICK_S, LastWords
 from tests.conftest import may_mount, small_disk
 
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from edge.types import Message
+
+TOPICS = Topics("edge", "x")
 
 
 def last_words(state: Path, figures: dict[str, Any] | None) -> LastWords:
@@ -112,14 +115,56 @@ def test_words_are_kept_until_they_are_told(tmp_path: Path) -> None:
     assert third.before
     assert "before it could tell" in third.before["words"]
     assert "by nothing" in third.before["untold"]["words"]
-    told: list[Message] = []
     for _ in range(2):
-        third.tell(Topics("edge", "x"), "x-1", told.append)
-    (message,) = told
-    body = json.loads(message.payload)
-    assert body["message_id"] == "x-1-last-words"
-    assert "before it could tell" in body["words"]
+        third.tell(TOPICS, tmp_path / "spool", at_once)
     third.end(in_order=True)
+    (body,) = told(tmp_path)
+    assert "before it could tell" in body["words"]
+    assert "by nothing" in body["untold"]["words"]
+    assert body["untold"]["message_id"] != body["message_id"], "each has its own"
+    assert list(tmp_path.iterdir()) == []
+
+
+def told(state: Path) -> list[dict[str, Any]]:
+    """Take what lies in the spool, as the publisher does, and leave no folder."""
+    taken: list[Message] = []
+    collect(state / "spool", taken.append)
+    (state / "spool").rmdir()
+    assert all(message.durable for message in taken)
+    return [json.loads(message.payload) for message in taken]
+
+
+def at_once(_: Message) -> None:
+    pytest.fail("what is only queued is lost with the process")
+
+
+def test_words_that_can_not_be_left_for_the_outbox_are_sent_and_kept(tmp_path: Path) -> None:
+    """As long as the disk is full; who hears them again knows them by their number."""
+    last_words(tmp_path, None).end(in_order=False)
+    (tmp_path / "spool").write_text("a folder can't be made here")
+    sent: list[Message] = []
+    for _ in range(2):
+        words = last_words(tmp_path, None)
+        words.tell(TOPICS, tmp_path / "spool", sent.append)
+        words.end(in_order=True)
+    (tmp_path / "spool").unlink()
+    words = last_words(tmp_path, None)
+    words.tell(TOPICS, tmp_path / "spool", at_once)
+    words.end(in_order=True)
+    bodies = [json.loads(message.payload) for message in sent] + told(tmp_path)
+    assert len(bodies) == 3
+    assert len({body["message_id"] for body in bodies}) == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_without_a_broker_words_are_told_in_the_log_alone(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    last_words(tmp_path, None).end(in_order=False)
+    words = last_words(tmp_path, None)
+    words.tell(TOPICS, None, at_once)
+    words.end(in_order=True)
+    assert "the last run was not ended in order: killed" in caplog.text
     assert list(tmp_path.iterdir()) == []
 
 

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
 RATE_HZ: Final = 48000
 TOLD_WITHIN_S: Final = 3.0
 DRIVER: Final = "/sys/bus/platform/drivers/snd_aloop"
+RULE: Final = "/usr/local/lib/udev/rules.d/70-edge.rules"
+SLEEPY: Final = 'ACTION=="add", SUBSYSTEM=="usb", ATTR{power/control}="auto"'
+USB_CARD: Final = "usb-audio,audiodev=silent,id=card"
+USB_POWER: Final = "/sys/bus/usb/devices/*/sound/card*/device/../power/control"
 EXPOSURE: Final = {"edge-listen": 1.5, "edge-analyze": 2.0}
 
 
@@ -155,6 +159,25 @@ def is_confined(lab: Lab) -> str:
     return ", ".join(f"{unit} {exposure}" for unit, exposure in found.items())
 
 
+def keeps_a_usb_card_awake(lab: Lab) -> str:
+    """Somebody's rule puts all on USB to sleep: ours wakes cards, also one that is there before."""
+    lab.box.until("[ ! -e /opt/edge/pending ]", 200.0)  # who judges puts files in place, too
+    sleepy = f"mkdir -p /run/udev/rules.d; echo '{SLEEPY}' >/run/udev/rules.d/50-lab.rules"
+    lab.box.run(f"{sleepy}; rm {RULE}; udevadm control --reload")
+    lab.box.hardware(f"device_add {USB_CARD}")
+    lab.box.until(f"ls {USB_POWER} && udevadm settle", 60.0)
+    must(lab.box.run(f"cat {USB_POWER}") == "auto", "it is awake by itself")
+    lab.box.run("/root/edge/deploy/install.sh --offline /root/wheels", 300.0)
+    lab.box.until(f"grep -q on {USB_POWER}", 30.0)
+    lab.box.hardware("device_del card")
+    lab.box.until(f"! ls {USB_POWER}", 30.0)
+    lab.box.hardware(f"device_add {USB_CARD}")
+    lab.box.until(f"grep -q on {USB_POWER}", 60.0)
+    lab.box.hardware("device_del card")
+    lab.box.run("rm /run/udev/rules.d/50-lab.rules; udevadm control --reload")
+    return "`power/control` is `on` once edge is installed, and when it is plugged in again"
+
+
 CHECKS: Final[tuple[Callable[[Lab], str], ...]] = (
     boots_deaf,
     hears_later,
@@ -164,6 +187,7 @@ CHECKS: Final[tuple[Callable[[Lab], str], ...]] = (
     outlives_an_unplugging,
     outlives_the_clock,
     is_confined,
+    keeps_a_usb_card_awake,
     outlives_a_reboot,
     outlives_a_power_cut,
 )

@@ -36,6 +36,7 @@ class Machine:
 
     def __init__(self, disk: Path, kernel: Path, initrd: Path, running: ExitStack) -> None:
         self._port = free_port()
+        self._monitor = disk.parent / "monitor"
         console = disk.parent / "console.log"
         forward = f"user,id=n,restrict=off,hostfwd=tcp:127.0.0.1:{self._port}-:2222"
         command = [
@@ -43,7 +44,9 @@ class Machine:
             # The newest that is emulated well: AVX is computed lane by lane, ten times slower.
             *("-cpu", "Nehalem"),
             *("-smp", "2", "-m", "1536", "-display", "none", "-serial", f"file:{console}"),
-            *("-monitor", "none", "-kernel", str(kernel), "-initrd", str(initrd)),
+            *("-monitor", f"unix:{self._monitor},server=on,wait=off"),
+            *("-device", "qemu-xhci", "-audiodev", "none,id=silent"),
+            *("-kernel", str(kernel), "-initrd", str(initrd)),
             *("-append", f"root=/dev/vda rw console=ttyS0 quiet {SLOW} net.ifnames=0 panic=1"),
             *("-drive", f"file={disk},if=virtio,format=raw,snapshot=on"),
             *("-netdev", forward, "-device", "virtio-net-pci,netdev=n"),
@@ -71,6 +74,17 @@ class Machine:
         if not mark:
             raise BrokenError(f"no answer to `{script}`")
         return int(code), out
+
+    def hardware(self, command: str) -> None:
+        """Plug something in, or pull it: a line for QEMU's monitor. Raises BrokenError."""
+        said = b""
+        with socket.socket(socket.AF_UNIX) as sock:
+            sock.connect(str(self._monitor))
+            sock.sendall(f"{command}\n".encode())
+            while said.count(b"(qemu) ") < 2:  # the greeting's, and the answer's
+                said += sock.recv(4096)
+        if b"Error" in said:
+            raise BrokenError(said.decode(errors="replace"))
 
     def wait_for_boot(self, boot_before: str = "") -> str:
         """Wait until another boot than that one answers; return its id."""
