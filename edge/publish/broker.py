@@ -30,6 +30,7 @@ class Refusal(enum.Enum):
     NOT_ALLOWED = "not allowed"  # until somebody mends the broker's access list
     TOO_LARGE = "too large"  # likewise
     FOR_EVER = "not understood"
+    LEFT_OUT = "not said"  # by us: the broker would end the connection, it seems
 
 
 @dataclass(frozen=True, slots=True)

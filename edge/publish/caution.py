@@ -8,6 +8,7 @@ Some brokers end the connection at what an access list does not allow (EMQX's
 from __future__ import annotations
 
 import logging
+import threading
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
@@ -27,9 +28,8 @@ class Caution:
     They go with QoS 0, since the client repeats what was not acknowledged at each connection. Once
     a connection has borne one it is told again with the QoS that it has, so that a refusal is
     known. An access list may change at any time: what is said later is tried first, too.
-    What only takes away, as what a box told by a former name, is given up first.
-    `connected` and `lost` are called on the mqtt thread, `dressed` on the publish thread, `look`
-    on the main one, `allow` on both that and the mqtt thread.
+    What only takes away, as what a box told by a former name, is left out first.
+    Called on the mqtt, publish and main threads.
 
     Parameters
     ----------
@@ -38,8 +38,11 @@ class Caution:
 
     def __init__(self, own: str) -> None:
         self._own = f"{own}/" if own else ""
-        self._tried_s: dict[str, float] = {}  # when, by topic: in this connection, not borne yet
+        self._lock = threading.Lock()
+        # Of this connection, by topic:
+        self._tried_s: dict[str, float] = {}  # when, of what is not borne yet
         self._borne: set[str] = set()  # to be said again
+        self._said: set[str] = set()  # again
         self._short = 0  # connections in a row that ended soon after it
         self._silent_s: float | None = None  # since when it is left out
         self._relieved = False  # of something that may have been all that is not borne
@@ -58,72 +61,95 @@ class Caution:
 
     def connected(self, now_s: float) -> None:
         """Note that the broker has accepted us."""
-        self._since_s = now_s
+        with self._lock:
+            self._forget_connection()
+            self._since_s = now_s
 
     def allow(self, topic: str, now_s: float) -> bool:
         """Return whether a topic may be asked for now, and take it as asked for."""
         if not self.concerns(topic):
             return True
-        if not self.silent:
-            self._tried_s[topic] = now_s
-        return not self.silent
+        with self._lock:
+            if not self.silent:
+                self._try(topic, now_s)
+            return not self.silent
 
     def dressed(self, message: Message, now_s: float) -> Message | None:
         """Return how a message is sent now; None: not at all.
 
         What takes away is given up then, and the rest has its tries again.
         """
-        if not self.concerns(message.topic):
+        if message.durable or not self.concerns(message.topic):
             return message
-        if self.silent:
-            self._relieved |= not message.payload
-            return None
-        if message.topic in self._borne:
-            self._borne.discard(message.topic)
-            return message
-        self._tried_s[message.topic] = now_s
-        return replace(message, qos=0)
+        with self._lock:
+            if self.silent:
+                self._relieved |= not message.payload
+                return None
+            self._said.discard(message.topic)
+            if message.topic in self._borne:
+                self._borne.discard(message.topic)
+                self._said.add(message.topic)
+                return message
+            self._try(message.topic, now_s)
+            return replace(message, qos=0)
 
-    def lost(self, now_s: float) -> None:
-        """Note that the connection broke, for whatever reason but another client of our id."""
-        since_s, self._since_s = self._since_s, None
-        tried_s, self._tried_s = self._tried_s, {}
-        self._borne = set()
-        if since_s is None:
-            return
-        early = now_s - since_s < PROOF_S
-        self._early = self._early + 1 if early else 0
-        if self.silent and early:  # that was not the cause, then
-            self._end_silence()
-        elif tried_s:
-            self._short = self._short + 1 if now_s - max(tried_s.values()) < PROOF_S else 0
-            if self._short >= MOST:
-                self._silent_s = now_s
-                if not self.put_out:
-                    text = "the broker ends the connection, it seems at what is not below %s"
-                    log.error("%s: it is left out", text % self._own)
+    def lost(self, now_s: float, *, taken_over: bool = False) -> None:
+        """Note that the connection broke, or that another client of our id has taken it over."""
+        with self._lock:
+            since_s, tried_s = self._since_s, self._tried_s
+            self._forget_connection()
+            if since_s is None or taken_over:
+                return
+            early = now_s - since_s < PROOF_S
+            self._early = self._early + 1 if early else 0
+            if self.silent and early:  # that was not the cause, then
+                self._end_silence()
+            elif tried_s:
+                self._short = self._short + 1 if now_s - max(tried_s.values()) < PROOF_S else 0
+                if self._short >= MOST:
+                    self._fall_silent(now_s)
 
     def look(self, now_s: float) -> bool:
-        """Return whether they are to be told again: borne, given up in part, or an hour later."""
-        if self.put_out and self._since_s is not None and now_s - self._since_s >= PROOF_S:
-            self._early = 0
-            log.warning("the broker keeps the connection again")
-        if self._silent_s is not None and (self._relieved or now_s - self._silent_s >= AGAIN_S):
-            self._early = 0
-            self._end_silence()
-            return True
-        known, tried_s = self._borne, self._tried_s  # in this order: `lost` begins others meanwhile
-        borne = [topic for topic, at_s in tried_s.copy().items() if now_s - at_s >= PROOF_S]
-        for topic in borne:
-            known.add(topic)
-            del tried_s[topic]
-        if borne and not tried_s:
-            self._short = 0
-        return bool(borne)
+        """Return whether some are to be told again: borne, or when silence ends."""
+        with self._lock:
+            if self.put_out and self._since_s is not None and now_s - self._since_s >= PROOF_S:
+                self._early = 0
+                log.warning("the broker keeps the connection again")
+            if self._silent_s is not None and (self._relieved or now_s - self._silent_s >= AGAIN_S):
+                self._early = 0
+                self._end_silence()
+                return True
+            borne = {one for one, at_s in self._tried_s.items() if now_s - at_s >= PROOF_S}
+            self._borne |= borne
+            for topic in borne:
+                del self._tried_s[topic]
+            if borne and not self._tried_s:
+                self._short = 0
+            return bool(borne)
+
+    def due(self, topic: str) -> bool:
+        """Return whether it is one that `look` has asked for."""
+        with self._lock:
+            known = topic in self._tried_s or topic in self._said
+            return self.concerns(topic) and not known
 
     def concerns(self, topic: str) -> bool:
         """Return whether it is one of those."""
         return not topic.startswith(self._own)
+
+    def _try(self, topic: str, now_s: float) -> None:
+        if self._since_s is not None:
+            self._tried_s.setdefault(topic, now_s)
+
+    def _forget_connection(self) -> None:
+        self._since_s, self._tried_s = None, {}
+        self._borne, self._said = set(), set()
+
+    def _fall_silent(self, now_s: float) -> None:
+        self._silent_s = now_s
+        if not self.put_out:
+            text = "the broker ends the connection, it seems at what is not below %s"
+            log.error("%s: it is left out", text % self._own)
 
     def _end_silence(self) -> None:
         self._silent_s, self._short, self._relieved = None, 0, False

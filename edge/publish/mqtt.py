@@ -131,11 +131,11 @@ class Link:
         # does not, and every message would wait for the loop's next second.
         self._client.loop(timeout=0.0)
         self._client.connect_async(self._broker.host, self._broker.port, self._broker.keepalive_s)
-        try:
-            self._client.loop_forever(retry_first_connection=True)
-        finally:
-            # The client closes that pipe only when it is deleted; no public call does.
-            self._client._reset_sockets()  # noqa: SLF001
+        self._client.loop_forever(retry_first_connection=True)
+
+    def close(self) -> None:
+        """Let go of what `run` has used, after its end: else it lasts until it is deleted."""
+        self._client._reset_sockets()  # noqa: SLF001 - no public call does
 
     def publish(self, message: Message) -> int:
         """Hand `message` to the network thread; return its acknowledgement's number.
@@ -145,7 +145,7 @@ class Link:
         """
         said = self.caution.dressed(message, time.monotonic())
         if said is None:
-            return 0 if message.payload else self._hold_back(Refusal.NOT_ALLOWED)
+            return 0 if message.payload else self._hold_back(Refusal.LEFT_OUT)
         size_bytes = len(said.topic.encode()) + len(said.payload) + _HEADERS_BYTES
         if size_bytes > self._largest_bytes:
             return self._hold_back(Refusal.TOO_LARGE)
@@ -234,8 +234,7 @@ class Link:
         props: Properties | None,
     ) -> None:
         accepted, self._accepted = self._accepted, None
-        if reason.value != _TAKEN_OVER:
-            self.caution.lost(time.monotonic())
+        self.caution.lost(time.monotonic(), taken_over=reason.value == _TAKEN_OVER)
         self._pace()
         if accepted and not self.caution.put_out:
             self._reason = ""

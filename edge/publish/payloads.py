@@ -26,6 +26,10 @@ OFFLINE = b"offline"
 _OF_EVERY_CLIP = {"schema", "node", "device", "model", "software_version", "sample_format"}
 
 
+# Below the root: what goes through the outbox, or lies in the spool.
+_WAITS = re.compile(r"/(event|clip|analysis(/picture)?|last_words|level/(minute|hour|day))$")
+
+
 class Topics:
     """The topics of one box: `<base>/<node>/...`."""
 
@@ -46,6 +50,11 @@ class Topics:
         self.analysis = f"{self.root}/analysis"
         self.picture = f"{self.analysis}/picture"
         self.command = f"{self.root}/command"
+
+    def own(self, topic: str) -> str:
+        """Return the box's topic for a message that waits: it may have had another name then."""
+        word = _WAITS.search(topic)
+        return f"{self.root}{word[0]}" if word else topic
 
     def level_over(self, span: str) -> str:
         """Return where the levels of each "minute", "hour" or "day" go."""

@@ -9,7 +9,7 @@ import queue
 import threading
 import time
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from edge.errors import StorageError
@@ -88,6 +88,7 @@ class Publisher:
     spare : an outbox in memory, used while the disk fails.
     spool : a folder in which other processes leave messages; None: there is none.
     now : the moment, by both clocks; None: nobody knows.
+    own : gives the topic of what another run, or another process, has left.
     forgotten : called on the publish thread with each topic that was to be forgotten, once the
         broker has answered: that it is, or that it is none of ours.
     """
@@ -100,6 +101,7 @@ class Publisher:
         spool: Path | None = None,
         now: Callable[[], Moment | None] = lambda: None,
         *,
+        own: Callable[[str], str] = lambda topic: topic,
         forgotten: Callable[[str, Refusal], None] = lambda _topic, _refused: None,
     ) -> None:
         self._sender = sender
@@ -107,6 +109,7 @@ class Publisher:
         self._spare = spare
         self._spool = spool
         self._now = now
+        self._own = own
         self._forgotten = forgotten
         self._look_s = 0.0
         self._inbox: queue.Queue[Message | None] = queue.Queue(INBOX)
@@ -226,7 +229,8 @@ class Publisher:
             self._look_s = time.monotonic() + LOOK_S
             collect(self._spool, self._take_over)
 
-    def _take_over(self, message: Message) -> None:
+    def _take_over(self, left: Message) -> None:
+        message = replace(left, topic=self._own(left.topic))
         if message.durable:
             self._outbox.put(message, self._now())
         else:
@@ -324,6 +328,7 @@ class Publisher:
             # After a refusal the reading goes back, over some that are sent already.
             if not self._is_sent(box, row.row_id):
                 message = corrected(row, self._now())
+                message = replace(message, topic=self._own(message.topic))
                 self._in_flight[self._publish(message)] = (box, row.row_id)
                 self.counters.sent += 1
 
@@ -339,12 +344,12 @@ class Publisher:
     def _settle(self, item: _Acknowledged) -> None:
         waiting = self._in_flight.pop(item.mid, None)
         topic = self._topics.pop(item.mid, "")
-        if topic:  # what goes with QoS 0 is answered by the client alone
-            self._note_refusal(topic, item.refused)
         state = self._states.get(topic)
         if state and not state.payload and item.refused is not Refusal.FOR_NOW:
             del self._states[topic]  # what comes there later is another box's
             self._forgotten(topic, item.refused)
+        elif topic:  # what goes with QoS 0 is answered by the client alone
+            self._note_refusal(topic, item.refused)
         if item.refused is Refusal.FOR_NOW:
             self._pause_until_s = time.monotonic() + AGAIN_S
             # A message that is refused is overtaken by those sent behind it. What is on its way

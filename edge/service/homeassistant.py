@@ -157,6 +157,7 @@ class HomeAssistant:
         self._topic = discovery_topic(self._prefix, topics)
         self._told = _read(self._path)
         self._asked: set[str] = set()  # for in this run
+        self._stays = ""  # what was said of what may not be taken away
         self._telling = threading.Lock()
         self._due_s = float("inf")
 
@@ -183,17 +184,24 @@ class HomeAssistant:
             self._ask_for(self._told.withdraw[:1])
 
     def forgotten(self, topic: str, refused: Refusal) -> None:
-        """Note what the broker says to a topic that was to go.
+        """Note what the broker says to a topic that was to go, and ask for others.
 
-        Called on the publish thread. Who may take one away asks for the others; who may not say
-        one of a former name may not say them.
+        Called on the publish thread. Who may not say one of a former name may not say the others.
+        What the link has left out waits for the next start: that it may not be said is a guess.
         """
         with self._telling:
-            if topic in self._told.withdraw:
-                others = (one for one in self._told.withdraw if one != topic)
-                left = tuple(others) if refused is Refusal.NOT else ()
-                self._remember(replace(self._told, withdraw=left))
-                self._ask_for(left)
+            asked = self._told.withdraw
+            if topic not in asked:
+                return
+            if refused is Refusal.LEFT_OUT:
+                self._say_what_stays("for now", asked)
+                return
+            gone = [topic] if refused is Refusal.NOT else _of_one_name(topic, asked)
+            if refused is not Refusal.NOT:
+                self._say_what_stays(refused.value, gone)
+            left = tuple(one for one in asked if one not in gone)
+            self._remember(replace(self._told, withdraw=left))
+            self._ask_for(left if refused is Refusal.NOT else left[:1])
 
     def born(self, payload: bytes) -> None:
         """Take what Home Assistant says of itself."""
@@ -228,6 +236,12 @@ class HomeAssistant:
                 self._asked.add(topic)
                 self._send(payloads.forgotten(topic))
 
+    def _say_what_stays(self, why: str, topics: Sequence[str]) -> None:
+        text = f"what it told by a former name stays at the broker ({why}): {', '.join(topics)}"
+        if text != self._stays:
+            self._stays = text
+            log.warning("%s", text)
+
     def _remember(self, told: _Told) -> None:
         if told == self._told:
             return
@@ -238,6 +252,13 @@ class HomeAssistant:
             log.warning(
                 "what Home Assistant was told can't be kept: %s; it may keep what goes", error
             )
+
+
+def _of_one_name(topic: str, topics: Sequence[str]) -> list[str]:
+    """Return those that are told below the same root as `topic`; the device is below none."""
+    roots = [one.removesuffix("status") for one in topics if one.endswith("/status")]
+    root = next((one for one in roots if topic.startswith(one)), topic)
+    return [one for one in topics if one.startswith(root)]
 
 
 def _read(path: Path) -> _Told:

@@ -82,7 +82,12 @@ class Uplink:
         )
         self._boxes = (_outbox(settings), Outbox(None, max_bytes=SPARE_BYTES))
         self._publisher = Publisher(
-            self._link, *self._boxes, settings.spool, moment_now, forgotten=forgotten
+            self._link,
+            *self._boxes,
+            settings.spool,
+            moment_now,
+            own=self._topics.own,
+            forgotten=forgotten,
         )
 
     def start(self, supervisor: Supervisor) -> None:
@@ -119,7 +124,7 @@ class Uplink:
     def changed(self) -> bool:
         """Return whether there is other trouble than before, and a broker to tell it to."""
         if self._link.look(time.monotonic()):
-            self._publisher.tell_again(self._link.caution.concerns)
+            self._publisher.tell_again(self._link.caution.due)
         if not self._link.connected or self.trouble == self._trouble_told:
             return False
         self._trouble_told = self.trouble
@@ -133,13 +138,16 @@ class Uplink:
         """
         end_s = time.monotonic() + within_s
         self._publisher.stop()
-        if supervisor.join("publish", max(within_s - LEAVE_S, STORE_S)):
+        stored = supervisor.join("publish", max(within_s - LEAVE_S, STORE_S))
+        if stored:
             for box in self._boxes:
                 box.close()
         connected = self._link.connected
         self._link.stop()
-        if connected:  # else there is nobody to say it to, and the thread waits to try again
-            supervisor.join("mqtt", max(end_s - time.monotonic(), LEAVE_S))
+        # Else there is nobody to say it to, and the thread waits to try again.
+        left = connected and supervisor.join("mqtt", max(end_s - time.monotonic(), LEAVE_S))
+        if stored and left:
+            self._link.close()
 
     def figures(self) -> dict[str, Any]:
         """Return what became of the messages, for `health`."""

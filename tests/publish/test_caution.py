@@ -8,6 +8,7 @@ import subprocess
 import threading
 import time
 from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,6 +17,7 @@ from edge.publish.broker import Broker
 from edge.publish.caution import AGAIN_S, MOST, PROOF_S, Caution
 from edge.publish.mqtt import Handlers, Link
 from edge.publish.outbox import Outbox
+from edge.publish.payloads import Topics
 from edge.publish.publisher import Publisher
 from edge.types import Message
 from tests.conftest import wait_until
@@ -106,6 +108,7 @@ def test_a_broker_that_throws_out_for_home_assistant_gets_the_rest(doorman: Door
     link.stop()
     for thread in threads:
         thread.join(60)
+    link.close()
     for box in boxes:
         box.close()
 
@@ -158,13 +161,13 @@ def test_what_is_said_without_an_answer_does_not_count_as_taken(
 ) -> None:
     (tmp_path / "acl").write_text("topic readwrite edge/#\n")
     server = mosquitto(f"allow_anonymous true\nacl_file {tmp_path / 'acl'}")
-    with running(broker_of(server), own="edge/x") as run:
+    with running(broker_of(server), own=Topics("edge", "x")) as run:
         run.publisher.offer(DEVICE)
         wait_until(lambda: run.link.connected, "connected")
         run.publisher.offer(event(1))
         wait_until(lambda: run.publisher.counters.sent and not run.publisher.depth, "told")
         assert run.link.look(time.monotonic() + PROOF_S)
-        run.publisher.tell_again(run.link.caution.concerns)
+        run.publisher.tell_again(run.link.caution.due)
         wait_until(lambda: run.publisher.refused_topics == (DEVICE.topic,), "it is known")
         server.kill()
         wait_until(lambda: run.lost, "the loss is noticed")
@@ -213,6 +216,7 @@ def test_silence_that_ends_asks_for_the_birth_without_a_new_connection(
     assert link.unheard == ()
     link.stop()
     thread.join(60)
+    link.close()
 
 
 def test_what_is_not_doubtful_is_never_left_out() -> None:
@@ -223,6 +227,8 @@ def test_what_is_not_doubtful_is_never_left_out() -> None:
     assert caution.silent
     assert caution.dressed(DEVICE, 9.0) is None
     assert caution.dressed(event(1), 9.0) == event(1)
+    elsewhere = replace(event(1), topic="edge/old/event")
+    assert caution.dressed(elsewhere, 9.0) is elsewhere, "it is kept until it is answered"
     assert not caution.allow("homeassistant/status", 9.0)
     assert caution.allow("edge/x/command/+", 9.0)
 
@@ -275,3 +281,63 @@ def test_what_only_takes_away_is_given_up_first_and_the_rest_has_its_tries_again
         caution.lost(start_s + 0.1)
         caution.connected(start_s + 0.2)
     assert caution.silent, "it was not that alone"
+
+
+def test_what_is_borne_is_told_again_by_itself_and_once() -> None:
+    """Two that are said at different times would else be told again by turns, for ever."""
+    caution = Caution("edge/x")
+    other = Message("homeassistant/device/old/config", b"", qos=1, retain=True)
+    caution.connected(0.0)
+    assert caution.allow("homeassistant/status", 0.0)
+    assert caution.dressed(DEVICE, 1.0) is not None
+    assert caution.look(PROOF_S), "what was asked for"
+    assert not caution.due(DEVICE.topic), "it is on trial still"
+    assert caution.look(PROOF_S + 1.0)
+    assert caution.due(DEVICE.topic)
+    assert caution.dressed(DEVICE, PROOF_S + 1.0) is DEVICE
+    assert caution.dressed(other, PROOF_S + 1.0) is not None
+    assert caution.look(2 * PROOF_S + 1.0)
+    assert caution.due(other.topic)
+    assert not caution.due(DEVICE.topic)
+    assert caution.dressed(other, 2 * PROOF_S + 1.0) is other
+    assert not caution.look(99.0)
+
+
+def test_a_connection_that_another_client_took_over_has_borne_nothing() -> None:
+    caution = Caution("edge/x")
+    tried(caution, 0.0)
+    caution.lost(1.0, taken_over=True)
+    assert not caution.look(PROOF_S + 1.0)
+    assert caution.dressed(DEVICE, 7.0) is not None, "handed over before it is there again"
+    said = tried(caution, 20.0)
+    assert said is not None
+    assert said.qos == 0
+    assert not caution.look(20.0 + PROOF_S - 1.0)
+
+
+def test_connections_of_some_seconds_say_nothing_against_what_they_have_borne() -> None:
+    caution = Caution("edge/x")
+    for start_s in range(0, 10 * MOST, 10):
+        caution.connected(start_s)
+        caution.allow("homeassistant/status", start_s)
+        caution.dressed(DEVICE, start_s + 0.2)
+        if caution.look(start_s + PROOF_S):
+            assert not caution.due(DEVICE.topic)
+        assert caution.look(start_s + PROOF_S + 0.3)
+        caution.lost(start_s + PROOF_S + 2.0)
+    assert not caution.silent
+
+
+def test_what_waits_under_a_former_name_is_told_by_the_new_one(
+    mosquitto: Callable[..., Mosquitto], tmp_path: Path
+) -> None:
+    """Rows of the outbox, and what another process has left, hold whole topics."""
+    server = mosquitto()
+    ear = server.subscribe("#")
+    with running(broker_of(server), tmp_path / "o.sqlite", own=Topics("edge", "x")) as run:
+        for word in ("event", "level/minute", "analysis", "clip", "last_words"):
+            run.publisher.offer(Message(f"edge/old/{word}", word.encode(), qos=1, durable=True))
+        for word in ("event", "level/minute", "analysis", "clip", "last_words"):
+            ear.wait_for(f"edge/x/{word} {word}")
+        wait_until(lambda: run.publisher.depth == 0, "all are answered")
+    assert not any("edge/old" in line for line in ear.lines())

@@ -33,22 +33,25 @@ from tests.conftest import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from edge.publish.payloads import Topics
+
 WILL = Message("edge/x/status", b"offline", qos=1, retain=True)
 
 
 class Running:
     """A link and a publisher in threads, as the unit runs them."""
 
-    def __init__(self, broker: Broker, outbox: Outbox, own: str = "") -> None:
+    def __init__(self, broker: Broker, outbox: Outbox, own: Topics | None = None) -> None:
         self.lost: list[str] = []
         handlers = Handlers(
             lost=self.lost.append,
             acknowledged=self.acknowledged,
         )
         self.outbox = outbox
-        self.link = Link(broker, will=WILL, handlers=handlers, own=own)
+        self.link = Link(broker, will=WILL, handlers=handlers, own=own.root if own else "")
         self.spare = Outbox(None, max_bytes=10_000_000)
-        self.publisher = Publisher(self.link, outbox, self.spare)
+        rename = own.own if own else str
+        self.publisher = Publisher(self.link, outbox, self.spare, own=rename)
         self.threads = [
             threading.Thread(target=self.link.run, daemon=True),
             threading.Thread(target=self.publisher.run, daemon=True),
@@ -62,13 +65,17 @@ class Running:
         self.threads[1].join(60)
         self.link.stop()
         self.threads[0].join(60)
+        self.link.close()
         self.outbox.close()
         self.spare.close()
 
 
 @contextmanager
 def running(
-    broker: Broker, path: Path | None = None, outbox: Outbox | None = None, own: str = ""
+    broker: Broker,
+    path: Path | None = None,
+    outbox: Outbox | None = None,
+    own: Topics | None = None,
 ) -> Iterator[Running]:
     run = Running(broker, outbox or Outbox(path, max_bytes=10_000_000), own)
     for thread in run.threads:

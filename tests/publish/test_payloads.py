@@ -104,3 +104,14 @@ def test_the_top_scores_come_best_first() -> None:
 def test_a_figure_that_is_no_number_is_refused_rather_than_sent() -> None:
     with pytest.raises(ValueError, match="JSON"):
         payloads.health(TOPICS, {"cpu_percent": float("nan")}, NOON)
+
+
+@pytest.mark.parametrize("node", ["x", "event", "clip", "level"])
+def test_what_waits_is_told_below_the_root_of_now(node: str) -> None:
+    former, now = Topics("south/barn", node), Topics("edge", "hive")
+    waiting = [former.event, former.clip, former.analysis, former.picture, former.last_words]
+    waiting += [former.level_over(span) for span in ("minute", "hour", "day")]
+    for topic in waiting:
+        assert now.own(topic) == now.root + topic.removeprefix(former.root)
+        assert now.own(now.own(topic)) == now.own(topic)
+    assert now.own("anything/else") == "anything/else"

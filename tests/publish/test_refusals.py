@@ -61,6 +61,7 @@ class Box:
         self._threads[0].join(60)
         self.link.stop()
         self._threads[1].join(60)
+        self.link.close()
         for box in self._boxes:
             box.close()
 

@@ -315,7 +315,8 @@ def test_what_a_renamed_box_may_not_take_away_is_said_and_not_asked_for_for_ever
     strict = mosquitto(ACL.format(file=acl))
     state = f'state.directory="{listener.state}"'
     renamed = listen(f'publish.url="{strict.url}"', state, 'node.id="hive"')
-    wait_until(lambda: f"the broker refuses {TOPIC}" in renamed.log(), "it says so", 60)
+    stays = f"what it told by a former name stays at the broker (not allowed): {TOPIC}"
+    wait_until(lambda: stays in renamed.log(), "it says so", 60)
     wait_until(
         lambda: not json.loads((listener.state / FILE).read_text())["withdraw"], "it gives up"
     )
@@ -340,13 +341,13 @@ def test_a_box_that_is_thrown_out_for_its_old_name_is_soon_shown_by_its_new_one(
                 topic for topic, payload in broker.taken if topic.endswith("/config") and payload
             }
 
-        def given_up() -> bool:
-            return not json.loads((tmp_path / "state" / FILE).read_text())["withdraw"]
-
+        stays = "what it told by a former name stays at the broker (for now): "
         wait_until(shown_as, "the broker has it, with an answer", 60)
-        wait_until(given_up, "it asks for no more", 60)
+        wait_until(lambda: stays in listener.log(), "it asks for no more", 60)
+        assert listener.log().count(stays) == 1
+        assert ends in listener.log().partition(stays)[2]
+        assert ends in json.loads((tmp_path / "state" / FILE).read_text())["withdraw"], "next time"
         assert shown_as() == {"homeassistant/device/hive/config"}
-        assert f"the broker refuses {ends.rpartition('/')[0]}" in listener.log(), "or all beside it"
         thrown_out = broker.connections - 1
         assert thrown_out == MOST
         wait_until(lambda: any(topic == "edge/hive/event" for topic, _ in broker.taken), "it hears")
@@ -431,15 +432,33 @@ def test_a_box_that_gets_its_old_name_back_takes_nothing_of_it_away(tmp_path: Pa
     assert not [topic for topic in gone if topic.startswith("edge/edge/") or topic == TOPIC]
 
 
-def test_who_may_not_take_one_away_asks_for_no_other(tmp_path: Path) -> None:
-    Box(tmp_path).entities("rain")
+def test_who_may_not_take_one_away_asks_for_no_other_of_that_name(tmp_path: Path) -> None:
+    for node in ("edge", "yard"):
+        Box(tmp_path, node).entities("rain")
     renamed = Box(tmp_path, "hive")
     renamed.entities("rain")
     renamed.told.forgotten(TOPIC, Refusal.NOT_ALLOWED)
-    assert removed(renamed) == [TOPIC]
+    first = removed(renamed)[1]
+    assert first.startswith("edge/edge/")
+    renamed.told.forgotten(first, Refusal.NOT_ALLOWED)
+    assert removed(renamed) == [TOPIC, first, "homeassistant/device/yard/config"]
     later = Box(tmp_path, "hive")
     later.entities("rain")
-    assert removed(later) == []
+    assert removed(later) == ["homeassistant/device/yard/config"]
+    assert not [topic for topic in all_gone(later) if topic.startswith("edge/edge/")]
+
+
+def test_what_the_link_leaves_out_is_asked_for_at_the_next_start(tmp_path: Path) -> None:
+    Box(tmp_path).entities("rain")
+    renamed = Box(tmp_path, "hive")
+    renamed.entities("rain")
+    renamed.told.forgotten(TOPIC, Refusal.LEFT_OUT)
+    renamed.entities("rain")
+    assert removed(renamed) == [TOPIC], "not in this run"
+    later = Box(tmp_path, "hive")
+    later.entities("rain")
+    assert removed(later) == [TOPIC]
+    assert "edge/edge/status" in all_gone(later)
 
 
 def test_a_box_that_is_not_shown_any_more_takes_its_device_away_until_it_is_gone(
