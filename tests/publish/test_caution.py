@@ -19,6 +19,7 @@ from edge.publish.mqtt import Handlers, Link
 from edge.publish.outbox import Outbox
 from edge.publish.payloads import Topics
 from edge.publish.publisher import Publisher
+from edge.publish.spool import deposit
 from edge.types import Message
 from tests.conftest import wait_until
 from tests.publish.test_mqtt import broker_of, event, running
@@ -334,10 +335,30 @@ def test_what_waits_under_a_former_name_is_told_by_the_new_one(
     """Rows of the outbox, and what another process has left, hold whole topics."""
     server = mosquitto()
     ear = server.subscribe("#")
-    with running(broker_of(server), tmp_path / "o.sqlite", own=Topics("edge", "x")) as run:
+    deposit(tmp_path / "spool", Message("edge/old/analysis/picture", b"seen", retain=True), "p")
+    outbox = Outbox(tmp_path / "o.sqlite", max_bytes=10_000_000)
+    own = Topics("edge", "x")
+    with running(broker_of(server), outbox=outbox, own=own, spool=tmp_path / "spool") as run:
+        ear.wait_for("edge/x/analysis/picture seen")
         for word in ("event", "level/minute", "analysis", "clip", "last_words"):
             run.publisher.offer(Message(f"edge/old/{word}", word.encode(), qos=1, durable=True))
         for word in ("event", "level/minute", "analysis", "clip", "last_words"):
             ear.wait_for(f"edge/x/{word} {word}")
         wait_until(lambda: run.publisher.depth == 0, "all are answered")
     assert not any("edge/old" in line for line in ear.lines())
+
+
+def test_another_client_of_our_id_says_nothing_about_what_is_borne() -> None:
+    caution = Caution("edge/x")
+    for start_s in range(2 * MOST):
+        tried(caution, start_s)
+        caution.lost(start_s + 0.1, taken_over=True)
+    assert not caution.silent
+    assert not caution.put_out
+
+
+def test_what_is_said_again_while_it_is_on_trial_is_on_trial_no_longer_for_that() -> None:
+    caution = Caution("edge/x")
+    tried(caution, 0.0)
+    assert caution.dressed(DEVICE, PROOF_S - 1.0) is not None
+    assert caution.look(PROOF_S)

@@ -41,7 +41,9 @@ WILL = Message("edge/x/status", b"offline", qos=1, retain=True)
 class Running:
     """A link and a publisher in threads, as the unit runs them."""
 
-    def __init__(self, broker: Broker, outbox: Outbox, own: Topics | None = None) -> None:
+    def __init__(
+        self, broker: Broker, outbox: Outbox, own: Topics | None = None, spool: Path | None = None
+    ) -> None:
         self.lost: list[str] = []
         handlers = Handlers(
             lost=self.lost.append,
@@ -51,7 +53,7 @@ class Running:
         self.link = Link(broker, will=WILL, handlers=handlers, own=own.root if own else "")
         self.spare = Outbox(None, max_bytes=10_000_000)
         rename = own.own if own else str
-        self.publisher = Publisher(self.link, outbox, self.spare, own=rename)
+        self.publisher = Publisher(self.link, outbox, self.spare, spool, own=rename)
         self.threads = [
             threading.Thread(target=self.link.run, daemon=True),
             threading.Thread(target=self.publisher.run, daemon=True),
@@ -77,7 +79,7 @@ def running(
     outbox: Outbox | None = None,
     own: Topics | None = None,
 ) -> Iterator[Running]:
-    run = Running(broker, outbox or Outbox(path, max_bytes=10_000_000), own)
+    run = Running(broker, outbox or Outbox(path, max_bytes=10_000_000), own, spool)
     for thread in run.threads:
         thread.start()
     try:
