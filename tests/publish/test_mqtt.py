@@ -78,6 +78,7 @@ def running(
     path: Path | None = None,
     outbox: Outbox | None = None,
     own: Topics | None = None,
+    spool: Path | None = None,
 ) -> Iterator[Running]:
     run = Running(broker, outbox or Outbox(path, max_bytes=10_000_000), own, spool)
     for thread in run.threads:
