@@ -38,7 +38,7 @@ GROUPS: Final = {
     ),
     "box": (
         *("cpu_percent", "memory_mb", "temperature_c", "throttled", "clock_synchronised"),
-        *("disk_free_mb", "disk_written_mb", "shedding", "shedding_reason"),
+        *("disk_free_mb", "disk_written_mb", "real_time", "shedding", "shedding_reason"),
     ),
     "work": ("inferences", "inference_p50_ms", "inference_p99_ms", "events", "recording"),
 }

@@ -41,7 +41,7 @@ from edge.service.models import Models
 from edge.service.notify import Manager, tell
 from edge.service.overrun import Overruns
 from edge.service.pausing import Pausing
-from edge.service.priority import hurry
+from edge.service.priority import RealTime
 from edge.service.recording import build_recorder, recording_figures
 from edge.service.reporter import Reporter
 from edge.service.rules import state_labels
@@ -122,6 +122,7 @@ class Listener:
         self._clock = StreamClock(stream.rate_hz)
         self._stream = StreamWatch(stream, self._clock)
         self._overruns = Overruns(self._clock, stream.rate_hz)
+        self._real_time = RealTime("capture")
         self._topics = build.build_topics(settings)
         self._recorder = self._build_recorder(stream_id) if settings.record.enabled else None
         self._pausing = Pausing(self._topics, self._send)
@@ -261,7 +262,7 @@ class Listener:
             changed = self._stream.tell_changes() | self._recorder_changed() | self._pausing.look()
             changed |= bool(self._uplink and self._uplink.changed())
             changed |= bool(self._homeassistant and self._homeassistant.look(now_s))
-            changed |= self._overruns.tell()
+            changed |= self._overruns.tell() | self._real_time.tell()
             hears = manager.ready and not manager.stalled and self._stream.microphone == "ok"
             self._led.show("steady" if hears else "blinking")
             self._vitals.watch(now_s, changed=changed)
@@ -293,10 +294,9 @@ class Listener:
             self._uplink.stop(self._supervisor, within_s=until_s - time.monotonic())
 
     def _capture(self) -> None:
-        capture = self._settings.capture
-        if capture.source == "alsa" or capture.pace == "real":  # else it never sleeps
-            hurry()
+        self._real_time.ask()
         while not self._supervisor.ended.is_set():
+            self._real_time.keep()
             item = self._source.read()
             if item is None:
                 break
@@ -364,6 +364,7 @@ class Listener:
             figures["microphone"] = "lost"
         figures |= {
             "xruns": self._source.xruns,
+            "real_time": self._real_time.active,
             "paused": self._pausing.active,
             **self._overruns.figures(),
             **self._inference.figures(),

@@ -117,12 +117,15 @@ def _blamed(spent: dict[str, Spent], much_s: float, processors: int) -> Cause:
     if capture.ran_s >= much_s:
         return Cause("capture", f"capture itself worked for {capture.ran_s:.2f} s")
     who = max(spent, key=lambda name: spent[name].ran_s, default="")
-    ran_s = spent[who].ran_s if who else 0.0
+    longest = spent.get(who, Spent())
     ours_s = sum(one.ran_s for one in spent.values())
     # It waited for a processor; what a thread of ours did on another one is not why.
     starved = capture.waited_s >= much_s and ours_s < much_s * processors
-    if ran_s >= much_s and not starved:
-        return Cause(who, f"thread {who} held the processor for {ran_s:.2f} s")
+    # In real time it never does: it sleeps until who has the interpreter has a processor. For ours
+    # that one has waited no longer than they ran.
+    starved |= longest.waited_s > ours_s
+    if longest.ran_s >= much_s and not starved:
+        return Cause(who, f"thread {who} held the processor for {longest.ran_s:.2f} s")
     waited_s = max(one.waited_s for one in (capture, *spent.values()))
     if waited_s >= much_s:
         return Cause("another program", f"another program: {waited_s:.2f} s without a processor")

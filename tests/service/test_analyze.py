@@ -99,7 +99,7 @@ def test_the_parent_stays_light(analyze: Start, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_stop_in_mid_clip_ends_all_at_once_and_the_clip_is_done_later(
+def test_a_stop_in_mid_clip_ends_a_worker_that_hangs_too_and_the_clip_is_done_later(
     analyze: Start, tmp_path: Path, number: signal.Signals
 ) -> None:
     stem = put(tmp_path, 1, made(tmp_path, LONG_S))

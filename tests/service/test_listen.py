@@ -191,11 +191,12 @@ def test_a_listener_that_is_killed_leaves_offline_behind(
 def test_no_broker_at_all_disturbs_nothing(listen: Start) -> None:
     listener = listen('publish.url="mqtt://127.0.0.1:9"')
     listener.wait_ready()
-    wait_until(lambda: int(health_of(listener).get("inferences", 0)) > 4, "inferences")
     wait_until(lambda: "no broker" in listener.log(), "it is said")
+    wait_until(lambda: int(health_of(listener).get("inferences", 0)) >= 16, "inferences")
     figures = health_of(listener)
     assert (figures["xruns"], figures["bad_outputs"]) == ("0", "0")
-    assert int(figures["late_patches"]) < int(figures["inferences"]), "most are in time"
+    # None where this machine never stands still; who waited for a broker would be late each time.
+    assert int(figures["late_patches"]) <= int(figures["inferences"]) / 4
     assert listener.log().count("no broker") == 1, "said once"
     assert listener.stop() == 0
 

@@ -3,11 +3,7 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,16 +15,13 @@ from edge.dsp.clean import Cleaner
 from edge.dsp.clean_spec import NoiseSpec
 from edge.monitor import Monitor
 from edge.service.listening_in import ListeningIn
-from edge.service.priority import PRIORITY, hurry
 from edge.service.supervisor import Supervisor
 from edge.types import Gap, Period
 from tests.conftest import wait_until
 from tools.lab.loop import VirtualLoop
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from tests.service.conftest import Listener
+    from pathlib import Path
 
 NO_FILTERS = np.zeros((0, 6))
 
@@ -126,51 +119,3 @@ def test_without_a_card_it_says_so_and_takes_what_comes(loop: VirtualLoop) -> No
     listening.stop()
     assert supervisor.join("playback", 10.0)
     assert supervisor.failure is None
-
-
-def test_a_hurried_thread_is_scheduled_in_real_time_and_no_other() -> None:
-    told: list[tuple[bool, int, int]] = []
-    children: list[bytes] = []
-    scheduler = "import os; print(os.sched_getscheduler(0) == os.SCHED_OTHER)"
-
-    def hurried() -> None:
-        allowed = hurry()
-        policy = os.sched_getscheduler(0) & ~os.SCHED_RESET_ON_FORK
-        told.append((allowed, policy, os.sched_getparam(0).sched_priority))
-        children.append(subprocess.check_output([sys.executable, "-c", scheduler]))
-
-    supervisor = Supervisor()
-    supervisor.start("hurried", hurried)
-    assert supervisor.join("hurried", 60.0)
-    ((allowed, policy, priority),) = told
-    assert (policy, priority) == ((os.SCHED_RR, PRIORITY) if allowed else (os.SCHED_OTHER, 0))
-    assert os.sched_getscheduler(0) == os.SCHED_OTHER
-    assert children == [b"True\n"]
-
-
-@pytest.mark.parametrize(
-    ("settings", "sleeps"),
-    [
-        ((), True),
-        (('capture.source="synth"', 'capture.pace="fast"'), False),
-    ],
-)
-def test_of_a_listener_s_threads_only_one_that_waits_for_sound_is_scheduled_in_real_time(
-    listen: Callable[..., Listener], settings: tuple[str, ...], *, sleeps: bool
-) -> None:
-    supervisor = Supervisor()
-    allowed: list[bool] = []
-    supervisor.start("hurried", lambda: allowed.append(hurry()))
-    assert supervisor.join("hurried", 5.0)
-    listener = listen(*settings)
-    listener.wait_ready()
-    wait_until(lambda: "listening to" in listener.log(), "all threads run")
-    threads = [int(task.name) for task in Path(f"/proc/{listener.pid}/task").iterdir()]
-    hurried = [
-        one
-        for one in threads
-        if os.sched_getscheduler(one) & ~os.SCHED_RESET_ON_FORK == os.SCHED_RR
-    ]
-    assert len(hurried) == (allowed == [True] and sleeps)
-    assert listener.pid not in hurried
-    assert listener.stop() == 0

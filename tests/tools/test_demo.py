@@ -119,8 +119,10 @@ def test_a_scene_heard_through_alsa_is_seen_at_the_printed_port(
     events = next(line for line in run.lines if line.startswith("events: "))
     assert "rain 1" in events
     heard = next(line for line in run.lines if line.startswith("xruns "))
-    xruns, gaps, _ = map(int, re.findall(r"\d+", heard))
-    assert xruns == gaps, "nothing is lost, but where this machine stood still"
+    xruns, gaps, late = map(int, re.findall(r"\d+", heard))
+    # None where this machine never stands still; each is a third of a second at least.
+    assert xruns == gaps <= 5, "most of the 20 s is heard"
+    assert late <= 10, "and three quarters of the 40 patches are classified"
     clip = next(line for line in run.lines if line.startswith("clip: "))
     assert Path(clip.partition(" ")[2].partition(",")[0]).suffix == ".flac"
     assert "harmonic" in next(line for line in run.lines if line.startswith("  analysis: "))
