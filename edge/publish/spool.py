@@ -100,12 +100,10 @@ _stuck: Final[set[tuple[Path, int]]] = set()
 def _whole_files(directory: Path, known: Collection[tuple[Path, int]] = ()) -> list[Path]:
     try:
         with os.scandir(directory) as found:
-            whole = (each for each in found if _is_whole(each))
-            return sorted(
-                path for each in whole if ((path := Path(each.path)), each.inode()) not in known
-            )
+            whole = [(Path(each.path), each.inode()) for each in found if _is_whole(each)]
     except OSError:
         return []
+    return sorted(file[0] for file in whole if file not in known)
 
 
 def _is_whole(entry: os.DirEntry[str]) -> bool:
