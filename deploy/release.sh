@@ -11,6 +11,9 @@ PENDING=$HOME_OF_EDGE/pending
 # What judges an upgrade comes from the release before it: a new one may not judge itself.
 # shellcheck disable=SC2034
 JUDGE=$HOME_OF_EDGE/judge
+# Files were put that systemd, udev and the journal have not read yet; who is cut off before they have leaves it to the next.
+# shellcheck disable=SC2034
+UNREAD=$HOME_OF_EDGE/unread
 # The settings that the release in use was seen to read, for the way back to it.
 KEPT_SETTINGS=$HOME_OF_EDGE/settings
 
@@ -50,12 +53,24 @@ outdated() {
     done < <(files)
 }
 
-# put_file FILE PATH: whole or not at all, also after a power cut.
+# put_file FILE PATH [MARK]: whole or not at all, also after a power cut; MARK is there before it is.
 put_file() {
     mkdir -p "$(dirname "$2")" &&
         install -m 644 "$1" "$2.new" &&
         sync "$2.new" &&
+        { [ -z "${3:-}" ] || : >"$3"; } &&
         mv "$2.new" "$2"
+}
+
+# reload_managers: systemd, udev and the journal read what was put for them. Fails where systemd does not.
+reload_managers() {
+    systemctl daemon-reload || return 1
+    # By systemd: the sandbox of edge-upgrade-check keeps it from /sys. Cards that are there already are told, too.
+    systemd-run --quiet --collect --property=Type=oneshot sh -c "udevadm control --reload &&
+        udevadm trigger --action=change --subsystem-match=sound --sysname-match='card*'" 2>/dev/null ||
+        echo "edge: udev takes the new rule at the next boot" >&2 || true
+    systemctl restart systemd-journald.service || return 1
+    rm -f "$UNREAD"
 }
 
 # settings_in FOLDER: the files that edge reads there.

@@ -17,11 +17,12 @@ make_user() {
 }
 
 put_files() {
-    local path file before=$changes
+    local path file before=$changes mark=""
+    if managed; then mark=$UNREAD; fi # where an image is made nobody has read anything
     while read -r path file; do
-        act "write $path" put_file "$PWD/$file" "$path"
+        act "write $path" put_file "$PWD/$file" "$path" "$mark"
     done < <(outdated "$PWD")
-    if [ "$changes" != "$before" ] && managed; then
+    if managed && { [ "$changes" != "$before" ] || [ -e "$UNREAD" ]; }; then
         act "tell systemd, udev and the journal" reload_managers
     fi
     if [ ! -d /etc/edge/edge.d ]; then
@@ -35,13 +36,6 @@ put_files() {
 link_command() {
     mkdir -p "$(dirname "$COMMAND")"
     ln -s -f "$HOME_OF_EDGE/current/bin/edge" "$COMMAND"
-}
-
-reload_managers() {
-    systemctl daemon-reload
-    { udevadm control --reload && udevadm trigger --action=change --subsystem-match=sound --sysname-match='card*'; } ||
-        say "edge: udev takes the new rule at the next boot"
-    systemctl restart systemd-journald.service
 }
 
 # reads_settings RELEASE: says what is wrong with them.

@@ -16,7 +16,7 @@ from edge.errors import StorageError
 from edge.publish.broker import Refusal
 from edge.publish.correct import corrected
 from edge.publish.outbox import DamagedError
-from edge.publish.spool import collect
+from edge.publish.spool import collect, copy
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -112,6 +112,7 @@ class Publisher:
         self._own = own
         self._forgotten = forgotten
         self._look_s = 0.0
+        self._copied: set[tuple[Path, int]] = set()  # of the spool, into the spare
         self._inbox: queue.Queue[Message | None] = queue.Queue(INBOX)
         self._acknowledged: deque[_Acknowledged] = deque()
         self._nudged = False  # one nudge waits in the inbox: another would only make it longer
@@ -224,10 +225,17 @@ class Publisher:
             self._outbox.forget_old(self._now(), now_s)
 
     def _collect(self) -> None:
-        """Take what other processes have left; on a bad disk what is durable stays there."""
-        if self._spool and time.monotonic() >= self._look_s:
-            self._look_s = time.monotonic() + LOOK_S
+        """Take what other processes have left; on a bad disk what is durable stays there, too."""
+        if not self._spool or time.monotonic() < self._look_s:
+            return
+        self._look_s = time.monotonic() + LOOK_S
+        try:
             collect(self._spool, self._take_over)
+        except StorageError:
+            # It may tell of what keeps the outbox from being used: nobody would hear why.
+            copy(self._spool, lambda message: self._spare.put(message, self._now()), self._copied)
+            raise
+        self._copied.clear()
 
     def _take_over(self, left: Message) -> None:
         message = replace(left, topic=self._own(left.topic))

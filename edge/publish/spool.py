@@ -4,7 +4,8 @@
 Only the listening process talks to the broker, and only one process may write the
 outbox. Who else has something to say writes it down as a file, whole or not at all;
 the publisher takes it over, what is durable into the outbox, and removes the file. A
-power cut between the two leaves both: the message goes out twice, with one `message_id`.
+power cut between the two leaves both: the message goes out twice, with one `message_id`; so
+does one that is told from memory meanwhile, because the outbox can't be used.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from edge.publish.topic import is_topic
 from edge.types import Message
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
 log = logging.getLogger(__name__)
 
@@ -77,16 +78,32 @@ def collect(directory: Path, put: Callable[[Message], object]) -> int:
     return taken
 
 
+def copy(directory: Path, put: Callable[[Message], object], known: set[tuple[Path, int]]) -> None:
+    """Hand what is durable in `directory` to `put`, and leave it there.
+
+    Parameters
+    ----------
+    known : files, by name and inode, that were read before, and need not be again; those that
+        are read now are added.
+    """
+    for path in _whole_files(directory, known)[:AT_ONCE]:
+        with suppress(OSError):
+            known.add((path, path.stat().st_ino))
+        if (message := _read(path)) and message.durable:
+            put(message)
+
+
 _stuck: Final[set[tuple[Path, int]]] = set()
 """Files, by name and inode, that were handed over and can't be removed: once is enough."""
 
 
-def _whole_files(directory: Path) -> list[Path]:
+def _whole_files(directory: Path, known: Collection[tuple[Path, int]] = ()) -> list[Path]:
     try:
         with os.scandir(directory) as found:
-            return sorted(Path(each.path) for each in found if _is_whole(each))
+            whole = [(Path(each.path), each.inode()) for each in found if _is_whole(each)]
     except OSError:
         return []
+    return sorted(file[0] for file in whole if file not in known)
 
 
 def _is_whole(entry: os.DirEntry[str]) -> bool:

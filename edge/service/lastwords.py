@@ -18,7 +18,7 @@ import os
 import sys
 import traceback
 from typing import TYPE_CHECKING, Any, Final, TextIO
-from uuid import uuid4
+from uuid import NAMESPACE_OID, uuid5
 
 from edge import __version__
 from edge.clock import boot_id, utc_now
@@ -60,10 +60,7 @@ class LastWords:
         self._path = directory / NAME
         self._spare = spare
         # The spare one is the newer one, where there is one.
-        before = _read(spare, figures or {}) or _read(self._path, figures or {})
-        # Before it is told: whoever hears it from two runs knows it again.
-        number = f"{uuid4().hex}-last-words"
-        self.before = before and {"message_id": number, **before}
+        self.before = _read(spare, figures or {}) or _read(self._path, figures or {})
         """What the last run left; None: it ended in order."""
         self._failures = self._count()
         self._file: TextIO | None = None
@@ -116,7 +113,10 @@ class LastWords:
         ----------
         spool : from where the outbox takes it; None: there is nobody to tell it to.
         send : takes it where that folder can't be written; then it is kept, and told again by
-            the next run, with the same `message_id`.
+            the next run.
+
+        What is told again, also after a power cut that undid what was written of it, has the
+        same `message_id`.
         """
         if self.before is None or self._head["untold"] is None:
             return
@@ -124,7 +124,7 @@ class LastWords:
         if spool:
             message = payloads.last_words(topics, self.before, utc_now())
             try:
-                deposit(spool, message, f"last-words-{uuid4().hex}")
+                deposit(spool, message, self.before["message_id"])
             except OSError as error:
                 log.warning("what it has left can't be written down: %s", error)
                 send(message)
@@ -178,6 +178,11 @@ def _remove(path: Path) -> None:
         path.unlink()
 
 
+def _number(run: str) -> str:
+    """Return under which number a run's words are told, by whichever run tells them."""
+    return f"{uuid5(NAMESPACE_OID, run).hex}-last-words"
+
+
 def _read(path: Path, figures: Mapping[str, Any]) -> dict[str, Any] | None:
     try:
         head, _, words = path.read_text(encoding="utf-8", errors="replace").partition("\n")
@@ -187,15 +192,19 @@ def _read(path: Path, figures: Mapping[str, Any]) -> dict[str, Any] | None:
         facts = dict(json.loads(head))
         failures, boot = int(facts.pop("failures")), facts.pop("boot")
         pid = facts.pop("pid")
+        number = _number(f"{boot} {pid} {facts['started']}")
         if facts.pop("in_order", False):  # stopped before it could tell of the one before
-            return dict(facts["untold"])
+            return {"message_id": number, **facts["untold"]}
         if facts.get("untold") is None:
             facts.pop("untold", None)
     except (ValueError, TypeError, KeyError):  # cut off: by a power cut, unless it ran in this boot
         facts, failures, boot, pid = {}, 0, boot_id() if figures else "", 0
+        number = _number(boot_id())
     last = dict(figures) if figures.get("pid") == pid else {}
     ended = "crashed" if words.strip() else "killed"
-    return facts | {
+    return {
+        "message_id": number,
+        **facts,
         "how": ended if boot == boot_id() else "power cut",
         "words": words[-LONGEST:].strip(),
         "failures": failures,

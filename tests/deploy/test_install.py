@@ -13,6 +13,7 @@ import pytest
 from tools.lab.clock import FaultClock
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from tests.deploy.conftest import Box
@@ -28,6 +29,8 @@ SETTLED = (
 )
 JUDGE = "/opt/edge/judge/edge-upgrade-check"
 UNITS = "edge-listen.service edge-analyze.service"
+RULE = "/usr/local/lib/udev/rules.d/70-edge.rules"
+TOLD = ["control --reload", "trigger --action=change --subsystem-match=sound --sysname-match=card*"]
 PYTHON = "$(readlink -f /usr/bin/python3)"
 
 
@@ -133,20 +136,43 @@ def test_a_second_run_changes_nothing(box: Box) -> None:
     assert (box.run(look), main_pid(box)) == (before, pid)
 
 
-def test_udev_is_told_of_sound_cards_that_are_there_already(box: Box) -> None:
-    """In a container runs no udev: what it is asked is written down instead."""
+@pytest.fixture
+def asked_of_udev(box: Box) -> Iterator[Callable[[], list[str]]]:
+    """Return what udev has been asked for; in a container runs none."""
+    box.run(
+        "printf '#!/bin/sh\\necho \"$*\" >>/run/asked\\n' >/run/x; chmod +x /run/x;"
+        " : >/run/asked; mount --bind /run/x /usr/bin/udevadm"
+    )
+    yield lambda: box.run("cat /run/asked").splitlines()
+    box.run("umount /usr/bin/udevadm")
+
+
+def test_udev_is_told_of_sound_cards_that_are_there_already(
+    box: Box, asked_of_udev: Callable[[], list[str]]
+) -> None:
+    box.run(f"rm {RULE}")
+    assert "tell systemd, udev and the journal" in box.install("first").stdout
+    box.run(f"ls {RULE}")
+    assert asked_of_udev() == TOLD
+
+
+def test_what_a_run_has_put_that_was_killed_before_it_told_of_it_is_told_by_the_next(
+    box: Box, asked_of_udev: Callable[[], list[str]]
+) -> None:
     inside = (
-        "rm /usr/local/lib/udev/rules.d/70-edge.rules\n"
-        "printf '#!/bin/sh\\necho \"$*\" >>/run/asked\\n' >/run/x; chmod +x /run/x\n"
-        "mount --bind /run/x /usr/bin/udevadm\n"
+        "printf '#!/bin/sh\\nkill -KILL $PPID\\n' >/run/kill; chmod +x /run/kill\n"
+        "mount --bind /run/kill /usr/bin/systemctl\n"
+        f"rm {RULE}\n"
         "/trees/first/deploy/install.sh --offline /trees/wheels"
     )
-    box.run(f"unshare --mount --propagation private bash <<'END'\n{inside}\nEND")
-    box.run("ls /usr/local/lib/udev/rules.d/70-edge.rules")
-    assert box.run("cat /run/asked").splitlines() == [
-        "control --reload",
-        "trigger --action=change --subsystem-match=sound --sysname-match=card*",
-    ]
+    killed = box.attempt(f"unshare --mount --propagation private bash <<'END'\n{inside}\nEND")
+    assert killed.returncode, killed.stdout
+    box.run(f"ls {RULE}")
+    assert asked_of_udev() == []
+    assert "would tell systemd, udev and the journal" in box.install("first", "--dry-run").stdout
+    assert "tell systemd, udev and the journal" in box.install("first").stdout
+    assert asked_of_udev() == TOLD
+    assert box.install("first").stdout.strip().endswith("nothing to change")
 
 
 def test_a_release_in_use_is_there_until_it_is_built_again(box: Box) -> None:
@@ -260,6 +286,20 @@ def test_a_clock_that_is_stepped_judges_nobody(box: Box, trees: Path) -> None:
     stepper.join()
     assert "is healthy and stays" in said
     assert release(box) == before
+
+
+def test_what_is_put_back_while_an_upgrade_is_judged_is_told_from_within_the_sandbox(
+    box: Box, asked_of_udev: Callable[[], list[str]]
+) -> None:
+    """As after a power cut between the turn of the link and the new files."""
+    box.judge_within(60)
+    box.run(f"rm {RULE}")
+    pend(box, box.run("basename /opt/edge/releases/7.0.0-*"))
+    box.run("systemctl start edge-upgrade-check")
+    box.run(f"ls {RULE}")
+    assert asked_of_udev() == TOLD
+    box.run("[ ! -e /opt/edge/unread ]")
+    box.wait(SETTLED)
 
 
 def test_units_that_are_switched_off_are_no_part_of_a_verdict(box: Box) -> None:

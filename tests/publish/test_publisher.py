@@ -17,6 +17,7 @@ from edge.publish.mqtt import Link
 from edge.publish.outbox import Outbox
 from edge.publish.payloads import forgotten
 from edge.publish.publisher import IN_FLIGHT, Publisher
+from edge.publish.spool import AT_ONCE, deposit
 from edge.types import Message, Moment
 from tests.conftest import Mosquitto, may_mount, small_disk, wait_until
 from tests.publish.test_mqtt import broker_of, event, running
@@ -135,6 +136,39 @@ def test_what_waits_in_memory_is_written_down_within_a_minute_though_nothing_new
         publisher.run()
         assert (outbox.depth, spare.depth) == (2, 0)
         assert [row.message for row in outbox.waiting()] == [event(0), event(1)]
+
+
+def test_what_lies_in_the_spool_is_told_from_memory_once_while_the_outbox_can_not_be_used(
+    tmp_path: Path,
+) -> None:
+    """It stays for the outbox: memory is soon gone."""
+    path, spool = tmp_path / "o.sqlite", tmp_path / "spool"
+    path.mkdir()
+    messages = [event(number) for number in range(AT_ONCE + 1)]
+    for number, message in enumerate(messages):
+        deposit(spool, message, f"{number:02}")
+    outbox, spare = Outbox(path, max_bytes=10_000), Outbox(None, max_bytes=10_000)
+    publisher = Publisher(Link(Broker("mqtt://127.0.0.1:9", "edge-x")), outbox, spare, spool)
+
+    def look() -> None:
+        publisher._look_s = publisher._look_disk_s = 0.0  # noqa: SLF001 - some time later
+        publisher.stop()
+        publisher.run()
+
+    with outbox, spare:
+        depths = []
+        for _ in range(3):
+            look()
+            depths.append(spare.depth)
+        assert depths == [AT_ONCE, AT_ONCE + 1, AT_ONCE + 1]
+        assert len(list(spool.iterdir())) == AT_ONCE + 1
+        path.rmdir()
+        for _ in range(2):
+            look()
+        assert spare.depth == 0
+        assert list(spool.iterdir()) == []
+        told = [row.message for row in outbox.waiting(limit=100)]
+        assert sorted(one.payload for one in told) == sorted(2 * [one.payload for one in messages])
 
 
 def test_the_spare_is_sent_while_the_outbox_can_not_be_read(

@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -106,6 +107,7 @@ def test_words_are_kept_until_they_are_told(tmp_path: Path) -> None:
     first.say(ZeroDivisionError("by nothing"))
     first.end(in_order=False)
     last_words(tmp_path, None).end(in_order=True)  # stopped before it could tell
+    time.sleep(0.002)  # runs of one process begin at different milliseconds
     second = last_words(tmp_path, None)
     assert second.before
     assert "by nothing" in second.before["words"]
@@ -155,6 +157,24 @@ def test_words_that_can_not_be_left_for_the_outbox_are_sent_and_kept(tmp_path: P
     assert len(bodies) == 3
     assert len({body["message_id"] for body in bodies}) == 1
     assert list(tmp_path.iterdir()) == []
+
+
+def test_words_that_a_power_cut_brings_back_have_the_number_under_which_they_were_told(
+    tmp_path: Path,
+) -> None:
+    """What lies in the spool was synced, what the next run wrote into its own file was not."""
+    path = tmp_path / NAME
+    last_words(tmp_path, None).end(in_order=False)
+    dead = path.read_text()
+    numbers = []
+    for _ in range(2):
+        path.write_text(dead)
+        words = last_words(tmp_path, None)
+        words.tell(TOPICS, tmp_path / "spool", at_once)
+        words.end(in_order=False)
+        numbers += [body["message_id"] for body in told(tmp_path)]
+    assert len(numbers) == 2
+    assert len(set(numbers)) == 1
 
 
 def test_without_a_broker_words_are_told_in_the_log_alone(
