@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+BEHIND_S: Final = 1.0  # what is asked so long after a message was handed over is behind it
 PROOF_S: Final = 5.0  # a connection that lasts so long behind such a message has borne it
 MOST: Final = 3  # connections in a row that did not
 AGAIN_S: Final = 3600.0
@@ -26,8 +27,9 @@ class Caution:
     """Whether messages outside the box's own topics are said.
 
     They go with QoS 0, since the client repeats what was not acknowledged at each connection. Once
-    a connection has borne one it is told again with the QoS that it has, so that a refusal is
-    known. An access list may change at any time: what is said later is tried first, too.
+    a connection has borne one, and the broker has answered to what came behind it, it is told again
+    with the QoS that it has, so that a refusal is known. An access list may change at any time:
+    what is said later is tried first, too.
     What only takes away, as what a box told by a former name, is left out first.
     Called on the mqtt, publish and main threads.
 
@@ -43,6 +45,7 @@ class Caution:
         self._tried_s: dict[str, float] = {}  # when, of what is not borne yet
         self._borne: set[str] = set()  # to be said again
         self._said: set[str] = set()  # again
+        self._read_s = float("-inf")  # what was said before that the broker has read
         self._short = 0  # connections in a row that ended soon after it
         self._silent_s: float | None = None  # since when it is left out
         self._relieved = False  # of something that may have been all that is not borne
@@ -119,13 +122,25 @@ class Caution:
                 self._early = 0
                 self._end_silence()
                 return True
-            borne = {one for one, at_s in self._tried_s.items() if now_s - at_s >= PROOF_S}
+            until_s = min(self._read_s - BEHIND_S, now_s - PROOF_S)
+            borne = {one for one, at_s in self._tried_s.items() if at_s <= until_s}
             self._borne |= borne
             for topic in borne:
                 del self._tried_s[topic]
             if borne and not self._tried_s:
                 self._short = 0
             return bool(borne)
+
+    def wants_answer(self, now_s: float) -> bool:
+        """Return whether something was said that the broker may not have read yet."""
+        with self._lock:
+            tried_s = self._tried_s.values()
+            return any(self._read_s < at_s + BEHIND_S <= now_s for at_s in tried_s)
+
+    def answered(self, asked_s: float) -> None:
+        """Note that the broker has answered to what was asked then: it reads in order."""
+        with self._lock:
+            self._read_s = max(self._read_s, asked_s)
 
     def due(self, topic: str) -> bool:
         """Return whether it is one that `look` has asked for."""
@@ -143,7 +158,7 @@ class Caution:
 
     def _forget_connection(self) -> None:
         self._since_s, self._tried_s = None, {}
-        self._borne, self._said = set(), set()
+        self._borne, self._said, self._read_s = set(), set(), float("-inf")
 
     def _fall_silent(self, now_s: float) -> None:
         self._silent_s = now_s

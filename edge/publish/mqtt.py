@@ -94,6 +94,8 @@ class Link:
         self._accepted: bool | None = None  # None: the broker has said nothing yet
         self._twin = False
         self._stopped = False
+        self._nothing = f"{own}/nothing"  # whose subscription is ended, to have an answer
+        self._asked_s: float | None = None  # when it was asked for, while it is due
         self._largest_bytes = sys.maxsize  # packet that the broker takes
         self._held_back = 0
         self.caution = Caution(own)
@@ -113,6 +115,7 @@ class Link:
         client.on_disconnect = self._on_disconnect
         client.on_publish = self._on_publish
         client.on_subscribe = self._on_subscribe
+        client.on_unsubscribe = self._on_unsubscribe
         client.on_message = self._on_message
 
     @property
@@ -160,6 +163,9 @@ class Link:
 
     def look(self, now_s: float) -> bool:
         """Return whether what is doubtful is to be told again; what was left out is asked for."""
+        if self.connected and self._asked_s is None and self.caution.wants_answer(now_s):
+            self._asked_s = now_s  # before it is sent: the answer comes on another thread
+            self._client.unsubscribe(self._nothing)
         silent = self.caution.silent
         again = self.caution.look(now_s)
         if again and silent and self.connected:
@@ -212,6 +218,7 @@ class Link:
             return
         self._largest_bytes = getattr(props, "MaximumPacketSize", sys.maxsize)
         self.caution.connected(time.monotonic())
+        self._asked_s = None
         self._asked.clear()
         self.unheard = ()
         self._ask(self._subscribe)
@@ -274,6 +281,18 @@ class Link:
         asked = self._asked.popleft() if self._asked else []
         answers = zip(asked, reasons, strict=False)
         self.unheard += tuple(topic for topic, reason in answers if reason.is_failure)
+
+    def _on_unsubscribe(
+        self,
+        _client: Client,
+        _data: object,
+        _mid: int,
+        _reasons: list[ReasonCode],
+        _props: Properties | None,
+    ) -> None:
+        asked_s, self._asked_s = self._asked_s, None
+        if asked_s is not None:
+            self.caution.answered(asked_s)
 
     def _on_message(self, _client: Client, _data: object, message: MQTTMessage) -> None:
         self._handlers.received(message.topic, bytes(message.payload))

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import queue
 import threading
 import time
@@ -232,10 +233,16 @@ class Publisher:
         try:
             collect(self._spool, self._take_over)
         except StorageError:
-            # It may tell of what keeps the outbox from being used: nobody would hear why.
-            copy(self._spool, lambda message: self._spare.put(message, self._now()), self._copied)
+            self._copy_spool(self._spool)
             raise
-        self._copied.clear()
+        if os.access(self._spool, os.W_OK):
+            self._copied.clear()
+        else:  # a disk that can only be read
+            self._copy_spool(self._spool)
+
+    def _copy_spool(self, spool: Path) -> None:
+        """Tell from memory what tells, it may be, why nothing can be written."""
+        copy(spool, lambda message: self._spare.put(message, self._now()), self._copied)
 
     def _take_over(self, left: Message) -> None:
         message = replace(left, topic=self._own(left.topic))
@@ -355,6 +362,7 @@ class Publisher:
         state = self._states.get(topic)
         if state and not state.payload and item.refused is not Refusal.FOR_NOW:
             del self._states[topic]  # what comes there later is another box's
+            self._refused.pop(topic, None)
             self._forgotten(topic, item.refused)
         elif topic:  # what goes with QoS 0 is answered by the client alone
             self._note_refusal(topic, item.refused)

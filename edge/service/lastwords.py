@@ -36,6 +36,7 @@ log = logging.getLogger(__name__)
 
 NAME: Final = "last_words"
 LONGEST: Final = 20_000  # characters of a stack that are told
+MOST: Final = 20  # runs whose words wait for an outbox
 QUICK_S: Final = 60.0
 """A run that failed within this time failed at its start: the next one waits."""
 
@@ -64,6 +65,7 @@ class LastWords:
         """What the last run left; None: it ended in order."""
         self._failures = self._count()
         self._file: TextIO | None = None
+        self._sent = False  # though it could not be written down
         self._head = {
             "pid": os.getpid(),
             "version": __version__,
@@ -112,22 +114,24 @@ class LastWords:
         Parameters
         ----------
         spool : from where the outbox takes it; None: there is nobody to tell it to.
-        send : takes it where that folder can't be written; then it is kept, and told again by
-            the next run.
+        send : takes it where that folder can't be written; then it is kept until this run ends
+            in order: the next one would tell it again.
 
         What is told again, also after a power cut that undid what was written of it, has the
         same `message_id`.
         """
-        if self.before is None or self._head["untold"] is None:
+        if self.before is None or self._head["untold"] is None or self._sent:
             return
         log.error("the last run was not ended in order: %s", self.before["how"])
         if spool:
             message = payloads.last_words(topics, self.before, utc_now())
             try:
                 deposit(spool, message, self.before["message_id"])
+                _thin_out(spool)
             except OSError as error:
                 log.warning("what it has left can't be written down: %s", error)
                 send(message)
+                self._sent = True
                 return
         self._head["untold"] = None
         with contextlib.suppress(OSError):
@@ -143,7 +147,7 @@ class LastWords:
     def end(self, *, in_order: bool) -> None:
         """Close; what ended in order leaves nothing."""
         faulthandler.disable()
-        kept = in_order and self._head["untold"] is not None
+        kept = in_order and self._head["untold"] is not None and not self._sent
         with contextlib.suppress(OSError):
             if kept:
                 self._head["in_order"] = True
@@ -178,6 +182,14 @@ def _remove(path: Path) -> None:
         path.unlink()
 
 
+def _thin_out(spool: Path) -> None:
+    """Keep the newest only: where the outbox can't be used nobody takes them away."""
+    with contextlib.suppress(OSError):  # it is being taken right now
+        left = sorted(spool.glob("[!.]*-last-words.json"), key=lambda path: path.stat().st_mtime)
+        for path in left[:-MOST]:
+            _remove(path)
+
+
 def _number(run: str) -> str:
     """Return under which number a run's words are told, by whichever run tells them."""
     return f"{uuid5(NAMESPACE_OID, run).hex}-last-words"
@@ -199,7 +211,7 @@ def _read(path: Path, figures: Mapping[str, Any]) -> dict[str, Any] | None:
             facts.pop("untold", None)
     except (ValueError, TypeError, KeyError):  # cut off: by a power cut, unless it ran in this boot
         facts, failures, boot, pid = {}, 0, boot_id() if figures else "", 0
-        number = _number(boot_id())
+        number = _number(f"{head}{words}")
     last = dict(figures) if figures.get("pid") == pid else {}
     ended = "crashed" if words.strip() else "killed"
     return {

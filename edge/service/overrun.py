@@ -122,8 +122,9 @@ def _blamed(spent: dict[str, Spent], much_s: float, processors: int) -> Cause:
     # It waited for a processor; what a thread of ours did on another one is not why.
     starved = capture.waited_s >= much_s and ours_s < much_s * processors
     # In real time it never does: it sleeps until who has the interpreter has a processor. For ours
-    # that one has waited no longer than they ran.
-    starved |= longest.waited_s > ours_s
+    # that one has waited no longer than they ran; who ran nearly all the time has not waited then.
+    nearly_s = much_s / SHARE * (1.0 - SHARE)
+    starved |= longest.waited_s > ours_s and longest.ran_s < nearly_s
     if longest.ran_s >= much_s and not starved:
         return Cause(who, f"thread {who} held the processor for {longest.ran_s:.2f} s")
     waited_s = max(one.waited_s for one in (capture, *spent.values()))

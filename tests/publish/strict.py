@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import BinaryIO
 
-CONNECT, PUBLISH, SUBSCRIBE, PINGREQ = 0x10, 0x30, 0x80, 0xC0
-CONNACK, PUBACK, SUBACK, PINGRESP, DISCONNECT = 0x20, 0x40, 0x90, 0xD0, 0xE0
+CONNECT, PUBLISH, SUBSCRIBE, UNSUBSCRIBE, PINGREQ = 0x10, 0x30, 0x80, 0xA0, 0xC0
+CONNACK, PUBACK, SUBACK, UNSUBACK, PINGRESP, DISCONNECT = 0x20, 0x40, 0x90, 0xB0, 0xD0, 0xE0
 ACCEPTED: Final = b"\x00\x00"  # no session, success
 
 
@@ -122,6 +122,8 @@ class StrictBroker:
             client.sendall(
                 packet(SUBACK, body[:2] + properties() + bytes([self.answers.suback]) * asked)
             )
+        elif kind == UNSUBSCRIBE:
+            client.sendall(packet(UNSUBACK, body[:2] + properties() + b"\x11"))
         elif kind == PUBLISH:
             self._take(client, first, body)
 

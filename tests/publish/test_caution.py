@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from edge.publish.broker import Broker
-from edge.publish.caution import AGAIN_S, MOST, PROOF_S, Caution
+from edge.publish.caution import AGAIN_S, BEHIND_S, MOST, PROOF_S, Caution
 from edge.publish.mqtt import Handlers, Link
 from edge.publish.outbox import Outbox
 from edge.publish.payloads import Topics
@@ -114,8 +114,14 @@ def test_a_broker_that_throws_out_for_home_assistant_gets_the_rest(doorman: Door
         box.close()
 
 
-def tried(caution: Caution, at_s: float) -> Message | None:
+def connected(caution: Caution, at_s: float) -> None:
+    """Begin a connection in which the broker answers to everything."""
     caution.connected(at_s)
+    caution.answered(float("inf"))
+
+
+def tried(caution: Caution, at_s: float) -> Message | None:
+    connected(caution, at_s)
     return caution.dressed(DEVICE, at_s)
 
 
@@ -167,7 +173,7 @@ def test_what_is_said_without_an_answer_does_not_count_as_taken(
         wait_until(lambda: run.link.connected, "connected")
         run.publisher.offer(event(1))
         wait_until(lambda: run.publisher.counters.sent and not run.publisher.depth, "told")
-        assert run.link.look(time.monotonic() + PROOF_S)
+        wait_until(lambda: run.link.look(time.monotonic() + PROOF_S), "it has borne it")
         run.publisher.tell_again(run.link.caution.due)
         wait_until(lambda: run.publisher.refused_topics == (DEVICE.topic,), "it is known")
         server.kill()
@@ -288,7 +294,7 @@ def test_what_is_borne_is_told_again_by_itself_and_once() -> None:
     """Two that are said at different times would else be told again by turns, for ever."""
     caution = Caution("edge/x")
     other = Message("homeassistant/device/old/config", b"", qos=1, retain=True)
-    caution.connected(0.0)
+    connected(caution, 0.0)
     assert caution.allow("homeassistant/status", 0.0)
     assert caution.dressed(DEVICE, 1.0) is not None
     assert caution.look(PROOF_S), "what was asked for"
@@ -319,7 +325,7 @@ def test_a_connection_that_another_client_took_over_has_borne_nothing() -> None:
 def test_connections_of_some_seconds_say_nothing_against_what_they_have_borne() -> None:
     caution = Caution("edge/x")
     for start_s in range(0, 10 * MOST, 10):
-        caution.connected(start_s)
+        connected(caution, start_s)
         caution.allow("homeassistant/status", start_s)
         caution.dressed(DEVICE, start_s + 0.2)
         if caution.look(start_s + PROOF_S):
@@ -362,3 +368,39 @@ def test_what_is_said_again_while_it_is_on_trial_is_on_trial_no_longer_for_that(
     tried(caution, 0.0)
     assert caution.dressed(DEVICE, PROOF_S - 1.0) is not None
     assert caution.look(PROOF_S)
+
+
+def test_what_a_slow_broker_has_not_read_is_not_borne() -> None:
+    caution = Caution("edge/x")
+    caution.connected(0.0)
+    caution.dressed(DEVICE, 0.0)
+    assert not caution.wants_answer(0.5), "that could overtake it"
+    assert caution.wants_answer(1.0)
+    assert not caution.look(60.0)
+    caution.answered(0.5)
+    assert not caution.look(60.0)
+    caution.answered(1.0)
+    assert not caution.wants_answer(60.0)
+    assert not caution.look(PROOF_S - 1.0)
+    assert caution.look(PROOF_S)
+
+
+def test_a_frozen_broker_has_borne_nothing_until_it_answers(
+    mosquitto: Callable[..., Mosquitto], tmp_path: Path
+) -> None:
+    server = mosquitto()
+    with running(broker_of(server), tmp_path / "o.sqlite", own=Topics("edge", "x")) as run:
+        wait_until(lambda: run.link.connected, "connected")
+        server.freeze()
+        run.publisher.offer(DEVICE)
+        later_s = PROOF_S + BEHIND_S
+
+        def borne() -> bool:
+            return run.link.look(time.monotonic() + later_s)
+
+        wait_until(lambda: run.link.caution.wants_answer(time.monotonic() + later_s), "it is said")
+        for _ in range(8):
+            assert not borne()
+            time.sleep(0.25)
+        server.thaw()
+        wait_until(borne, "it has read it")

@@ -171,6 +171,37 @@ def test_what_lies_in_the_spool_is_told_from_memory_once_while_the_outbox_can_no
         assert sorted(one.payload for one in told) == sorted(2 * [one.payload for one in messages])
 
 
+ON_A_DISK_THAT_CAN_ONLY_BE_READ = """
+import sys
+from pathlib import Path
+from edge.publish.broker import Broker
+from edge.publish.mqtt import Link
+from edge.publish.outbox import Outbox
+from edge.publish.publisher import Publisher
+
+outbox, spare = Outbox(None, max_bytes=10_000), Outbox(None, max_bytes=10_000)
+link = Link(Broker("mqtt://127.0.0.1:9", "edge-x"))
+publisher = Publisher(link, outbox, spare, Path(sys.argv[1]))
+for _ in range(3):
+    publisher._look_s = 0.0
+    publisher.stop()
+    publisher.run()
+print(outbox.depth + spare.depth)
+"""
+
+
+@pytest.mark.skipif(not may_mount(), reason="mounting is not allowed here")
+def test_what_lies_in_the_spool_of_a_disk_that_can_only_be_read_is_told_once(
+    tmp_path: Path,
+) -> None:
+    """As cards end: the last words say so."""
+    deposit(tmp_path, event(0), "one")
+    mounts = f"mount --bind {tmp_path} {tmp_path} && mount -o remount,bind,ro {tmp_path}"
+    apart = ("unshare", "-m", "--propagation", "private", "sh", "-c", f'{mounts} && exec "$0" "$@"')
+    script = (sys.executable, "-c", ON_A_DISK_THAT_CAN_ONLY_BE_READ, str(tmp_path))
+    assert subprocess.check_output([*apart, *script], text=True) == "1\n"
+
+
 def test_the_spare_is_sent_while_the_outbox_can_not_be_read(
     mosquitto: Callable[..., Mosquitto], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -233,6 +264,23 @@ def test_what_is_to_be_forgotten_is_told_until_it_is_taken_and_never_again(
         run.publisher.tell_again()
         wait_until(lambda: "kept 1" in ear.lines()[since:], "told again")
         assert not any(line.startswith("state") for line in ear.lines()[since:])
+
+
+def test_what_could_not_be_forgotten_at_first_is_no_trouble_once_it_is(
+    mosquitto: Callable[..., Mosquitto], tmp_path: Path
+) -> None:
+    server = mosquitto()
+    with running(broker_of(server), tmp_path / "o.sqlite") as run:
+        wait_until(lambda: run.link.connected, "connected")
+        server.freeze()  # so that the answers are this test's
+        run.publisher.offer(forgotten("state"))
+        wait_until(lambda: "state" in run.publisher._topics.values(), "sent")  # noqa: SLF001
+        (mid,) = run.publisher._topics  # noqa: SLF001
+        run.publisher.acknowledged(mid, Refusal.FOR_NOW)
+        wait_until(lambda: run.publisher.refused_topics == ("state",), "refused")
+        server.thaw()
+        run.publisher.tell_again()
+        wait_until(lambda: run.publisher.refused_topics == (), "it is taken")
 
 
 def test_after_a_refusal_for_now_nothing_durable_is_sent_for_a_while(

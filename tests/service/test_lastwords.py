@@ -14,7 +14,7 @@ import pytest
 
 from edge.publish.payloads import Topics
 from edge.publish.spool import collect
-from edge.service.lastwords import LONGEST_BACK_OFF_S, NAME, QUICK_S, LastWords
+from edge.service.lastwords import LONGEST_BACK_OFF_S, MOST, NAME, QUICK_S, LastWords
 from tests.conftest import may_mount, small_disk
 
 if TYPE_CHECKING:
@@ -140,23 +140,43 @@ def at_once(_: Message) -> None:
     pytest.fail("what is only queued is lost with the process")
 
 
-def test_words_that_can_not_be_left_for_the_outbox_are_sent_and_kept(tmp_path: Path) -> None:
-    """As long as the disk is full; who hears them again knows them by their number."""
+def test_words_that_can_not_be_left_for_the_outbox_are_sent_once_and_kept_until_an_orderly_end(
+    tmp_path: Path,
+) -> None:
+    """As where the disk is full; who hears them again knows them by their number."""
     last_words(tmp_path, None).end(in_order=False)
     (tmp_path / "spool").write_text("a folder can't be made here")
+    time.sleep(0.002)
     sent: list[Message] = []
-    for _ in range(2):
+    for in_order in (False, True):
         words = last_words(tmp_path, None)
-        words.tell(TOPICS, tmp_path / "spool", sent.append)
-        words.end(in_order=True)
-    (tmp_path / "spool").unlink()
+        for _ in range(2):
+            words.tell(TOPICS, tmp_path / "spool", sent.append)
+        words.end(in_order=in_order)
+        time.sleep(0.002)  # these have one process, and are told apart by their starts alone
+    first, second = (json.loads(message.payload) for message in sent)
+    assert second["untold"]["message_id"] == first["message_id"] != second["message_id"]
     words = last_words(tmp_path, None)
     words.tell(TOPICS, tmp_path / "spool", at_once)
     words.end(in_order=True)
-    bodies = [json.loads(message.payload) for message in sent] + told(tmp_path)
-    assert len(bodies) == 3
-    assert len({body["message_id"] for body in bodies}) == 1
-    assert list(tmp_path.iterdir()) == []
+    assert [path.name for path in tmp_path.iterdir()] == ["spool"]
+
+
+def test_of_words_that_nobody_takes_away_the_newest_are_kept(tmp_path: Path) -> None:
+    """Where the outbox can't be used, and the unit fails again and again."""
+    last_words(tmp_path, None).end(in_order=False)
+    (tmp_path / "spool").mkdir()
+    (tmp_path / "spool" / "analysis-1.json").write_text("{}")
+    ids: list[str] = []
+    for _ in range(MOST + 3):
+        words = last_words(tmp_path, None)
+        assert words.before is not None
+        ids.append(words.before["message_id"])
+        words.tell(TOPICS, tmp_path / "spool", at_once)
+        words.end(in_order=False)
+        time.sleep(0.01)  # by their times they are told apart
+    kept = {path.stem for path in (tmp_path / "spool").iterdir()}
+    assert kept == {*ids[-MOST:], "analysis-1"}
 
 
 def test_words_that_a_power_cut_brings_back_have_the_number_under_which_they_were_told(
