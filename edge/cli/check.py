@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import signal
 import sys
+from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -16,7 +18,6 @@ from edge.record.probe import probe, require_mount
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from edge.config.schema import Settings
     from edge.types import StreamFormat
@@ -39,7 +40,9 @@ def check(*, no_broker: bool, config_file: Path | None, overrides: tuple[str, ..
     _report("state", _state, settings, "warning")
     if settings.record.enabled and (settings.record.directory or settings.record.require_mount):
         _report("clips", _clips, settings, "warning")
-    steps = (("model", _model), ("device", _device), ("secrets", _secrets))
+    steps = [("model", _model), ("device", _device), ("secrets", _secrets)]
+    if settings.record.enabled and settings.speech.action != "keep" and settings.speech.model:
+        steps.insert(1, ("voice model", _voice))
     codes = [_report(name, step, settings, "FAILED ") for name, step in steps]
     if settings.playback.device:
         _report("playback", _playback, settings, "warning")
@@ -77,6 +80,13 @@ def _model(settings: Settings) -> str:
 
     info = fitting_model(settings, model_path(settings)).info
     return f"{info.name} {info.version}, {len(info.labels)} labels"
+
+
+def _voice(settings: Settings) -> str:
+    from edge.model.voice import VoiceModel
+
+    VoiceModel(Path(settings.speech.model))
+    return settings.speech.model
 
 
 def _device(settings: Settings) -> str:
@@ -127,15 +137,16 @@ def _design(settings: Settings, stream: StreamFormat) -> None:
     build_pipeline(settings, stream, model, "check")
     build_playback(settings, stream)
     if settings.record.enabled:
-        build_recorder(
-            settings,
-            stream=stream,
-            stream_id="check",
-            device="",
-            model=model,
-            utc=None,
-            saved=lambda _: None,
-        )
+        with suppress(ModelError):  # of the voice model, reported before, too
+            build_recorder(
+                settings,
+                stream=stream,
+                stream_id="check",
+                device="",
+                model=model,
+                utc=None,
+                saved=lambda _: None,
+            )
 
 
 def _secrets(settings: Settings) -> str:

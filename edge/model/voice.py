@@ -34,6 +34,9 @@ class VoiceModel:
     """
 
     def __init__(self, path: Path) -> None:
+        if not path.is_file():
+            how = "set speech.model to a voice model (`edge model pull silero`)"
+            raise ModelError(f"{path} is not there", how)
         self._session = Session(path)
         inputs = {one.name for one in self._session.inputs}
         if inputs != _INPUTS:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 from typing import TYPE_CHECKING, Any, Final
 
 from edge.errors import EdgeError
@@ -26,6 +27,7 @@ log = logging.getLogger(__name__)
 LONGEST_BYTES: Final = 1000
 DEFAULT_RECORD_S: Final = 10.0
 MIN_RECORD_S: Final = 0.1
+_WORD: Final = re.compile(r"[\w.-]+", re.ASCII)  # a name as a shell passes it on
 
 
 class CommandError(EdgeError):
@@ -84,7 +86,10 @@ class Commands:
             value = json.loads(payload or b"{}")
             json.dumps(value, ensure_ascii=False).encode()  # half a surrogate pair has no UTF-8
         except (ValueError, RecursionError):
-            raise CommandError("the payload is not JSON", 'send {} or {"key": value}') from None
+            word = payload.decode("ascii", errors="replace")
+            if not self._shorthand.get(name) or not _WORD.fullmatch(word):
+                raise CommandError("the payload is not JSON", 'send {} or {"key": value}') from None
+            value = word
         if isinstance(value, dict):
             return value
         if key := self._shorthand.get(name):

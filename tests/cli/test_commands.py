@@ -193,6 +193,17 @@ class TestCheck:
         assert "nothing can tell speech" in done.stdout
         assert "set speech.model" in done.stdout
 
+    def test_a_voice_model_that_is_missing_is_named_as_that_with_and_without_a_microphone(
+        self, edge: Edge, state: tuple[str, str]
+    ) -> None:
+        speech = ("--set", 'speech.action="drop"', "--set", 'speech.model="/none.onnx"')
+        for source in (SYNTH, ("--set", 'capture.device="nowhere"')):
+            done = edge("check", *source, *state, *speech)
+            assert "FAILED   voice model: /none.onnx is not there" in done.stdout
+            assert "set speech.model" in done.stdout
+            assert done.stdout.count("/none.onnx") == 1
+            assert done.returncode == EXIT_MODEL
+
     def test_a_disk_that_takes_no_data_is_noticed_also_by_root(self, tmp_path: Path) -> None:
         edge = f"'{sys.executable}' -m edge check --set state.directory='{tmp_path}'"
         done = subprocess.run(

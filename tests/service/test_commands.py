@@ -75,7 +75,8 @@ def test_a_bare_number_will_do_and_so_will_nothing(
 
 
 BAD = [
-    (b"soon", "not JSON"),
+    (b"soon", "no number"),
+    (b"{soon", "not JSON"),
     (b"[1]", "no number"),
     (b"\xff\xfe", "not JSON"),
     (b'"ten"', "no number"),
@@ -131,6 +132,14 @@ def test_a_clip_is_kept_and_let_go(told: Told) -> None:
         answer = told.tell("keep", payload)
         assert answer == {"ok": True, "clip": stem, "keep": keep}
         assert told.box.store.find(stem).kept is keep
+
+
+def test_a_bare_word_will_do_as_a_shell_passes_it_on(told: Told) -> None:
+    told.tell("record", 1)
+    told.recorded_s()
+    stem = told.box.saved[0]["file"].removesuffix(".flac")
+    assert told.tell("keep", stem.encode())["clip"] == stem
+    assert "not JSON" in told.tell("keep", b"two words")["error"]
 
 
 @pytest.mark.parametrize("payload", [b"", b"true", b"1.5", {"clip": 4, "keep": "no"}])
