@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
 import queue
 import threading
 import time
@@ -17,7 +16,7 @@ from edge.errors import StorageError
 from edge.publish.broker import Refusal
 from edge.publish.correct import corrected
 from edge.publish.outbox import DamagedError
-from edge.publish.spool import collect, copy
+from edge.publish.spool import Spool
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -108,12 +107,11 @@ class Publisher:
         self._sender = sender
         self._outbox = outbox
         self._spare = spare
-        self._spool = spool
+        self._spool = Spool(spool) if spool else None
         self._now = now
         self._own = own
         self._forgotten = forgotten
         self._look_s = 0.0
-        self._copied: set[tuple[Path, int]] = set()  # of the spool, into the spare
         self._inbox: queue.Queue[Message | None] = queue.Queue(INBOX)
         self._acknowledged: deque[_Acknowledged] = deque()
         self._nudged = False  # one nudge waits in the inbox: another would only make it longer
@@ -227,29 +225,18 @@ class Publisher:
 
     def _collect(self) -> None:
         """Take what other processes have left; on a bad disk what is durable stays there, too."""
-        if not self._spool or time.monotonic() < self._look_s:
-            return
-        self._look_s = time.monotonic() + LOOK_S
-        try:
-            collect(self._spool, self._take_over)
-        except StorageError:
-            self._copy_spool(self._spool)
-            raise
-        if os.access(self._spool, os.W_OK):
-            self._copied.clear()
-        else:  # a disk that can only be read
-            self._copy_spool(self._spool)
+        if self._spool and time.monotonic() >= self._look_s:
+            self._look_s = time.monotonic() + LOOK_S
+            # It may tell why nothing can be written: then from memory.
+            self._spool.collect(
+                self._take_over, copy=lambda message: self._spare.put(message, self._now())
+            )
 
-    def _copy_spool(self, spool: Path) -> None:
-        """Tell from memory what tells, it may be, why nothing can be written."""
-        copy(spool, lambda message: self._spare.put(message, self._now()), self._copied)
-
-    def _take_over(self, left: Message) -> None:
-        message = replace(left, topic=self._own(left.topic))
+    def _take_over(self, message: Message) -> None:
         if message.durable:
             self._outbox.put(message, self._now())
         else:
-            self._take(message)
+            self._take(replace(message, topic=self._own(message.topic)))
 
     def _take(self, message: Message) -> None:
         if message.durable:

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from edge.durable import sync, write_through
+from edge.errors import StorageError
 from edge.publish.topic import is_topic
 from edge.types import Message
 
@@ -65,7 +66,7 @@ def collect(directory: Path, put: Callable[[Message], object]) -> int:
     stays and is said once. Returns how many were handed over. Raises nothing but what `put`
     does; its file stays.
     """
-    if not os.access(directory, os.W_OK):
+    if not _can_be_taken(directory):
         return 0  # nobody has left anything yet; or it could not be taken away, and came again
     taken = 0
     for path in _whole_files(directory):
@@ -78,19 +79,40 @@ def collect(directory: Path, put: Callable[[Message], object]) -> int:
     return taken
 
 
-def copy(directory: Path, put: Callable[[Message], object], known: set[tuple[Path, int]]) -> None:
-    """Hand what is durable in `directory` to `put`, and leave it there.
+class Spool:
+    """A folder as the publisher sees it: what can't be taken over is copied meanwhile, once."""
 
-    Parameters
-    ----------
-    known : files, by name and inode, that were read before, and need not be again; those that
-        are read now are added.
-    """
-    for path in _whole_files(directory, known)[:AT_ONCE]:
-        with suppress(OSError):
-            known.add((path, path.stat().st_ino))
-        if (message := _read(path)) and message.durable:
-            put(message)
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._copied: set[tuple[Path, int]] = set()  # files, by name and inode
+
+    def collect(
+        self, put: Callable[[Message], object], *, copy: Callable[[Message], object]
+    ) -> None:
+        """Do as `collect` does; where it can't, hand what is durable to `copy`, and leave it there.
+
+        Raises what `put` does.
+        """
+        if not _can_be_taken(self._directory):
+            self._copy(copy)
+            return
+        try:
+            collect(self._directory, put)
+        except StorageError:
+            self._copy(copy)
+            raise
+        self._copied.clear()
+
+    def _copy(self, put: Callable[[Message], object]) -> None:
+        for path in _whole_files(self._directory, self._copied)[:AT_ONCE]:
+            with suppress(OSError):
+                self._copied.add((path, path.stat().st_ino))
+            if (message := _read(path)) and message.durable:
+                put(message)
+
+
+def _can_be_taken(directory: Path) -> bool:
+    return os.access(directory, os.W_OK)
 
 
 _stuck: Final[set[tuple[Path, int]]] = set()
